@@ -1,0 +1,116 @@
+"""Schemas of the restricted archive tables: one row per file, instance, series, study, report, EHR row.
+
+Belongs here: column names and types. Does not belong here: how a row is made. All of these tables hold
+identifiers and never leave the restricted zone.
+"""
+
+import polars as pl
+
+from spine_models.corpus.header import ACQUISITION
+
+LEDGER = pl.Schema(
+    {
+        "cohort": pl.String,
+        "inbox": pl.String,
+        "relative_path": pl.String,
+        "size_bytes": pl.Int64,
+        "mtime_ns": pl.Int64,
+        "kind": pl.String,  # dicom | report | ehr | annotation | other
+        "study_uid": pl.String,  # null unless a readable DICOM header names one
+        "patient_id": pl.String,  # as study_uid
+        "issuer_of_patient_id": pl.String,
+        "accession_number": pl.String,
+        "batch_key": pl.String,
+    }
+)
+"""Which batch each inbox file belongs to; written by the registration of an inbox, read by ``index_batch``."""
+
+FILES = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "inbox": pl.String,
+        "relative_path": pl.String,
+        "size_bytes": pl.Int64,
+        "sha256": pl.String,
+        "kind": pl.String,
+        "status": pl.String,  # indexed | duplicate | rejected
+        "reason": pl.String,  # null when indexed; reason code otherwise
+    }
+)
+
+INSTANCES = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "inbox": pl.String,
+        "relative_path": pl.String,
+        "sha256": pl.String,
+        "patient_id": pl.String,
+        "issuer_of_patient_id": pl.String,
+        "accession_number": pl.String,
+        "study_uid": pl.String,
+        "series_uid": pl.String,
+        "sop_uid": pl.String,
+        "sop_class_uid": pl.String,
+        "transfer_syntax_uid": pl.String,
+        "modality": pl.String,
+        "study_date": pl.String,
+        "series_description": pl.String,
+        "protocol_name": pl.String,
+        "station_name": pl.String,
+        **ACQUISITION,
+    }
+)
+
+SERIES = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "study_uid": pl.String,
+        "series_uid": pl.String,
+        "n_instances": pl.Int32,
+        "n_slices": pl.Int32,
+        "plane": pl.String,
+        "slice_spacing_mm": pl.Float64,
+        "geometry": pl.String,  # regular | irregular | mixed_orientation | single | unknown
+    }
+)
+
+STUDIES = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "cohort": pl.String,
+        "patient_id": pl.String,
+        "issuer_of_patient_id": pl.String,
+        "study_uid": pl.String,
+        "accession_number": pl.String,
+        "study_date": pl.String,
+        "n_series": pl.Int32,
+        "n_instances": pl.Int32,
+        "n_reports": pl.Int32,
+    }
+)
+
+REPORTS = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "inbox": pl.String,
+        "relative_path": pl.String,
+        "row": pl.Int32,  # 0 for a text file, the row for csv and jsonl
+        "accession_number": pl.String,
+        "study_uid": pl.String,  # null: no study with this accession (quarantined by deid)
+        "report_text": pl.String,
+    }
+)
+
+EHR = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "inbox": pl.String,
+        "relative_path": pl.String,
+        "table": pl.String,  # stem of the csv: patients | encounters | orders | as the site named it
+        "row": pl.Int32,
+        "values_json": pl.String,  # {"column": "value as text or null"} in the file's column order
+        "owner": pl.Boolean,  # this batch releases the row; exactly one batch of the cohort does
+    }
+)
+"""EHR rows of every patient of the batch, wherever in the cohort the csv lies, so that text can be cleaned of
+them; a patient of several batches has rows in each, owned by the first. Rows of nobody stay with their file."""

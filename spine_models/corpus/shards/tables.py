@@ -1,0 +1,63 @@
+"""Schemas of the slice index, the split ledger and the frozen training manifest."""
+
+import polars as pl
+
+SPLITS = pl.Schema(
+    {"batch_key": pl.String, "patient_key": pl.String, "split": pl.String}
+)
+
+SLICES = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "series_key": pl.String,
+        "instance_key": pl.String,
+        "frame": pl.Int32,  # 0-based
+        "slice_key": pl.String,  # "<instance_key>-<frame, 4 digits>"
+        "slice_index": pl.Int32,  # order along the series normal
+        "contrast": pl.String,
+        "route": pl.String,
+        "plane": pl.String,
+        "region": pl.String,
+        "split": pl.String,
+        "shard": pl.String,  # relative to the batch's shard folder
+        "pixel_hash": pl.String,  # sha256 of the preprocessed array's bytes
+        "preprocessing_version": pl.String,
+        "window_low": pl.Float64,  # source intensities mapped to 0 and 65535
+        "window_high": pl.Float64,
+        "clipped_fraction": pl.Float64,
+        "source_rows": pl.Int32,
+        "source_columns": pl.Int32,
+        "scale": pl.Float64,  # output pixels per source pixel
+        "pad_top_px": pl.Float64,  # in output pixels
+        "pad_left_px": pl.Float64,
+        "size_px": pl.Int32,
+        "iop": pl.List(pl.Float64),
+        "ipp_mm": pl.List(pl.Float64),
+        "pixel_spacing_mm": pl.List(pl.Float64),
+        "slice_thickness_mm": pl.Float64,
+    }
+)
+
+MANIFEST = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "route": pl.String,
+        "split": pl.String,
+        "shard": pl.String,
+        "sha256": pl.String,
+        "n_slices": pl.Int32,
+        "n_patients": pl.Int32,
+    }
+)
+"""The tars that a training run may open (splits train and val only)."""
+
+PATIENTS = pl.Schema(
+    {
+        "patient_key": pl.String,
+        "split": pl.String,
+        "may_train": pl.Boolean,
+    }
+)
+"""The split ledger at the moment of the freeze."""
