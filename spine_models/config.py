@@ -61,52 +61,64 @@ class BackboneSettings(_Section):
     """DINOv3-style pretraining of one route. Lengths are in steps, never in seconds."""
 
     model: str = "vit_large_patch16_dinov3"
-    image_px: int = 224
-    patch_px: int = 16
-    dim: int = 1024
-    depth: int = 24
-    heads: int = 16
-    registers: int = 4
+    image_px: int = Field(224, ge=16)
+    patch_px: int = Field(16, ge=4)
+    dim: int = Field(1024, ge=8)
+    depth: int = Field(24, ge=1)
+    heads: int = Field(16, ge=1)
+    registers: int = Field(4, ge=0)
+    mlp: Literal["swiglu", "gelu"] = "swiglu"
     layer_scale: float = 1e-5
-    drop_path: float = 0.3
+    drop_path: float = Field(0.3, ge=0, lt=1)
     rope_base: float = 100.0
     rope_rescale: float | None = 2.0
-    prototypes: int = 131072
+    pixel_mean: float = 0.25
+    pixel_std: float = Field(0.25, gt=0)
+    prototypes: int = Field(131072, ge=2)
     head_hidden: int = 2048
     head_bottleneck: int = 384
-    head_layers: int = 3
+    head_layers: int = Field(3, ge=1)
     head_batch_standardise: bool = False
     dino_weight: float = 1.0
     ibot_weight: float = 1.0
     koleo_weight: float = 0.1
-    global_crops: int = 2
+    global_crops: int = Field(2, ge=1)
     global_scale: tuple[float, float] = (0.32, 1.0)
-    local_crops: int = 8
+    local_crops: int = Field(8, ge=0)
     local_px: int = 96
     local_scale: tuple[float, float] = (0.05, 0.32)
-    rotation_degrees: float = 0.0
-    mask_probability: float = 0.5
+    crop_ratio: tuple[float, float] = (0.75, 4 / 3)
+    rotation_degrees: float = Field(0.0, ge=0, le=30)
+    jitter_probability: float = Field(0.8, ge=0, le=1)
+    brightness: float = Field(0.4, ge=0, lt=1)
+    contrast: float = Field(0.4, ge=0, lt=1)
+    gamma: tuple[float, float] = (0.7, 1.4)
+    blur_probability: tuple[float, float, float] = (1.0, 0.1, 0.5)
+    blur_sigma_px: tuple[float, float] = (0.1, 2.0)
+    mask_probability: float = Field(0.5, ge=0, le=1)
     mask_ratio: tuple[float, float] = (0.1, 0.5)
-    batch_size: int = 100
-    steps: int = 187500
-    warmup_steps: int = 12500
-    lr: float = 1.25e-4
+    batch_size: int = Field(100, ge=2)
+    steps: int = Field(187500, ge=1)
+    warmup_steps: int = Field(12500, ge=0)
+    lr: float = Field(1.25e-4, gt=0)
     lr_schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = 0.04
-    layer_decay: float = 0.9
-    clip_grad: float = 10.0
+    layer_decay: float = Field(0.9, gt=0, le=1)
+    clip_grad: float = Field(10.0, gt=0)
+    max_skipped_steps: int = Field(10, ge=1)
     ema_momentum: float = 0.994
     ema_momentum_end: float = 0.994
-    student_temperature: float = 0.1
-    teacher_temperature: float = 0.04
-    teacher_temperature_end: float = 0.07
+    student_temperature: float = Field(0.1, gt=0)
+    teacher_temperature: float = Field(0.04, gt=0)
+    teacher_temperature_end: float = Field(0.07, gt=0)
     teacher_temperature_steps: int = 37500
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    checkpoint_every: int = 1000
-    probe_every: int = 500
-    min_train_slices: int = 64
-    workers: int = 8
-    processes: int = 4
+    checkpoint_every: int = Field(1000, ge=1)
+    probe_every: int = Field(500, ge=1)
+    probe_slices: int = Field(64, ge=8)
+    min_train_slices: int = Field(64, ge=1)
+    workers: int = Field(8, ge=0)
+    processes: int = Field(4, ge=1)
     seed: int = 0
 
 

@@ -4,7 +4,18 @@ Belongs here: reading standard attributes of classic and enhanced MR into one fl
 Does not belong here: identifiers, pixel data, or a judgement of what the sequence is.
 """
 
+from __future__ import annotations
+
+import math
+import struct
+import warnings
+from collections.abc import Iterator
+from typing import Any, Final
+
 import polars as pl
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as DicomSequence
 
 ACQUISITION = pl.Schema(
     {
@@ -40,3 +51,250 @@ ACQUISITION = pl.Schema(
         "spacing_between_mm": pl.Float64,
     }
 )
+
+_INT32_MAX: Final = 2**31 - 1
+_TEXT_LIMIT: Final = 1024
+_VENDORS: Final[tuple[tuple[str, str], ...]] = (
+    ("siemens", "Siemens"),
+    ("philips", "Philips"),
+    ("ge medical", "GE"),
+    ("ge healthcare", "GE"),
+    ("general electric", "GE"),
+    ("canon", "Canon"),
+    ("toshiba", "Canon"),
+    ("hitachi", "Hitachi"),
+    ("fujifilm", "Hitachi"),
+    ("hyperfine", "Hyperfine"),
+)
+_ECHO_PULSE: Final[dict[str, tuple[str, ...]]] = {
+    "SPIN": ("SE",),
+    "GRADIENT": ("GR",),
+    "BOTH": ("SE", "GR"),
+}
+# Private b-values: (group, creator, element, divisor whose remainder is the b-value or None).
+# GE adds a flag of 10^9 to the first of four numbers.
+_PRIVATE_B_VALUES: Final[tuple[tuple[int, str, int, int | None], ...]] = (
+    (0x0019, "SIEMENS MR HEADER", 0x0C, None),
+    (0x0043, "GEMS_PARM_01", 0x39, 100_000),
+    (0x2001, "Philips Imaging DD 001", 0x03, None),
+)
+
+
+def acquisition_facts(ds: Dataset) -> dict[str, object]:
+    """One row with exactly the columns of `ACQUISITION` from a classic or an enhanced MR header.
+
+    Enhanced multi-frame objects (PS3.3 C.8.13) answer from the shared functional groups and those of the
+    first frame, and their enumerations are written as the classic terms (``SPIN`` as ``SE``, fat suppression
+    as scan option ``FS``). Never needs pixel data and never raises: what is absent or malformed is null.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # malformed values are expected here and become nulls
+        places = list(_places(ds))
+        ti = _number(places, "InversionTimes", "InversionTime")
+        te = _number(places, "EffectiveEchoTime", "EchoTime")
+        spacing = _vector(places, "PixelSpacing", 2)
+        field = _number(places, "MagneticFieldStrength")
+        frames = _integer(places, "NumberOfFrames") if "NumberOfFrames" in ds else 1
+        return {
+            "series_number": _integer(places, "SeriesNumber"),
+            "instance_number": _integer(places, "InstanceNumber"),
+            "frames": frames,
+            "rows": _integer(places, "Rows"),
+            "columns": _integer(places, "Columns"),
+            "bits_stored": _integer(places, "BitsStored"),
+            "photometric": _text(places, "PhotometricInterpretation"),
+            "vendor": vendor_of(_text(places, "Manufacturer")),
+            "scanner_model": _text(places, "ManufacturerModelName"),
+            # Some scanners write gauss.
+            "field_strength_t": field / 1e4 if field is not None and field > 100 else field,
+            "coil": _text(places, "ReceiveCoilName"),
+            "body_part": _text(places, "BodyPartExamined") or _anatomic_region(places),
+            "tr_ms": _number(places, "RepetitionTime"),
+            "te_ms": te,
+            "ti_ms": ti if ti is not None and ti > 0 else None,
+            "flip_deg": _number(places, "FlipAngle"),
+            "echo_train_length": _integer(places, "EchoTrainLength", "RFEchoTrainLength"),
+            "b_value": _b_value(ds, places),
+            "scanning_sequence": _text(places, "ScanningSequence") or _enhanced_scanning_sequence(places),
+            "sequence_variant": _text(places, "SequenceVariant") or _enhanced_variant(places),
+            "scan_options": _text(places, "ScanOptions") or _enhanced_options(places),
+            "sequence_name": _text(places, "SequenceName", "PulseSequenceName"),
+            "image_type": _text(places, "ImageType", "FrameType"),
+            "acquisition_type": _text(places, "MRAcquisitionType"),
+            "has_contrast_agent": _has_contrast_agent(places),
+            "iop": _vector(places, "ImageOrientationPatient", 6),
+            "ipp_mm": _vector(places, "ImagePositionPatient", 3),
+            "pixel_spacing_mm": spacing if spacing is not None and min(spacing) > 0 else None,
+            "slice_thickness_mm": _number(places, "SliceThickness"),
+            "spacing_between_mm": _number(places, "SpacingBetweenSlices"),
+        }
+
+
+def vendor_of(manufacturer: str | None) -> str | None:
+    """The vendor's short name, ``other`` for one not known, null for an absent one."""
+    if not manufacturer:
+        return None
+    folded = manufacturer.casefold()
+    for word, vendor in _VENDORS:
+        if word in folded:
+            return vendor
+    return "GE" if folded.split()[0] == "ge" else "other"
+
+
+def functional_group_items(ds: Dataset, frame: int = 0) -> Iterator[Dataset]:
+    """Macro items that hold for one frame of an enhanced object: its own groups, then the shared ones."""
+    for keyword, index in (
+        ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
+        groups = read_value(ds, keyword)
+        if not isinstance(groups, DicomSequence) or not 0 <= index < len(groups):
+            continue
+        for tag in groups[index].keys():  # noqa: SIM118  iterating a data set itself converts every value
+            if tag.is_private:
+                continue
+            macro = read_value(groups[index], tag)
+            if isinstance(macro, DicomSequence) and len(macro):
+                yield macro[0]
+
+
+def read_value(ds: Dataset, keyword: Any) -> Any:
+    """The element's value; null where it is absent or its bytes do not fit its value representation."""
+    try:
+        return ds[keyword].value if keyword in ds else None
+    except Exception:  # pydicom raises many kinds on hostile bytes; all of them mean "no value"
+        return None
+
+
+def text_of(value: Any) -> str | None:
+    """Text without padding, control characters and lone surrogates; multi-values joined by a backslash."""
+    if value is None or isinstance(value, (bytes, DicomSequence)):
+        return None
+    parts = value if isinstance(value, (list, tuple, MultiValue)) else [value]
+    joined = "\\".join(str(part) for part in parts)[:_TEXT_LIMIT]
+    clean = "".join(c if c.isprintable() else " " for c in joined).strip()
+    return clean or None
+
+
+def numbers_of(value: Any) -> list[float] | None:
+    """All values as finite floats; null when one of them is not."""
+    if value is None or isinstance(value, (bytes, DicomSequence)):
+        return None
+    parts = value if isinstance(value, (list, tuple, MultiValue)) else [value]
+    try:
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if numbers and all(math.isfinite(n) for n in numbers) else None
+
+
+def _places(ds: Dataset) -> Iterator[Dataset]:
+    yield ds
+    if "SharedFunctionalGroupsSequence" in ds or "PerFrameFunctionalGroupsSequence" in ds:
+        yield from functional_group_items(ds)
+
+
+def _values(places: list[Dataset], keywords: tuple[str, ...]) -> Iterator[Any]:
+    for keyword in keywords:
+        for place in places:
+            value = read_value(place, keyword)
+            if value is not None:
+                yield value
+
+
+def _text(places: list[Dataset], *keywords: str) -> str | None:
+    return next((text for value in _values(places, keywords) if (text := text_of(value))), None)
+
+
+def _number(places: list[Dataset], *keywords: str) -> float | None:
+    for value in _values(places, keywords):
+        numbers = numbers_of(value)
+        if numbers is not None and numbers[0] >= 0:
+            return numbers[0]
+    return None
+
+
+def _integer(places: list[Dataset], *keywords: str) -> int | None:
+    number = _number(places, *keywords)
+    return int(number) if number is not None and number <= _INT32_MAX else None
+
+
+def _vector(places: list[Dataset], keyword: str, size: int) -> list[float] | None:
+    for value in _values(places, (keyword,)):
+        numbers = numbers_of(value)
+        if numbers is not None and len(numbers) == size:
+            return numbers
+    return None
+
+
+def _anatomic_region(places: list[Dataset]) -> str | None:
+    for value in _values(places, ("AnatomicRegionSequence",)):
+        if isinstance(value, DicomSequence) and len(value):
+            return text_of(read_value(value[0], "CodeMeaning"))
+    return None
+
+
+def _has_contrast_agent(places: list[Dataset]) -> bool:
+    agent = _text(places, "ContrastBolusAgent")
+    if agent is not None and agent.casefold() not in {"no", "none", "n", "0", "no contrast", "without"}:
+        return True
+    sequences = _values(places, ("ContrastBolusAgentSequence",))
+    return any(isinstance(value, DicomSequence) and len(value) > 0 for value in sequences)
+
+
+def _says(places: list[Dataset], keyword: str, *terms: str) -> bool:
+    return (_text(places, keyword) or "").upper() in terms
+
+
+def _enhanced_scanning_sequence(places: list[Dataset]) -> str | None:
+    terms = list(_ECHO_PULSE.get((_text(places, "EchoPulseSequence") or "").upper(), ()))
+    if terms and _says(places, "EchoPlanarPulseSequence", "YES"):
+        terms.append("EP")
+    if terms and _says(places, "InversionRecovery", "YES"):
+        terms.append("IR")
+    return "\\".join(terms) or None
+
+
+def _enhanced_variant(places: list[Dataset]) -> str | None:
+    terms = []
+    if (_text(places, "MagnetizationTransfer") or "NONE").upper() != "NONE":
+        terms.append("MTC")
+    if (_text(places, "SteadyStatePulseSequence") or "NONE").upper() != "NONE":
+        terms.append("SS")
+    if (_text(places, "Spoiling") or "NONE").upper() != "NONE":
+        terms.append("SP")
+    return "\\".join(terms) or None
+
+
+def _enhanced_options(places: list[Dataset]) -> str | None:
+    return "FS" if _says(places, "SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER") else None
+
+
+def _b_value(ds: Dataset, places: list[Dataset]) -> float | None:
+    standard = _number(places, "DiffusionBValue")
+    if standard is not None:
+        return standard
+    for group, creator, element, modulus in _PRIVATE_B_VALUES:
+        for place in (ds, *places[1:]):
+            number = _private_number(place, group, creator, element)
+            if number is not None and number >= 0:
+                return number % modulus if modulus else number
+    return None
+
+
+def _private_number(ds: Dataset, group: int, creator: str, element: int) -> float | None:
+    for block in range(0x10, 0x20):
+        if text_of(read_value(ds, (group, block))) != creator:
+            continue
+        value = read_value(ds, (group, block << 8 | element))
+        if isinstance(value, bytes):  # value representation UN: text of a number, or one binary float
+            if len(value) == 4 and not value.strip(b" \0").replace(b".", b"").isdigit():
+                return numbers_of(struct.unpack("<f", value)[0])[0] if _finite(value) else None
+            value = value.decode("ascii", "replace").strip(" \0").split("\\")
+        numbers = numbers_of(value)
+        return numbers[0] if numbers else None
+    return None
+
+
+def _finite(value: bytes) -> bool:
+    return math.isfinite(struct.unpack("<f", value)[0])

@@ -1,0 +1,1 @@
+"""Reporting: what the agents say of a study, and the report drafted from it."""

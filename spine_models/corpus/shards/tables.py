@@ -2,9 +2,7 @@
 
 import polars as pl
 
-SPLITS = pl.Schema(
-    {"batch_key": pl.String, "patient_key": pl.String, "split": pl.String}
-)
+SPLITS = pl.Schema({"batch_key": pl.String, "patient_key": pl.String, "split": pl.String})
 
 SLICES = pl.Schema(
     {
@@ -61,3 +59,15 @@ PATIENTS = pl.Schema(
     }
 )
 """The split ledger at the moment of the freeze."""
+
+SKIPPED = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "series_key": pl.String,
+        "reason": pl.String,  # write.SkipReason
+        "n": pl.Int32,  # instances of the series that are in no shard for this reason
+    }
+)
+"""What could not be sharded and why; a series may stand here for some instances and in SLICES for others."""

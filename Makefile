@@ -1,0 +1,32 @@
+# What a person types; everything runs in .venv with pinned versions.
+PYTHON ?= python3
+PIP_FLAGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export SPINE_ROOT ?= spine_root
+
+.PHONY: demo test ui bench lint clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)  ## everything from nothing, and a summary
+	$(BIN)/python -m pipelines.demo
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest tests
+
+ui: $(STAMP)  ## the Dagster UI on the demo's storage
+	$(BIN)/python -m pipelines.home
+
+bench: $(STAMP)  ## benchmarks as ratios, one table
+	$(BIN)/python tests/benchmarks/run.py
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/dg check defs

@@ -1,0 +1,39 @@
+"""What exists: the whole pipeline in order, one thin module per stage.
+
+Belongs here: the table of contents. Does not belong here: computation, SQL or tensors. Stage modules never
+import each other; they meet by asset key.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import dagster as dg
+
+from assets import warehouse
+from assets.corpus import archive, deid, labels, sequences, shards
+from assets.encoder import backbone
+from assets.findings import embeddings, probes
+from assets.reporting import agents, reports
+
+STAGES: dict[str, ModuleType] = {
+    "archive": archive,
+    "deid": deid,
+    "sequences": sequences,
+    "labels": labels,
+    "shards": shards,
+    "backbone": backbone,
+    "embeddings": embeddings,
+    "probes": probes,
+    "agents": agents,
+    "reports": reports,
+}
+"""Stage word to module, in flow order; the order of ``spineagent run --through``."""
+
+
+def all_assets() -> list[dg.AssetsDefinition]:
+    """Every asset of the graph."""
+    found: list[dg.AssetsDefinition] = []
+    for module in (*STAGES.values(), warehouse):
+        found += [value for value in vars(module).values() if isinstance(value, dg.AssetsDefinition)]
+    return found

@@ -1,0 +1,1 @@
+"""Assets of the encoder layer: what is trained on the frozen manifest."""

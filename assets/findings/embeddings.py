@@ -1,0 +1,80 @@
+"""embeddings: slice, series and study vectors of each batch; only stale rows are computed.
+
+Belongs here: wiring of the refresh. Does not belong here: what makes a row stale
+(``spine_models.findings.embeddings``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from pipelines.runtime.metadata import counts, table_out, table_result
+from pipelines.runtime.partitions import encoder_sequences, study_batches
+from pipelines.runtime.progress import reporter
+from pipelines.runtime.resources import Hospital
+from spine_models.findings.embeddings import tables
+
+LAYER = "findings"
+CODE_VERSION = "1"
+COMPLETE = dg.AssetCheckSpec(
+    "every_routed_slice_has_a_vector",
+    asset=["embeddings", "slices"],
+    description="Every slice of a route that has an encoder has one finite vector of that encoder's version.",
+    blocking=True,
+)
+
+
+@dg.multi_asset(
+    name="embeddings",
+    ins={"slices": dg.AssetIn(["shards", "slices"])},
+    deps=[
+        dg.AssetDep(["shards", "tars"]),
+        dg.AssetDep(["backbone", "encoder"], partition_mapping=dg.AllPartitionMapping()),
+    ],
+    outs={
+        "slices": table_out(
+            ("embeddings", "slices"), tables.SLICES, "One vector per slice, with the versions that made it.",
+            layer=LAYER, code_version=CODE_VERSION,
+        ),
+        "series": table_out(
+            ("embeddings", "series"), tables.SERIES, "One vector per series: the mean of its slices.",
+            layer=LAYER, code_version=CODE_VERSION,
+        ),
+        "studies": table_out(
+            ("embeddings", "studies"), tables.STUDIES, "One vector per study and route; a missing route is no row.",
+            layer=LAYER, code_version=CODE_VERSION,
+        ),
+    },
+    partitions_def=study_batches,
+    check_specs=[COMPLETE],
+    pool="gpu",
+)
+def embeddings(context: dg.AssetExecutionContext, hospital: Hospital, slices: pl.DataFrame) -> Iterator[object]:
+    """Embed what is stale, keep the rest, pool."""
+    from spine_models.encoder.backbone.encoder import load_encoder
+    from spine_models.findings.embeddings import embed_slices, missing_vectors, pool_series, pool_studies
+
+    batch = context.partition_key
+    folders = hospital.artifacts(("backbone", "encoder"), encoder_sequences.get_partition_keys())
+    encoders = {route: load_encoder(folder) for route, folder in folders.items()}
+    vectors, computed = embed_slices(
+        slices, shard_root=hospital.current(("shards", "tars"), batch), encoders=encoders,
+        previous=hospital.previous(("embeddings", "slices"), batch), settings=hospital.numbers.embeddings,
+        progress=reporter(f"embeddings {batch}", "slices"),
+    )
+    series = pool_series(vectors)
+    studies = pool_studies(series)
+    yield table_result(
+        ("embeddings", "slices"), vectors, computed=computed, reused=vectors.height - computed,
+        by_encoder=counts(vectors, "encoder"), by_model_version=counts(vectors, "model_version"),
+    )
+    yield table_result(("embeddings", "series"), series)
+    yield table_result(("embeddings", "studies"), studies, by_route=counts(studies, "route"))
+    missing = missing_vectors(slices, vectors, encoders)
+    yield dg.AssetCheckResult(
+        asset_key=["embeddings", "slices"], check_name=COMPLETE.name, passed=missing == 0,
+        metadata={"missing": missing, "vectors": vectors.height, "computed": computed},
+    )

@@ -1,0 +1,59 @@
+"""warehouse: the one DuckDB file, rebuilt whole and renamed; any client may open it read-only.
+
+Belongs here: rebuilding the file. Does not belong here: SQL (``sql/schema``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines.runtime.metadata import artifact_out
+from pipelines.runtime.resources import Hospital
+
+BYTES = dg.AssetCheckSpec(
+    "no_identifier_in_the_lake",
+    asset=["warehouse", "duckdb"],
+    description="A byte-level sweep of the whole lake finds no identifier of any archived patient.",
+    blocking=True,
+)
+UPSTREAM = [
+    ("deid", "files"), ("deid", "studies"), ("deid", "audit"), ("sequences", "series"), ("labels", "consensus"),
+    ("shards", "slices"), ("embeddings", "studies"), ("agents", "claims"), ("reports", "sentences"),
+]  # fmt: skip
+
+
+@dg.multi_asset(
+    name="warehouse",
+    deps=[dg.AssetDep(list(key), partition_mapping=dg.AllPartitionMapping()) for key in UPSTREAM]
+    + [dg.AssetDep(["probes", "metrics"]), dg.AssetDep(["shards", "manifest"])],
+    outs={
+        "duckdb": artifact_out(
+            ("warehouse", "duckdb"), "Views over every table and copies of the small ones, in one DuckDB file.",
+            kinds={"duckdb"}, layer="warehouse",
+        )
+    },
+    check_specs=[BYTES],
+)
+def warehouse(context: dg.AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
+    """Rebuild the file and sweep the lake."""
+    from spine_models.corpus.archive import ArchiveTables
+    from spine_models.corpus.deid import sweep_lake
+    from sql import build_warehouse
+
+    report = build_warehouse(hospital.lake.root, hospital.warehouse)
+    yield dg.MaterializeResult(
+        asset_key=["warehouse", "duckdb"],
+        metadata={"views": report.views, "tables": report.tables, "size_bytes": report.size_bytes},
+    )
+    names = ("files", "instances", "series", "studies", "reports", "ehr")
+    batches = hospital.restricted.partitions(("archive", "files"))
+    archives = [
+        ArchiveTables(**{n: hospital.restricted.read_table(("archive", n), [batch]) for n in names}) for batch in batches
+    ]
+    hits = sweep_lake(archives, hospital.lake.root)
+    yield dg.AssetCheckResult(
+        asset_key=["warehouse", "duckdb"], check_name=BYTES.name, passed=hits.is_empty(),
+        metadata={"hits": hits.height, "batches": len(batches)},
+    )

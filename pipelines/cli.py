@@ -1,0 +1,182 @@
+"""``spineagent``: what a person types.
+
+Belongs here: arguments, progress and error lines. Does not belong here: work (``runner``, ``study``, ``demo``).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="spineagent",
+    help="Spine MRI to embeddings, findings and drafted reports. Configured by SPINE_PROFILE, SPINE_ROOT and "
+    "SPINE_KEY_FILE, also from .env. Every draft is for research and to be read by a radiologist.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+key_app = typer.Typer(help="The key that pseudonyms, UIDs and date shifts are derived from.", no_args_is_help=True)
+app.add_typer(key_app, name="key")
+
+
+class Format(StrEnum):
+    """Output formats of ``spineagent sql``."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Show the reason of an expected error as one line and exit with 2; anything else keeps its traceback."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from pipelines.runner import RunFailed
+        from pipelines.runtime.storage import StorageError
+        from pipelines.study import StudyRefused
+
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, StorageError, RunFailed, StudyRefused) as error:
+            _say(f"spineagent: {error}")
+            raise typer.Exit(2) from None
+
+    return wrapped
+
+
+def _progress_to_stderr() -> None:
+    logger = logging.getLogger("spineagent")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("  %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+@app.command()
+@_plain_errors
+def phantom(
+    out: Annotated[Path, typer.Argument(help="folder to write inbox/ and truth/ into")],
+    patients: Annotated[int, typer.Option(min=1, help="number of patients")] = 24,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 0,
+) -> None:
+    """Write a phantom hospital's inbox, and its truth beside it."""
+    from pipelines.runtime.progress import reporter
+    from spine_models.phantom import write_hospital
+
+    _progress_to_stderr()
+    summary = write_hospital(out, patients=patients, seed=seed, progress=reporter("phantom", "patients"))
+    _say(f"{summary}")
+
+
+@key_app.command("new")
+@_plain_errors
+def key_new(file: Annotated[Path, typer.Argument(help="file to write, mode 0600; never overwritten")]) -> None:
+    """Make a key for pseudonyms."""
+    from spine_models.corpus.deid import new_key_file
+
+    new_key_file(file)
+    _say(f"wrote {file}: set SPINE_KEY_FILE to it, keep a copy apart from the data; without it no pseudonym recurs")
+
+
+@app.command()
+@_plain_errors
+def run(
+    inbox: Annotated[Path, typer.Argument(help="folder that a site dropped")],
+    through: Annotated[str, typer.Option(help="last stage: archive, deid, ... reports")] = "reports",
+    cohort: Annotated[str, typer.Option(help="cohort name of this inbox")] = "internal",
+    retrain: Annotated[bool, typer.Option(help="freeze a new manifest and train again")] = False,
+) -> None:
+    """Register an inbox and materialise its batches up to a stage; what is fresh is not done again."""
+    from pipelines.definitions import build_defs
+    from pipelines.home import open_instance
+    from pipelines.runner import Runner
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+
+    _progress_to_stderr()
+    settings = Settings()
+    hospital = Hospital.from_settings(settings)
+    hospital.key()
+    runner = Runner(hospital, build_defs(hospital), open_instance(settings.dagster_home), _say)
+    runner.run(inbox, through=through, cohort=cohort, retrain=retrain)
+    if through not in ("archive",):
+        _print_query(hospital, "file_ledger", Format.TABLE)
+
+
+@app.command()
+@_plain_errors
+def sql(
+    question: Annotated[str | None, typer.Argument(help="name of a query in sql/queries, or a SELECT")] = None,
+    format: Annotated[Format, typer.Option(help="output format")] = Format.TABLE,
+) -> None:
+    """Ask the warehouse; without a question, list the named ones."""
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+    from sql import queries
+
+    if question is None:
+        for query in queries():
+            typer.echo(f"{query.name:24} {query.description}")
+        return
+    _print_query(Hospital.from_settings(Settings()), question, format)
+
+
+@app.command()
+@_plain_errors
+def embed(
+    dicom_dir: Annotated[Path, typer.Argument(help="folder of one study")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write")],
+) -> None:
+    """Write slice, series and study embeddings of one study folder."""
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+    from pipelines.study import embed_study
+
+    _progress_to_stderr()
+    vectors = embed_study(Hospital.from_settings(Settings()), dicom_dir)
+    aside = out.with_name(f".{out.name}.partial")
+    vectors.write_parquet(aside)
+    aside.replace(out)
+    units = dict(vectors.group_by("unit").len().sort("unit").rows())
+    _say(f"wrote {out}: " + ", ".join(f"{n} {unit} vectors" for unit, n in units.items()) if units else f"wrote {out}: no T1 or T2 series, no vectors")
+
+
+@app.command()
+@_plain_errors
+def report(
+    dicom_dir: Annotated[Path, typer.Argument(help="folder of one study")],
+    pages: Annotated[Path | None, typer.Option(help="folder to write HTML pages into")] = None,
+) -> None:
+    """Print a drafted report of one study folder."""
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+    from pipelines.study import report_study
+
+    _progress_to_stderr()
+    for text in report_study(Hospital.from_settings(Settings()), dicom_dir, pages):
+        typer.echo(text)
+
+
+def _print_query(hospital: Any, question: str, format: Format) -> None:
+    from sql import ask, render
+
+    typer.echo(render(ask(hospital.warehouse, question), format.value))
+
+
+def main() -> None:
+    """Console entry point."""
+    app()

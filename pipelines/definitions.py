@@ -1,0 +1,38 @@
+"""The code location: assets, checks, jobs, schedules, sensors and the one resource.
+
+Belongs here: putting them together, and policy that holds for all. Does not belong here: any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets import all_assets
+from pipelines.checks import sql_checks
+from pipelines.jobs import all_jobs
+from pipelines.runtime.io_managers import ParquetIOManager
+from pipelines.runtime.profiles import Settings
+from pipelines.runtime.resources import Hospital
+from pipelines.schedules import nightly_refresh, nightly_warehouse
+from pipelines.sensors import changed_tables, new_batches
+
+
+def build_defs(hospital: Hospital | None = None, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Fresh definitions; tests pass a hospital of their own."""
+    hospital = hospital or Hospital.from_settings(Settings())
+    resources = {"hospital": hospital, "io_manager": ParquetIOManager(hospital=hospital)}
+    return dg.Definitions(
+        assets=all_assets(),
+        asset_checks=sql_checks(),
+        jobs=all_jobs(),
+        schedules=[nightly_refresh, nightly_warehouse],
+        sensors=[new_batches, changed_tables],
+        resources=resources | dict(overrides or {}),
+        executor=dg.multiprocess_executor.configured({"max_concurrent": 2}),
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,142 @@
+"""``make demo``: a phantom hospital through the whole graph, and what came of it.
+
+Belongs here: the demo's numbers and its summary; the only reader of the phantom's truth outside tests and
+benchmarks. Does not belong here: any step of the graph.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.definitions import build_defs
+from pipelines.home import open_instance
+from pipelines.runner import Runner
+from pipelines.runtime.profiles import Settings
+from pipelines.runtime.progress import reporter
+from pipelines.runtime.resources import Hospital
+
+PATIENTS = 150
+SEED = 7
+
+
+def main(patients: int = PATIENTS, seed: int = SEED) -> None:
+    """Write the phantom inbox where there is none, run the graph, print the summary."""
+    from spine_models.corpus.deid import new_key_file
+    from spine_models.phantom import write_hospital
+
+    logger = logging.getLogger("spineagent")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    settings = Settings()
+    hospital = Hospital.from_settings(settings)
+    started = time.monotonic()
+    console = Console(width=110)
+    if not settings.key_path.exists():
+        new_key_file(settings.key_path)
+    source = settings.root.absolute() / "phantom"
+    if not (source / "truth").is_dir():
+        write_hospital(source, patients=patients, seed=seed, progress=reporter("phantom", "patients"))
+        logger.info("phantom hospital of %s patients: %.0f s", patients, time.monotonic() - started)
+    instance = open_instance(settings.dagster_home)
+    Runner(hospital, build_defs(hospital), instance, lambda line: logger.info("%s", line)).run(
+        source / "inbox", through="reports"
+    )
+    summary(console, hospital, source)
+    console.print(f"\nThe whole graph took {time.monotonic() - started:.0f} s.")
+
+
+def summary(console: Console, hospital: Hospital, source: Path) -> None:
+    """Print counts, label confusion, the probe table, three drafts and where to look."""
+    from sql import ask
+
+    def show(title: str, frame: pl.DataFrame) -> None:
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for name, dtype in frame.schema.items():
+            table.add_column(name, justify="right" if dtype.is_numeric() else "left")
+        for row in frame.rows():
+            table.add_row(*("–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+        console.print(table)
+
+    def answer(question: str) -> pl.DataFrame:
+        return pl.DataFrame(ask(hospital.warehouse, question))
+
+    show("What became of every file (spineagent sql file_ledger)", answer("file_ledger"))
+    show("Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
+    show("Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
+    show("Probes: mean AUROC over evaluable conditions", probe_table(hospital))
+    console.print(
+        "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
+    )
+    health = answer(
+        "SELECT route, max(step) AS steps, last(dino ORDER BY step) AS dino, "
+        "last(view_retrieval ORDER BY step) FILTER (view_retrieval IS NOT NULL) AS view_retrieval, "
+        "last(effective_rank ORDER BY step) FILTER (effective_rank IS NOT NULL) AS effective_rank "
+        "FROM backbone.curves GROUP BY route ORDER BY route"
+    )
+    show("Training health at the last step", health)
+    drafts = answer(
+        "SELECT region, report_text FROM reports.drafts QUALIFY row_number() OVER "
+        "(PARTITION BY region ORDER BY study_key) = 1 ORDER BY region LIMIT 3"
+    )
+    for region, text in drafts.rows():
+        console.rule(f"a drafted {region} report")
+        console.print(text, markup=False, highlight=False)
+    console.rule("where to look")
+    console.print(f"lake       {hospital.lake.root}", highlight=False)
+    console.print(f"warehouse  {hospital.warehouse}   (any DuckDB client, read-only)", highlight=False)
+    pages = sorted((hospital.lake.root / "reports" / "pages").glob("*/*/index.html"))
+    if pages:
+        console.print(f"drafts     {pages[-1]}", highlight=False)
+    console.print("questions  .venv/bin/spineagent sql")
+    console.print("UI         make ui")
+
+
+def label_confusion(hospital: Hospital, truth: Path) -> pl.DataFrame:
+    """Status in the phantom's reports (rows) against the label given, over all conditions."""
+    from spine_models.corpus.deid import Pseudonymizer
+
+    findings = pl.read_csv(truth / "findings.csv", infer_schema_length=None)
+    names = Pseudonymizer(hospital.key())
+    keys = {uid: names.key_of_uid(uid) for uid in findings["study_instance_uid"].unique()}
+    order = {"present": 3, "ambiguous": 2, "absent": 1, "not_mentioned": 0}
+    worst = (
+        findings.with_columns(
+            study_key=pl.col("study_instance_uid").replace_strict(keys),
+            rank=pl.col("status").replace_strict(order, return_dtype=pl.Int32),
+        )
+        .sort("rank", descending=True)
+        .unique(["study_key", "condition"], keep="first", maintain_order=True)
+    )
+    labels = hospital.lake.read_table(("labels", "consensus"), hospital.lake.partitions(("labels", "consensus")))
+    joined = labels.select("study_key", "condition", labelled="status").join(worst, on=["study_key", "condition"])
+    table = joined.group_by("status", "labelled").len("n").pivot("labelled", index="status", values="n")
+    columns = [name for name in order if name in table.columns]
+    return (
+        table.select("status", *columns).fill_null(0)
+        .sort(pl.col("status").replace_strict(order, return_dtype=pl.Int32), descending=True)
+        .rename({"status": "truth \\ labelled"})
+    )  # fmt: skip
+
+
+def probe_table(hospital: Hospital) -> pl.DataFrame:
+    """Mean AUROC by encoder and sequence set, cross-validated and held out."""
+    metrics = hospital.lake.read_table(("probes", "metrics"), [None]).filter(pl.col("status") == "evaluated")
+    return (
+        metrics.group_by("encoder", "sequence_set", "evaluation")
+        .agg(pl.col("auroc").mean(), conditions=pl.len())
+        .pivot("evaluation", index=["encoder", "sequence_set"], values=["auroc", "conditions"])
+        .sort("sequence_set", "encoder")
+    )
+
+
+if __name__ == "__main__":
+    main()

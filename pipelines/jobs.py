@@ -1,0 +1,99 @@
+"""The jobs a person or a schedule starts: per batch, per model, for the whole lake.
+
+Belongs here: selections of assets. Does not belong here: when they run (``schedules``, ``sensors``, ``runner``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets import STAGES, all_assets
+from pipelines.checks import sql_check_keys
+
+CORPUS = ("archive", "deid", "sequences", "labels", "shards")
+MODEL_KEYS = (("shards", "manifest"), ("shards", "patients"))
+PROBE_KEYS = (
+    ("probes", "baselines"), ("probes", "metrics"), ("probes", "predictions"), ("probes", "heads"), ("agents", "registry"),
+)  # fmt: skip
+CLAIM_KEYS = (("agents", "claims"),)
+
+
+def keys_of_stage(stage: str) -> list[dg.AssetKey]:
+    """All asset keys of a stage."""
+    definitions = [v for v in vars(STAGES[stage]).values() if isinstance(v, dg.AssetsDefinition)]
+    return [key for definition in definitions for key in definition.keys]
+
+
+def batch_keys(stages: Sequence[str]) -> list[dg.AssetKey]:
+    """Keys of the stages that are partitioned by study batch."""
+    whole = {dg.AssetKey(list(k)) for k in (*MODEL_KEYS, *PROBE_KEYS)}
+    return [key for stage in stages for key in keys_of_stage(stage) if key not in whole]
+
+
+def selection(keys: Sequence[dg.AssetKey]) -> dg.AssetSelection:
+    """The assets with the checks that they yield themselves; whole-lake SQL rules have a job of their own."""
+    wanted = set(keys)
+    own = [
+        spec.key for definition in all_assets() for spec in definition.check_specs if spec.asset_key in wanted
+    ]
+    assets = dg.AssetSelection.assets(*keys).without_checks()
+    return assets | dg.AssetSelection.checks(*own) if own else assets
+
+
+def _keys(pairs: Sequence[tuple[str, ...]]) -> list[dg.AssetKey]:
+    return [dg.AssetKey(list(pair)) for pair in pairs]
+
+
+def through_job(stage: str) -> str:
+    """Name of the job that takes one batch from the archive to a stage of the corpus layer."""
+    return f"corpus_through_{stage}"
+
+
+def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """Every job of the graph."""
+    corpus = [
+        dg.define_asset_job(
+            through_job(stage),
+            selection=selection(batch_keys(CORPUS[: n + 1])),
+            description=f"One batch from its inbox files through {stage}.",
+        )
+        for n, stage in enumerate(CORPUS)
+    ]
+    return [
+        *corpus,
+        dg.define_asset_job(
+            "freeze", selection=selection(_keys(MODEL_KEYS)), description="Freeze what training may see."
+        ),
+        dg.define_asset_job(
+            "pretrain", selection=selection(keys_of_stage("backbone")), description="Pretrain one route's encoder."
+        ),
+        dg.define_asset_job(
+            "embed", selection=selection(keys_of_stage("embeddings")), description="Embed the stale slices of one batch."
+        ),
+        dg.define_asset_job(
+            "probe", selection=selection(_keys(PROBE_KEYS)), description="Baselines, probe metrics, heads and registry."
+        ),
+        dg.define_asset_job(
+            "claim", selection=selection(_keys(CLAIM_KEYS)), description="The agents' claims for one batch."
+        ),
+        dg.define_asset_job(
+            "draft", selection=selection(keys_of_stage("reports")), description="Drafted reports of one batch."
+        ),
+        dg.define_asset_job(
+            "refresh",
+            selection=selection([*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS), *keys_of_stage("reports")]),
+            description="Nightly, per batch: stale vectors, then claims and drafts.",
+        ),
+        dg.define_asset_job(
+            "rebuild_warehouse",
+            selection=selection([dg.AssetKey(["warehouse", "duckdb"])]),
+            description="Rebuild the DuckDB file and sweep the lake's bytes.",
+        ),
+        dg.define_asset_job(
+            "lake_rules",
+            selection=dg.AssetSelection.checks(*sql_check_keys()),
+            description="All rules of sql/checks over the whole lake.",
+        ),
+    ]

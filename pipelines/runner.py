@@ -1,0 +1,145 @@
+"""An inbox through the graph from the command line: the same jobs as the UI, in order, only where due.
+
+Belongs here: the order of jobs and what is skipped. Does not belong here: what a job selects (``jobs``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from assets import STAGES, all_assets
+from pipelines.freshness import due
+from pipelines.intake import register
+from pipelines.jobs import CLAIM_KEYS, CORPUS, MODEL_KEYS, PROBE_KEYS, batch_keys, keys_of_stage, through_job
+from pipelines.runtime.partitions import encoder_sequences
+from pipelines.runtime.resources import Hospital
+
+
+class RunFailed(RuntimeError):
+    """A job of the run failed; names job, partition, step and the reason."""
+
+
+@dataclass
+class Runner:
+    """Runs jobs in this process against one instance.
+
+    Args:
+        hospital: profile, key and storage.
+        definitions: the code location's definitions for that hospital.
+        instance: Dagster instance that records the runs.
+        say: called with one line per finished job.
+    """
+
+    hospital: Hospital
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+    say: Callable[[str], None]
+    executed: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def run(self, inbox: Path, *, through: str, cohort: str = "internal", retrain: bool = False) -> list[str]:
+        """Register an inbox and materialise its batches up to a stage.
+
+        Training stages run where they have never run, or with ``retrain``; a new batch alone never trains.
+
+        Returns:
+            The inbox's batches.
+
+        Raises:
+            ValueError: unknown stage (lists the known ones).
+            RunFailed: a job failed.
+        """
+        if through not in STAGES:
+            raise ValueError(f"no stage {through!r}: choose one of {', '.join(STAGES)}")
+        self.hospital.key()
+        intake = register(self.hospital, inbox, cohort=cohort)
+        new = [b for b in intake.batches if not self.instance.has_dynamic_partition("study_batches", b)]
+        self.instance.add_dynamic_partitions("study_batches", new)
+        self.say(f"registered {intake.files:,} files in {len(intake.batches)} batches, {len(intake.touched)} with news")
+        stages = list(STAGES)[: list(STAGES).index(through) + 1]
+        corpus = [stage for stage in stages if stage in CORPUS]
+        for batch in sorted({*intake.batches, *intake.touched}):
+            if batch in intake.touched or self._due(batch_keys(corpus), batch):
+                self._execute(through_job(corpus[-1]), batch)
+        if "backbone" in stages:
+            self._models(retrain)
+        for batch in intake.batches if "embeddings" in stages else ():
+            self._embed(batch)
+        if "probes" in stages:
+            self._probe(retrain)
+        for batch in intake.batches:
+            for stage, job, keys in (
+                ("agents", "claim", _keys(CLAIM_KEYS)),
+                ("reports", "draft", keys_of_stage("reports")),
+            ):
+                above = [(k, batch) for k in (*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS))]
+                above += [(dg.AssetKey(["probes", "heads"]), None)]
+                if stage in stages and self._due(keys, batch, [pair for pair in above if pair[0] not in keys]):
+                    self._execute(job, batch)
+        if self.executed or not self.hospital.warehouse.is_file():
+            self._execute("rebuild_warehouse", None)
+            self._execute("lake_rules", None)
+        else:
+            self.say("nothing new: every asset is as its inputs are")
+        return intake.batches
+
+    def _models(self, retrain: bool) -> None:
+        if retrain or self._due(_keys(MODEL_KEYS), None):
+            self._execute("freeze", None)
+        for route in encoder_sequences.get_partition_keys():
+            if retrain or self._due(keys_of_stage("backbone"), route, [(k, None) for k in _keys(MODEL_KEYS)]):
+                self._execute("pretrain", route)
+
+    def _embed(self, batch: str) -> None:
+        above = [(key, batch) for key in keys_of_stage("shards") if key not in _keys(MODEL_KEYS)]
+        above += [(dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()]
+        if self._due(keys_of_stage("embeddings"), batch, above):
+            self._execute("embed", batch)
+
+    def _probe(self, retrain: bool) -> None:
+        above = [(dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()]
+        if retrain or self._due(_keys(PROBE_KEYS), None, above):
+            self._execute("probe", None)
+
+    def _due(
+        self,
+        keys: Sequence[dg.AssetKey],
+        partition: str | None,
+        upstream: Sequence[tuple[dg.AssetKey, str | None]] = (),
+    ) -> bool:
+        return due(self.instance, all_assets(), keys, partition, upstream=upstream)
+
+    def _execute(self, job: str, partition: str | None) -> None:
+        started = time.monotonic()
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=partition,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+        self.executed.append((job, partition))
+        name = f"{job} {partition}" if partition else job
+        broken = [c for c in result.get_asset_check_evaluations() if not c.passed]
+        for check in broken:
+            self.say(f"  check {'/'.join(check.asset_key.path)}: {check.check_name} did not pass ({check.severity.value})")
+        if not result.success:
+            raise RunFailed(f"{name} failed: {_reason(result)}")
+        self.say(f"{name}: {time.monotonic() - started:.0f} s")
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return f"step {event.step_key}: {error.message.strip() if error else 'no reason recorded'}"
+    return "no step reported a reason"
+
+
+def _keys(pairs: Sequence[tuple[str, ...]]) -> list[dg.AssetKey]:
+    return [dg.AssetKey(list(pair)) for pair in pairs]

@@ -1,0 +1,120 @@
+"""The one resource: a profile's numbers, key and two zones.
+
+Belongs here: what an asset asks of its surroundings. Does not belong here: file layout (``storage``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from pipelines.runtime.profiles import Settings
+from pipelines.runtime.storage import Draft, Zone
+from spine_models.config import Profile, load_profile
+
+RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
+"""Assets of the restricted zone beside every ``archive`` asset."""
+
+
+class Hospital(dg.ConfigurableResource):
+    """Profile, key and storage of one installation.
+
+    Args:
+        profile: name or YAML path of the profile.
+        home: ``SPINE_ROOT/<profile>``.
+        key_file: 0600 file of the pseudonym key.
+    """
+
+    profile: str
+    home: str
+    key_file: str
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Hospital:
+        """The installation that the environment describes."""
+        return cls(profile=settings.profile, home=str(settings.home), key_file=str(settings.key_path))
+
+    @property
+    def numbers(self) -> Profile:
+        """All numbers of the profile."""
+        return load_profile(self.profile)
+
+    @property
+    def lake(self) -> Zone:
+        """Everything de-identified."""
+        return Zone(Path(self.home) / "lake")
+
+    @property
+    def restricted(self) -> Zone:
+        """The only place on disk with identifiers; 0700."""
+        return Zone(Path(self.home) / "restricted", mode=0o700)
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file."""
+        return self.lake.root / "warehouse" / "warehouse.duckdb"
+
+    def key(self) -> bytes:
+        """The pseudonym key.
+
+        Raises:
+            KeyFileError: missing, too short or readable by others.
+        """
+        from spine_models.corpus.deid import read_key_file
+
+        return read_key_file(Path(self.key_file))
+
+    def zone_of(self, key: Sequence[str]) -> Zone:
+        """The zone that an asset is stored in."""
+        return self.restricted if key[0] == "archive" or tuple(key) in RESTRICTED_KEYS else self.lake
+
+    def draft(self, key: Sequence[str], partition: str | None = None) -> AbstractContextManager[Draft]:
+        """Build and publish an artifact of its zone; always built in the restricted zone first."""
+        return self.zone_of(key).draft(key, partition, aside=self._staging())
+
+    def current(self, key: Sequence[str], partition: str | None = None) -> Path:
+        """Folder of an artifact's published version."""
+        return self.zone_of(key).current(key, partition)
+
+    def artifacts(self, key: Sequence[str], partitions: Sequence[str]) -> dict[str, Path]:
+        """Published folders of those partitions that have one."""
+        zone = self.zone_of(key)
+        return {p: zone.current(key, p) for p in partitions if zone.has_artifact(key, p)}
+
+    def previous(self, key: Sequence[str], partition: str) -> pl.DataFrame | None:
+        """A table as an earlier run left it; None before the first."""
+        path = self.zone_of(key).table_path(key, partition)
+        return pl.read_parquet(path) if path.is_file() else None
+
+    def training_folder(self, key: Sequence[str], partition: str, settings: str, tars: Sequence[Path]) -> Path:
+        """Where a training keeps its checkpoints: one folder per settings and data, so that only its own resume."""
+        digest = hashlib.sha256("\n".join([settings, *(t.as_posix() for t in tars)]).encode()).hexdigest()[:16]
+        return self.lake.root.parent / "training" / "-".join([*key, partition, digest])
+
+    def ledger(self) -> pl.DataFrame | None:
+        """Which inbox file belongs to which batch; None before the first registration."""
+        path = self.restricted.table_path(("archive", "ledger"))
+        return pl.read_parquet(path) if path.is_file() else None
+
+    def write_ledger(self, ledger: pl.DataFrame) -> None:
+        """Replace the ledger."""
+        self.restricted.write_table(("archive", "ledger"), None, ledger)
+
+    def inboxes(self) -> dict[str, Path]:
+        """Registered inbox folders by cohort, for the sensor."""
+        ledger = self.ledger()
+        if ledger is None:
+            return {}
+        pairs = ledger.select("cohort", "inbox").unique().sort("cohort", "inbox").rows()
+        return {f"{cohort}:{inbox}": Path(inbox) for cohort, inbox in pairs}
+
+    def _staging(self) -> Path:
+        zone = self.restricted
+        zone.root.mkdir(parents=True, exist_ok=True)
+        zone.root.chmod(zone.mode)
+        return zone.root / "staging"

@@ -1,0 +1,135 @@
+"""One study folder without the graph: the same domain calls in a row, in a folder that goes away.
+
+Belongs here: the composition for ``spineagent embed`` and ``spineagent report``. Does not belong here: any step.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.runtime.partitions import encoder_sequences
+from pipelines.runtime.resources import Hospital
+
+VECTORS = pl.Schema(
+    {
+        "unit": pl.String,  # study | series | slice
+        "study_key": pl.String,
+        "key": pl.String,
+        "route": pl.String,
+        "encoder": pl.String,
+        "model_version": pl.String,
+        "preprocessing_version": pl.String,
+        "n_slices": pl.Int32,
+        "vector": pl.List(pl.Float32),
+    }
+)
+
+
+class StudyRefused(RuntimeError):
+    """The folder cannot be used; says why by counts and reason codes."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Tables of one folder, de-identified, embedded."""
+
+    studies: pl.DataFrame
+    series: pl.DataFrame
+    slices: pl.DataFrame
+    slice_vectors: pl.DataFrame
+    series_vectors: pl.DataFrame
+    study_vectors: pl.DataFrame
+    outcomes: pl.DataFrame
+
+
+@contextmanager
+def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
+    """De-identify, classify, preprocess and embed one DICOM folder; nothing of it stays on disk.
+
+    Raises:
+        InboxError: the folder is missing or empty.
+        StudyRefused: no instance may leave the restricted zone, or the gate found an identifier.
+        StorageError: no encoder has been trained in this installation.
+    """
+    from spine_models.corpus.archive import index_batch, scan_inbox
+    from spine_models.corpus.deid import deidentify_batch, gate_batch
+    from spine_models.corpus.sequences import classify_series
+    from spine_models.corpus.shards import write_shards
+    from spine_models.encoder.backbone.encoder import load_encoder
+    from spine_models.findings.embeddings import embed_slices, pool_series, pool_studies
+
+    key, numbers = hospital.key(), hospital.numbers
+    folders = hospital.artifacts(("backbone", "encoder"), encoder_sequences.get_partition_keys())
+    if not folders:
+        hospital.current(("backbone", "encoder"), encoder_sequences.get_partition_keys()[0])
+    hospital.restricted.root.mkdir(parents=True, exist_ok=True)
+    hospital.restricted.root.chmod(hospital.restricted.mode)
+    with tempfile.TemporaryDirectory(prefix=".study-", dir=hospital.restricted.root) as temporary:
+        dicom, tars = Path(temporary) / "dicom", Path(temporary) / "tars"
+        ledger = scan_inbox(folder.absolute(), cohort="study", ledger=None, settings=numbers.archive)
+        frames = []
+        for batch in ledger["batch_key"].unique().sort():
+            archive = index_batch(ledger, batch, settings=numbers.archive)
+            released = deidentify_batch(archive, key=key, out=dicom, settings=numbers.deid)
+            leaving = {"instances": released.instances, "studies": released.studies, "reports": released.reports}
+            hits = gate_batch(archive, folder=dicom, tables=leaving, key=key, settings=numbers.deid)
+            if not hits.is_empty():
+                raise StudyRefused(f"the gate found {hits.height} violations: nothing of this folder is used")
+            frames.append((released.instances, released.studies, released.files))
+        instances, studies, files = (pl.concat(column) for column in zip(*frames, strict=True))
+        outcomes = files.group_by("outcome", "reason").len("files").sort("outcome", "reason", nulls_last=True)
+        if instances.is_empty():
+            told = "; ".join(f"{n} {outcome} ({reason})" for outcome, reason, n in outcomes.rows())
+            raise StudyRefused(f"no usable MR instance in the folder: {told}")
+        series = classify_series(instances, settings=numbers.sequences)
+        written = write_shards(instances, series, dicom=dicom, out=tars, settings=numbers.shards)
+        slice_vectors, _ = embed_slices(
+            written.slices, shard_root=tars, encoders={r: load_encoder(f) for r, f in folders.items()},
+            previous=None, settings=numbers.embeddings,
+        )
+        series_vectors = pool_series(slice_vectors)
+        yield Study(
+            studies, series, written.slices, slice_vectors, series_vectors, pool_studies(series_vectors), outcomes
+        )
+
+
+def embed_study(hospital: Hospital, folder: Path) -> pl.DataFrame:
+    """Slice, series and study vectors of one folder as ``VECTORS``."""
+    with read_study(hospital, folder) as study:
+        parts = (
+            ("study", study.study_vectors, "study_key"),
+            ("series", study.series_vectors, "series_key"),
+            ("slice", study.slice_vectors.with_columns(n_slices=pl.lit(1, pl.Int32)), "slice_key"),
+        )
+        return pl.concat(
+            frame.select(
+                pl.lit(unit).alias("unit"), "study_key", pl.col(key).alias("key"),
+                *[c for c in VECTORS.names() if c not in {"unit", "study_key", "key"}],
+            )
+            for unit, frame, key in parts
+        )
+
+
+def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> list[str]:
+    """Drafted reports of one folder, one text per study found in it; HTML pages too where ``pages`` is given."""
+    from spine_models.findings.probes.heads import load_heads
+    from spine_models.reporting.agents import diagnose
+    from spine_models.reporting.reports import draft_reports, write_pages
+
+    zone = hospital.lake
+    heads = load_heads(zone.current(("probes", "heads"))) if zone.has_artifact(("probes", "heads")) else None
+    with read_study(hospital, folder) as study:
+        claims = diagnose(
+            study.studies, study.study_vectors, study.series, study.slices, heads, settings=hospital.numbers.agents
+        )
+        written = draft_reports(claims, study.studies, study.series)
+    if pages is not None:
+        pages.mkdir(parents=True, exist_ok=True)
+        write_pages(written.drafts, written.sentences, claims, pages)
+    return written.drafts["report_text"].to_list()

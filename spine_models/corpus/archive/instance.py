@@ -1,0 +1,287 @@
+"""One DICOM file: is it DICOM, whose is it, is it sound, and what does its header say.
+
+Belongs here: reading one file with bounded memory and turning every failure into a reason code.
+Does not belong here: decoding pixels (never done in this stage), or comparing files with each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from pydicom import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID
+
+from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.reasons import Reason
+from spine_models.corpus.archive.structure import Layout, Meta, StructureWalk, find_meta, read_meta
+from spine_models.corpus.geometry import FrameGeometry, frame_geometry, is_mosaic, mosaic_tiles
+from spine_models.corpus.header import acquisition_facts, numbers_of, read_value, text_of
+
+MAX_HEADER_BYTES: Final = 64 * 1024**2
+"""Everything before the pixel element, and a whole inflated deflated object; more is rejected as too large."""
+
+_IN_MEMORY_BYTES: Final = 64 * 1024**2
+_CHUNK: Final = 1024**2
+_HEAD: Final = 144
+_LAST_IDENTITY_TAG: Final = 0x0020000D
+_MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+# No codec in use for MR goes beyond this on anything but a blank image, which the allowance covers.
+_MAX_COMPRESSION: Final = 2000
+_COMPRESSION_ALLOWANCE_BYTES: Final = 1024**2
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose file it is; kind is ``dicom`` when the content is, each name null where no header gives it."""
+
+    is_dicom: bool
+    study_uid: str | None = None
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    accession_number: str | None = None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What one file is: a reason, or a row for ``archive.INSTANCES`` with the geometry of its frames."""
+
+    size_bytes: int
+    sha256: str | None
+    reason: Reason | None
+    row: dict[str, Any] | None = None
+    frames: tuple[FrameGeometry, ...] = field(default=())
+    mosaic: bool = False
+    mosaic_tiles: int | None = None
+
+
+class _Rejected(Exception):
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
+def identify(path: Path, settings: ArchiveSettings) -> Identity:
+    """Read only as far as the study UID; never raises, also for what cannot be opened or parsed."""
+    is_dicom = False
+    try:
+        with _open_regular(path) as stream, _quiet():
+            size = os.fstat(stream.fileno()).st_size
+            begin = find_meta(stream.read(_HEAD))
+            if begin is None:
+                return Identity(False)
+            is_dicom = True
+            meta = read_meta(stream, begin)
+            ds, _ = _header(stream, size, meta, settings, stop_above=_LAST_IDENTITY_TAG)
+            return Identity(
+                True,
+                text_of(read_value(ds, "StudyInstanceUID")),
+                text_of(read_value(ds, "PatientID")),
+                text_of(read_value(ds, "IssuerOfPatientID")),
+                text_of(read_value(ds, "AccessionNumber")),
+            )
+    except Exception:  # whatever is wrong is found again, and named, when the batch is indexed
+        return Identity(is_dicom)
+
+
+def examine(path: Path, settings: ArchiveSettings) -> Examined:
+    """Hash, check and read one file; every failure is a reason, memory is bounded whatever the file claims."""
+    size, digest = 0, None
+    try:
+        with _open_regular(path) as opened, _quiet():
+            size = os.fstat(opened.fileno()).st_size
+            if size == 0:
+                return Examined(0, hashlib.sha256().hexdigest(), Reason.EMPTY_FILE)
+            if size > settings.max_file_bytes:
+                return Examined(size, None, Reason.TOO_LARGE)
+            stream, size, digest = _hashed(opened, size)
+            return _examine_stream(stream, size, digest, settings)
+    except _Rejected as rejected:
+        return Examined(size, digest, rejected.reason)
+    except FileNotFoundError:
+        return Examined(size, digest, Reason.VANISHED)
+    except OSError:
+        return Examined(size, digest, Reason.UNREADABLE)
+    except RecursionError:
+        return Examined(size, digest, Reason.TOO_DEEP)
+    except MemoryError:
+        return Examined(size, digest, Reason.TOO_LARGE)
+    except Exception:  # readers raise many kinds on hostile bytes; the kind could quote a value
+        return Examined(size, digest, Reason.MALFORMED)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a regular file, read in pieces. Raises OSError where it cannot be read."""
+    with _open_regular(path) as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def data_set_hash(path: Path) -> str:
+    """SHA-256 of the transfer syntax and everything behind the file meta information of a DICOM file."""
+    with _open_regular(path) as stream:
+        begin = find_meta(stream.read(_HEAD))
+        meta = read_meta(stream, begin or 0)
+        digest = hashlib.sha256((meta.transfer_syntax_uid or "").encode())
+        stream.seek(meta.end)
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _examine_stream(stream: BinaryIO, size: int, digest: str, settings: ArchiveSettings) -> Examined:
+    begin = find_meta(stream.read(_HEAD))
+    if begin is None:
+        raise _Rejected(Reason.NOT_DICOM)
+    meta = read_meta(stream, begin)
+    if meta.sop_class_uid == _MEDIA_DIRECTORY:
+        raise _Rejected(Reason.DICOMDIR)
+    ds, layout = _header(stream, size, meta, settings)
+    if layout.fault is not None:
+        raise _Rejected(layout.fault)
+    row = {
+        "sha256": digest,
+        "patient_id": text_of(read_value(ds, "PatientID")),
+        "issuer_of_patient_id": text_of(read_value(ds, "IssuerOfPatientID")),
+        "accession_number": text_of(read_value(ds, "AccessionNumber")),
+        "study_uid": text_of(read_value(ds, "StudyInstanceUID")),
+        "series_uid": text_of(read_value(ds, "SeriesInstanceUID")),
+        "sop_uid": text_of(read_value(ds, "SOPInstanceUID")),
+        "sop_class_uid": text_of(read_value(ds, "SOPClassUID")),
+        "transfer_syntax_uid": meta.transfer_syntax_uid,
+        "modality": text_of(read_value(ds, "Modality")),
+        "study_date": text_of(read_value(ds, "StudyDate")),
+        "series_description": text_of(read_value(ds, "SeriesDescription")),
+        "protocol_name": text_of(read_value(ds, "ProtocolName")),
+        "station_name": text_of(read_value(ds, "StationName")),
+    }
+    if None in (row["study_uid"], row["series_uid"], row["sop_uid"], row["sop_class_uid"]):
+        raise _Rejected(Reason.MISSING_UID)
+    _check_pixels(ds, layout, UID(meta.transfer_syntax_uid or ""), settings)
+    return Examined(
+        size,
+        digest,
+        None,
+        row | acquisition_facts(ds),
+        tuple(frame_geometry(ds)),
+        is_mosaic(ds),
+        mosaic_tiles(ds),
+    )
+
+
+def _header(
+    stream: BinaryIO, size: int, meta: Meta, settings: ArchiveSettings, stop_above: int | None = None
+) -> tuple[Dataset, Layout]:
+    """The data set before the pixel element, of which the structure was walked first."""
+    if meta.transfer_syntax_uid is None:
+        raise _Rejected(Reason.MISSING_META)
+    syntax = UID(meta.transfer_syntax_uid)
+    if not syntax.is_transfer_syntax:
+        raise _Rejected(Reason.UNKNOWN_TRANSFER_SYNTAX)
+    begin = meta.end
+    if meta.transfer_syntax_uid == _DEFLATED:
+        stream, begin, size = _inflated(stream, meta.end), 0, 0
+        size = stream.seek(0, io.SEEK_END)
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    walk = StructureWalk(
+        stream, begin, size, implicit=implicit, little=little, max_nesting=settings.max_nesting
+    )
+    layout = walk.run(stop_above)
+    if layout.header_end - begin > MAX_HEADER_BYTES:
+        raise _Rejected(Reason.TOO_LARGE)
+    stream.seek(begin)
+    header = io.BytesIO(stream.read(layout.header_end - begin))
+    return read_dataset(header, layout.implicit, little), layout
+
+
+def _check_pixels(ds: Dataset, layout: Layout, syntax: UID, settings: ArchiveSettings) -> None:
+    """Compare what the header claims with the bytes that are there; nothing is decoded."""
+    if layout.pixels is None:
+        if "Rows" in ds or "Columns" in ds:
+            raise _Rejected(Reason.NO_PIXELS)
+        return
+    rows, columns, bits = (_claim(ds, k) for k in ("Rows", "Columns", "BitsAllocated"))
+    samples, frames = _claim(ds, "SamplesPerPixel", 1), _claim(ds, "NumberOfFrames", 1)
+    if min(rows, columns, bits, samples, frames) < 1 or bits > 64 or samples > 4:
+        raise _Rejected(Reason.ABSURD_PIXELS)
+    if text_of(read_value(ds, "PhotometricInterpretation")) in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+        samples = 2
+    claimed = (rows * columns * samples * frames * bits + 7) // 8
+    if claimed > settings.max_pixel_bytes:
+        raise _Rejected(Reason.ABSURD_PIXELS)
+    stored, fragments = layout.pixels.length, layout.pixels.fragments
+    if not syntax.is_encapsulated:
+        # An odd length is padded by one byte (PS3.5 section 8.1.1).
+        if fragments is not None or stored not in (claimed, claimed + claimed % 2):
+            raise _Rejected(Reason.WRONG_PIXEL_LENGTH)
+        return
+    is_video = syntax.name.startswith(("MPEG", "HEVC", "Fragmentable"))
+    if not fragments or not stored or (frames > fragments and not is_video):
+        raise _Rejected(Reason.WRONG_PIXEL_LENGTH)
+    if claimed > _MAX_COMPRESSION * stored + _COMPRESSION_ALLOWANCE_BYTES:
+        raise _Rejected(Reason.ABSURD_PIXELS)
+
+
+def _claim(ds: Dataset, keyword: str, absent: int = 0) -> int:
+    if keyword not in ds:
+        return absent
+    numbers = numbers_of(read_value(ds, keyword))
+    return int(numbers[0]) if numbers else 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # warnings of the reader quote values
+        yield
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open for reading without following a link and without waiting on a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return os.fdopen(descriptor, "rb", buffering=65536)
+
+
+def _hashed(opened: BinaryIO, size: int) -> tuple[BinaryIO, int, str]:
+    """The content in memory when it is small, else the file itself; with its length and SHA-256."""
+    digest = hashlib.sha256()
+    if size <= _IN_MEMORY_BYTES:
+        content = opened.read(size)
+        digest.update(content)
+        return io.BytesIO(content), len(content), digest.hexdigest()
+    while chunk := opened.read(_CHUNK):
+        digest.update(chunk)
+    opened.seek(0)
+    return opened, size, digest.hexdigest()
+
+
+def _inflated(stream: BinaryIO, begin: int) -> BinaryIO:
+    """Inflate a deflated data set piece by piece, up to a limit."""
+    stream.seek(begin)
+    inflater, out = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
+    try:
+        while not inflater.eof:
+            chunk = inflater.unconsumed_tail or stream.read(_CHUNK)
+            if not chunk:
+                raise _Rejected(Reason.TRUNCATED)
+            out.write(inflater.decompress(chunk, _CHUNK))
+            if out.tell() > MAX_HEADER_BYTES:
+                raise _Rejected(Reason.TOO_LARGE)
+    except zlib.error:
+        raise _Rejected(Reason.MALFORMED) from None
+    return out

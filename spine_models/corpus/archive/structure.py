@@ -1,0 +1,308 @@
+"""Structure of a DICOM stream, checked before any library parses it: lengths, nesting and the pixel element.
+
+Belongs here: telling DICOM from other content, and one pass over element headers (PS3.5 section 7) that is not
+recursive, skips values and needs constant memory, so that hostile lengths and depths are found first.
+Does not belong here: values other than the transfer syntax and SOP class of the file meta information.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO, Final
+
+from pydicom.datadict import dictionary_VR
+
+from spine_models.corpus.archive.reasons import Reason
+
+MAX_ELEMENTS: Final = 1_000_000
+"""Elements of one object that a reader may have to hold; ten thousand enhanced frames stay below."""
+
+PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+
+_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM: Final = 0xFFFEE000
+_ITEM_END: Final = 0xFFFEE00D
+_SEQUENCE_END: Final = 0xFFFEE0DD
+_LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG_STRUCT: Final = {True: struct.Struct("<L"), False: struct.Struct(">L")}
+_TAG_LENGTH: Final = {True: struct.Struct("<HHL"), False: struct.Struct(">HHL")}
+
+
+@dataclass(frozen=True)
+class Meta:
+    """File meta information: where it begins and ends (bytes) and the two UIDs that decide how to go on."""
+
+    begin: int
+    end: int
+    transfer_syntax_uid: str | None
+    sop_class_uid: str | None
+
+
+@dataclass(frozen=True)
+class PixelElement:
+    """The top-level pixel element: bytes of its value, or of all fragments of an encapsulated one."""
+
+    length: int
+    fragments: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one pass found.
+
+    Attributes:
+        implicit: the encoding met, whatever the transfer syntax says.
+        header_end: offset behind the last whole top-level element before the pixel element.
+        pixels: null when there is no pixel element.
+        fault: the first thing that is wrong; everything up to `header_end` is sound in any case.
+    """
+
+    implicit: bool
+    header_end: int
+    pixels: PixelElement | None
+    fault: Reason | None
+
+
+def find_meta(head: bytes) -> int | None:
+    """Offset of the first element (132 behind a preamble, else 0), null when the bytes are not DICOM.
+
+    ``head`` is the first 144 bytes or more. Without a preamble the first element must be of group 0002 or
+    0008 and look sound in one of the three encodings.
+    """
+    if head[128:132] == b"DICM":
+        return 132
+    if len(head) < 8:
+        return None
+    little, implicit_length = struct.unpack_from("<HHL", head)[0], struct.unpack_from("<L", head, 4)[0]
+    if little in (0x0002, 0x0008) and (_is_vr(head[4:6]) or 0 < implicit_length <= 64 and head[3] == 0):
+        return 0
+    return 0 if head[:2] == b"\x00\x08" and _is_vr(head[4:6]) else None
+
+
+def read_meta(stream: BinaryIO, begin: int) -> Meta:
+    """Read group 0002 (always explicit little endian) from ``begin``; ends before the first other group."""
+    stream.seek(begin)
+    position, uids = begin, {}
+    while len(head := stream.read(8)) == 8:
+        group, element, vr, length = struct.unpack("<HH2sH", head)
+        if group != 0x0002:
+            break
+        offset = 8
+        if vr in _LONG_VRS:
+            extra = stream.read(4)
+            if len(extra) < 4:
+                break
+            length, offset = struct.unpack("<L", extra)[0], 12
+        if length > 65536:
+            break
+        value = stream.read(length)
+        position += offset + length
+        if element in (0x0002, 0x0010):
+            uids[element] = value.decode("ascii", "replace").strip(" \0")
+    return Meta(begin, position, uids.get(0x0010) or None, uids.get(0x0002) or None)
+
+
+class _Fault(Exception):
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+
+
+class StructureWalk:
+    """One pass over a data set ``[begin, end)`` of a seekable stream."""
+
+    def __init__(
+        self, stream: BinaryIO, begin: int, end: int, *, implicit: bool, little: bool, max_nesting: int
+    ) -> None:
+        self._stream = stream
+        self._begin = begin
+        self._end = end
+        self._little = little
+        self._max_nesting = max_nesting
+        self._explicit_head = struct.Struct("<HH2sH" if little else ">HH2sH")
+        self._implicit = self._encoding(implicit)
+        self._elements = 0
+
+    def run(self, stop_above: int | None = None) -> Layout:
+        """Walk to the end, or to the first top-level tag above ``stop_above``."""
+        position, header_end, pixels = self._begin, self._begin, None
+        fault = None
+        try:
+            while position < self._end:
+                if self._end - position < 8:
+                    fault = None if pixels is not None else Reason.TRUNCATED
+                    break
+                tag, vr, length, value = self._element(position, self._end, self._implicit)
+                behind_pixels = pixels is not None and tag <= 0x7FE00010
+                if behind_pixels or (stop_above is not None and tag > stop_above):
+                    break  # bytes behind the data set are no elements
+                if tag in PIXEL_TAGS:
+                    position, pixels = self._pixel_element(length, value)
+                    continue
+                position = self._behind(tag, vr, length, value, self._end, self._implicit)
+                if pixels is None:
+                    header_end = position
+        except _Fault as found:
+            fault = found.reason
+        return Layout(self._implicit, header_end, pixels, fault)
+
+    def _encoding(self, declared_implicit: bool) -> bool:
+        """The encoding by the first element's bytes: some writers declare the other one."""
+        self._stream.seek(self._begin)
+        head = self._stream.read(8)
+        return declared_implicit if len(head) < 8 else not _is_vr(head[4:6])
+
+    def _element(self, position: int, limit: int, implicit: bool) -> tuple[int, bytes | None, int, int]:
+        """Tag, value representation (null when implicit), length and offset of the value."""
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise _Fault(Reason.TOO_LARGE)
+        stream = self._stream
+        stream.seek(position)
+        head = stream.read(8)
+        if not implicit:
+            group, element, vr, length = self._explicit_head.unpack(head)
+            if vr in _SHORT_VRS:
+                return group << 16 | element, vr, length, position + 8
+            if vr in _LONG_VRS:
+                if limit - position < 12:
+                    raise _Fault(Reason.TRUNCATED if limit == self._end else Reason.MALFORMED)
+                length = _LONG_STRUCT[self._little].unpack(stream.read(4))[0]
+                return group << 16 | element, vr, length, position + 12
+            if b"AA" <= vr <= b"ZZ":  # a value representation of a later edition: short form, as readers do
+                return group << 16 | element, vr, length, position + 8
+        group, element, length = _TAG_LENGTH[self._little].unpack(head)
+        return group << 16 | element, None, length, position + 8
+
+    def _behind(self, tag: int, vr: bytes | None, length: int, value: int, limit: int, implicit: bool) -> int:
+        """Offset behind an element, its nested content walked."""
+        if self._is_sequence(tag, vr, length, value):
+            return self._sequence(value, length, limit, implicit)
+        if length == _UNDEFINED:
+            return self._fragments(value, limit)[0]
+        end = self._bounded(value, length, limit)
+        if vr in (None, b"UN") and tag >> 16 & 1 and length >= 8 and self._tag_at(value) == _ITEM:
+            try:
+                self._sequence(value, length, limit, implicit)
+            except _Fault as found:  # a private value may only look like a sequence; its depth counts all the same
+                if found.reason is Reason.TOO_DEEP:
+                    raise
+        return end
+
+    def _sequence(self, begin: int, length: int, limit: int, implicit: bool) -> int:
+        """Walk a sequence with an explicit stack of (of items, end or null, bound, implicit)."""
+        end = None if length == _UNDEFINED else self._bounded(begin, length, limit)
+        stack: list[tuple[bool, int | None, int, bool]] = [(True, end, end or limit, implicit)]
+        position, depth = begin, 1
+        while stack:
+            of_items, end, bound, implicit = stack[-1]
+            if position == end:
+                stack.pop()
+                depth -= of_items
+                continue
+            if bound - position < 8:
+                raise _Fault(Reason.TRUNCATED if bound == self._end else Reason.MALFORMED)
+            if of_items:
+                self._elements += 1
+                tag, length, value = self._item_head(position)
+                if tag == _SEQUENCE_END:
+                    position = value if end is None else end
+                    stack.pop()
+                    depth -= 1
+                    continue
+                if tag != _ITEM:
+                    raise _Fault(Reason.MALFORMED)
+                position = value
+                inner = None if length == _UNDEFINED else self._bounded(value, length, bound)
+                stack.append((False, inner, inner or bound, implicit or self._item_is_implicit(value, bound)))
+                continue
+            tag, vr, length, value = self._element(position, bound, implicit)
+            if tag == _ITEM_END:
+                position = value if end is None else end
+                stack.pop()
+            elif tag >> 16 == 0xFFFE:
+                raise _Fault(Reason.MALFORMED)
+            elif self._is_sequence(tag, vr, length, value):
+                depth += 1
+                if depth > self._max_nesting:
+                    raise _Fault(Reason.TOO_DEEP)
+                inner = None if length == _UNDEFINED else self._bounded(value, length, bound)
+                stack.append((True, inner, inner or bound, implicit))
+                position = value
+            elif length == _UNDEFINED:
+                position = self._fragments(value, bound)[0]
+            else:
+                position = self._bounded(value, length, bound)
+        return position
+
+    def _is_sequence(self, tag: int, vr: bytes | None, length: int, value: int) -> bool:
+        if vr == b"SQ":
+            return True
+        if vr not in (None, b"UN"):
+            return False
+        known = _known_vr(tag)
+        if length == _UNDEFINED:
+            return vr == b"UN" or known == "SQ" or (known is None and self._tag_at(value) == _ITEM)
+        return known == "SQ"
+
+    def _pixel_element(self, length: int, value: int) -> tuple[int, PixelElement]:
+        if length != _UNDEFINED:
+            return self._bounded(value, length, self._end), PixelElement(length, None)
+        position, count, total = self._fragments(value, self._end)
+        return position, PixelElement(total, count)
+
+    def _fragments(self, position: int, limit: int) -> tuple[int, int, int]:
+        """Offset behind the sequence delimiter, number of fragments behind the offset table, their bytes."""
+        count, total = -1, 0
+        while limit - position >= 8:
+            self._elements += 1
+            tag, length, value = self._item_head(position)
+            if tag == _SEQUENCE_END:
+                return value, max(count, 0), total
+            if tag != _ITEM or length == _UNDEFINED or self._elements > MAX_ELEMENTS:
+                raise _Fault(Reason.MALFORMED)
+            position = self._bounded(value, length, limit)
+            count += 1
+            total += length if count else 0
+        raise _Fault(Reason.TRUNCATED if limit == self._end else Reason.MALFORMED)
+
+    def _bounded(self, value: int, length: int, limit: int) -> int:
+        end = value + length
+        if end > limit:
+            raise _Fault(Reason.TRUNCATED if end > self._end else Reason.MALFORMED)
+        return end
+
+    def _item_head(self, position: int) -> tuple[int, int, int]:
+        self._stream.seek(position)
+        group, element, length = _TAG_LENGTH[self._little].unpack(self._stream.read(8))
+        return group << 16 | element, length, position + 8
+
+    def _tag_at(self, position: int) -> int | None:
+        self._stream.seek(position)
+        head = self._stream.read(8)
+        if len(head) < 8:
+            return None
+        group, element, _ = _TAG_LENGTH[self._little].unpack(head)
+        return group << 16 | element
+
+    def _item_is_implicit(self, position: int, bound: int) -> bool:
+        """An item of an explicit data set may be implicit (PS3.5 section 6.2.2); readers look at its bytes."""
+        if bound - position < 8:
+            return False
+        self._stream.seek(position)
+        head = self._stream.read(8)
+        return head[:2] not in (b"\xfe\xff", b"\xff\xfe") and not _is_vr(head[4:6])
+
+
+def _is_vr(two: bytes) -> bool:
+    return len(two) == 2 and 0x40 < two[0] < 0x5B and 0x40 < two[1] < 0x5B
+
+
+@lru_cache(maxsize=8192)
+def _known_vr(tag: int) -> str | None:
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return None

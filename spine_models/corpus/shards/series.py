@@ -1,0 +1,242 @@
+"""One series: from its files to ordered, preprocessed slices with their index rows.
+
+Belongs here: the two passes over a series (window, then slices), the order of slices, frames that fail.
+Does not belong here: which series are worth it, splits and tars (``write``). Worker processes
+run ``shard_series``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from spine_models.config import ShardSettings
+from spine_models.corpus.geometry import FrameGeometry, frame_geometry, order_along_normal, slice_normal
+from spine_models.corpus.shards.pixels import Frame, Histogram, PixelsError, open_header, read_frames
+from spine_models.corpus.shards.preprocess import preprocess, preprocessing_version, series_window
+
+_HOLD_BYTES: Final = 256 * 1024**2
+"""A series whose decoded frames fit in this is decoded once; a larger one twice, in bounded memory."""
+
+_MIN_EDGE_PX: Final = 16
+
+_SAME_DIRECTION: Final = 0.9994
+"""Cosine of two degrees: normals closer than this are one stack."""
+
+
+class SkipReason(StrEnum):
+    """Why instances of a series are in no shard."""
+
+    LOCALIZER = "localizer"
+    DERIVED = "derived"
+    MOSAIC = "mosaic"
+    UNCLASSIFIED = "unclassified"
+    REGION_OTHER = "region_other"
+    REGION_UNKNOWN = "region_unknown"
+    CONSTANT = "constant"
+    TOO_SMALL = "too_small"
+    MISSING_FILE = "missing_file"
+    UNREADABLE = "unreadable"
+    NO_PIXELS = "no_pixels"
+    NOT_GREYSCALE = "not_greyscale"
+    UNDECODABLE = "undecodable"
+
+
+@dataclass(frozen=True)
+class SeriesTask:
+    """What a worker needs to know of a series; ``instances`` are (instance_key, number, path)."""
+
+    batch_key: str
+    patient_key: str
+    study_key: str
+    series_key: str
+    contrast: str | None
+    route: str
+    plane: str
+    region: str
+    split: str
+    instances: tuple[tuple[str, int | None, str], ...]
+
+    def identity(self) -> dict[str, Any]:
+        """The columns that every slice of the series shares."""
+        names = (
+            "batch_key",
+            "patient_key",
+            "study_key",
+            "series_key",
+            "contrast",
+            "route",
+            "plane",
+            "region",
+        )
+        return {name: getattr(self, name) for name in names} | {"split": self.split}
+
+
+@dataclass(frozen=True)
+class SeriesSlices:
+    """``slices`` are (index row without shard, PNG bytes) in order; ``skipped`` are rows of ``SKIPPED``."""
+
+    route: str
+    split: str
+    slices: list[tuple[dict[str, Any], bytes]]
+    skipped: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One readable frame: which file, which frame of it, where in space."""
+
+    instance_key: str
+    instance_number: int
+    path: Path
+    frame: int
+    geometry: FrameGeometry
+
+
+def shard_series(task: SeriesTask, *, settings: ShardSettings) -> SeriesSlices:
+    """Decode, window and preprocess one series. Raises nothing for bad pixels: they are counted by reason."""
+    reasons: Counter[str] = Counter()
+    slots, held, histogram = _first_pass(task, reasons)
+    window = series_window(histogram.parts(), settings)
+    slices: list[tuple[dict[str, Any], bytes]] = []
+    if window is None:
+        reasons[SkipReason.CONSTANT.value] += len({slot.instance_key for slot in slots})
+    else:
+        position = {(slot.instance_key, slot.frame): index for index, slot in enumerate(_ordered(slots))}
+        shared = task.identity() | {"preprocessing_version": preprocessing_version(settings)}
+        for slot, frame in _second_pass(slots, held):
+            row, image = _slice(slot, frame, window, settings)
+            row["slice_index"] = position[(slot.instance_key, slot.frame)]
+            slices.append((shared | row, image))
+        slices.sort(key=lambda item: item[0]["slice_index"])
+    names = ("batch_key", "patient_key", "study_key", "series_key")
+    who = {name: getattr(task, name) for name in names}
+    skipped = [who | {"reason": reason, "n": n} for reason, n in sorted(reasons.items()) if n]
+    return SeriesSlices(task.route, task.split, slices, skipped)
+
+
+def _first_pass(
+    task: SeriesTask, reasons: Counter[str]
+) -> tuple[list[_Slot], dict[tuple[str, int], Frame] | None, Histogram]:
+    """Every usable frame's place, the series' histogram, and the frames themselves while they fit."""
+    slots: list[_Slot] = []
+    held: dict[tuple[str, int], Frame] | None = {}
+    held_bytes = 0
+    histogram = Histogram()
+    for instance_key, number, name in task.instances:
+        path = Path(name)
+        try:
+            geometries = frame_geometry(open_header(path))
+            frames = []
+            counted = Histogram()
+            for index, frame in enumerate(read_frames(path)):
+                if min(frame.stored.shape) < _MIN_EDGE_PX:
+                    raise PixelsError(SkipReason.TOO_SMALL.value)
+                counted.add(frame)
+                frames.append((index, frame if held is not None else None))
+                held_bytes += frame.stored.nbytes
+                if held_bytes > _HOLD_BYTES:
+                    held = None
+                    frames = [(i, None) for i, _ in frames]
+        except PixelsError as error:
+            reasons[error.reason] += 1
+            continue
+        histogram.merge(counted)
+        for index, frame in frames:
+            geometry = geometries[min(index, len(geometries) - 1)]
+            slots.append(_Slot(instance_key, number or 0, path, index, geometry))
+            if held is not None and frame is not None:
+                held[(instance_key, index)] = frame
+    return slots, held, histogram
+
+
+def _second_pass(
+    slots: list[_Slot], held: dict[tuple[str, int], Frame] | None
+) -> Iterator[tuple[_Slot, Frame]]:
+    if held is not None:
+        yield from ((slot, held[(slot.instance_key, slot.frame)]) for slot in slots)
+        return
+    by_file: dict[Path, dict[int, _Slot]] = {}
+    for slot in slots:
+        by_file.setdefault(slot.path, {})[slot.frame] = slot
+    for path, wanted in by_file.items():
+        for index, frame in enumerate(read_frames(path)):
+            yield wanted[index], frame
+
+
+def _slice(
+    slot: _Slot, frame: Frame, window: tuple[float, float], settings: ShardSettings
+) -> tuple[dict[str, Any], bytes]:
+    low, high = (window[1], window[0]) if frame.inverted else window
+    spacing = slot.geometry.pixel_spacing_mm
+    result = preprocess(
+        frame.intensities(),
+        (low, high),
+        settings.size_px,
+        spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
+    )
+    rows, columns = frame.stored.shape
+    row = {
+        "instance_key": slot.instance_key,
+        "frame": slot.frame,
+        "slice_key": f"{slot.instance_key}-{slot.frame:04d}",
+        "pixel_hash": hashlib.sha256(result.array.astype("<u2").tobytes()).hexdigest(),
+        "window_low": low,
+        "window_high": high,
+        "clipped_fraction": result.clipped_fraction,
+        "source_rows": rows,
+        "source_columns": columns,
+        "scale": result.scale,
+        "pad_top_px": result.pad_top_px,
+        "pad_left_px": result.pad_left_px,
+        "size_px": settings.size_px,
+        "iop": _floats(slot.geometry.iop),
+        "ipp_mm": _floats(slot.geometry.ipp_mm),
+        "pixel_spacing_mm": _floats(spacing),
+        "slice_thickness_mm": slot.geometry.slice_thickness_mm,
+    }
+    return row, _png(result.array)
+
+
+def _floats(values: Any) -> list[float] | None:
+    return None if values is None else [float(value) for value in values]
+
+
+def _png(array: np.ndarray) -> bytes:
+    """16-bit greyscale PNG, lossless; a light compression level, since noise does not compress."""
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, format="PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _ordered(slots: list[_Slot]) -> list[_Slot]:
+    """Slices by orientation, then along the normal; acquisition order breaks ties or replaces geometry."""
+    acquired = sorted(slots, key=lambda slot: (slot.instance_number, slot.instance_key, slot.frame))
+    stacks: list[tuple[tuple[float, ...] | None, list[_Slot]]] = []
+    for slot in acquired:
+        normal = slice_normal(slot.geometry.iop) if slot.geometry.ipp_mm is not None else None
+        stack = next((members for other, members in stacks if _same_direction(normal, other)), None)
+        if stack is None:
+            stacks.append((normal, [slot]))
+        else:
+            stack.append(slot)
+    ordered: list[_Slot] = []
+    for _, stack in stacks:
+        places = [slot.geometry.ipp_mm for slot in stack]
+        ordered.extend(stack[i] for i in order_along_normal([stack[0].geometry.iop] * len(stack), places))
+    return ordered
+
+
+def _same_direction(one: tuple[float, ...] | None, other: tuple[float, ...] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return sum(a * b for a, b in zip(one, other, strict=True)) > _SAME_DIRECTION

@@ -1,0 +1,221 @@
+"""From released DICOM of one batch to tars per route and split, and the index of their slices.
+
+Belongs here: which series and frames become slices, their order, the tar layout, the reasons for what is left
+out. Does not belong here: arithmetic on pixels (``preprocess``), decoding (``pixels``), reading tars back.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from spine_models.config import ShardSettings
+from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, SkipReason, shard_series
+from spine_models.corpus.shards.splits import assign_splits
+from spine_models.corpus.shards.tables import SKIPPED, SLICES, SPLITS
+from spine_models.domain import Contrast, Region, Route, Split
+
+_MIN_POOL_SERIES: Final = 16
+"""Fewer series than this are done in this process: starting workers would take longer."""
+
+_UNUSABLE: Final = {
+    Contrast.LOCALIZER.value: SkipReason.LOCALIZER,
+    Contrast.DERIVED.value: SkipReason.DERIVED,
+}
+_OUTSIDE: Final = {
+    Region.OTHER.value: SkipReason.REGION_OTHER,
+    Region.UNKNOWN.value: SkipReason.REGION_UNKNOWN,
+}
+
+
+@dataclass(frozen=True)
+class ShardTables:
+    """The slice index, the batch's split ledger, and what was left out with its reason."""
+
+    slices: pl.DataFrame
+    splits: pl.DataFrame
+    skipped: pl.DataFrame
+
+
+def write_shards(
+    instances: pl.DataFrame,
+    series: pl.DataFrame,
+    *,
+    dicom: Path,
+    out: Path,
+    settings: ShardSettings,
+    progress: Callable[[int, int], None] | None = None,
+) -> ShardTables:
+    """Write ``<out>/<route>/<split>/shard-000000.tar`` for every series that can be used.
+
+    A series that cannot be used never stops a batch: it stands in ``skipped`` with a reason. Series that are
+    not of a spine (region other or unknown) go to split ``outside`` or are dropped, as
+    ``settings.other_regions`` says; they are never in train, val or test. The bytes written depend on the
+    released pixels, the tables and ``settings`` alone.
+
+    Args:
+        instances: ``deid.INSTANCES`` of one or more batches.
+        series: ``sequences.SERIES`` of the same batches.
+        dicom: the folder that ``dicom_path`` is relative to.
+        out: an empty or absent folder.
+        settings: sizes and fractions.
+        progress: called with (series done, series in all).
+
+    Raises:
+        FileExistsError: ``out`` holds files already.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(
+            "the folder for shards is not empty: give a fresh one, shards are never appended to"
+        )
+    splits = assign_splits(instances["patient_key"].to_list(), settings=settings)
+    tasks, skipped = _plan(instances, series, splits, dicom, settings)
+    rows: list[dict[str, Any]] = []
+    done = 0
+    with _results(tasks, settings) as results:
+        for (route, split), group in groupby(results, key=lambda result: (result.route, result.split)):
+            folder = f"{route}/{split}"
+            with _TarSeries(out, folder, settings.slices_per_shard) as tars:
+                for result in group:
+                    skipped.extend(result.skipped)
+                    rows.extend(tars.add(row, image) for row, image in result.slices)
+                    done += 1
+                    if progress is not None:
+                        progress(done, len(tasks))
+    return ShardTables(
+        slices=pl.DataFrame(rows, schema=SLICES).sort("study_key", "series_key", "slice_index", "slice_key"),
+        splits=_split_frame(instances, splits),
+        skipped=pl.DataFrame(skipped, schema=SKIPPED).sort("series_key", "reason"),
+    )
+
+
+def _split_frame(instances: pl.DataFrame, splits: dict[str, Split]) -> pl.DataFrame:
+    patients = instances.select("batch_key", "patient_key").unique().sort("batch_key", "patient_key")
+    rows = [row | {"split": splits[row["patient_key"]].value} for row in patients.iter_rows(named=True)]
+    return pl.DataFrame(rows, schema=SPLITS)
+
+
+def _plan(
+    instances: pl.DataFrame,
+    series: pl.DataFrame,
+    splits: dict[str, Split],
+    dicom: Path,
+    settings: ShardSettings,
+) -> tuple[list[SeriesTask], list[dict[str, Any]]]:
+    """Tasks in the order of their tars, and the series that no pixel has to be read for."""
+    facts = {row["series_key"]: row for row in series.iter_rows(named=True)}
+    tasks: list[SeriesTask] = []
+    skipped: list[dict[str, Any]] = []
+    for (series_key,), group in instances.sort("series_key", "instance_key").group_by(
+        "series_key", maintain_order=True
+    ):
+        members = group.to_dicts()
+        fact = facts.get(series_key)
+        reason = _reason_by_header(fact, members, settings)
+        if reason is not None or fact is None:
+            skipped.append(_skipped_row(members[0], reason or SkipReason.UNCLASSIFIED, len(members)))
+            continue
+        region = fact["region"] or Region.UNKNOWN.value
+        split = Split.OUTSIDE if region in _OUTSIDE else splits[members[0]["patient_key"]]
+        tasks.append(
+            SeriesTask(
+                batch_key=members[0]["batch_key"],
+                patient_key=members[0]["patient_key"],
+                study_key=members[0]["study_key"],
+                series_key=str(series_key),
+                contrast=fact["contrast"],
+                route=fact["route"] or Route.OTHER.value,
+                plane=fact["plane"],
+                region=region,
+                split=split.value,
+                instances=tuple(
+                    (row["instance_key"], row["instance_number"], str(dicom / row["dicom_path"]))
+                    for row in members
+                ),
+            )
+        )
+    tasks.sort(key=lambda task: (task.route, task.split, task.study_key, task.series_key))
+    return tasks, skipped
+
+
+def _reason_by_header(
+    fact: dict[str, Any] | None, members: list[dict[str, Any]], settings: ShardSettings
+) -> SkipReason | None:
+    if fact is None:
+        return SkipReason.UNCLASSIFIED
+    if fact["contrast"] in _UNUSABLE:
+        return _UNUSABLE[fact["contrast"]]
+    if all("MOSAIC" in (row["image_type"] or "").upper().split("\\") for row in members):
+        return SkipReason.MOSAIC
+    region = fact["region"] or Region.UNKNOWN.value
+    if settings.other_regions == "drop" and region in _OUTSIDE:
+        return _OUTSIDE[region]
+    return None
+
+
+def _skipped_row(member: dict[str, Any], reason: SkipReason, n: int) -> dict[str, Any]:
+    names = ("batch_key", "patient_key", "study_key", "series_key")
+    return {name: member[name] for name in names} | {"reason": reason.value, "n": n}
+
+
+@contextmanager
+def _results(tasks: list[SeriesTask], settings: ShardSettings) -> Iterator[Iterable[SeriesSlices]]:
+    """Results in the order of the tasks. Workers are spawned: forking a process with threads can hang."""
+    work = partial(shard_series, settings=settings)
+    if settings.workers == 1 or len(tasks) < _MIN_POOL_SERIES:
+        yield map(work, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
+        yield pool.map(work, tasks)
+
+
+class _TarSeries:
+    """Writes one folder's samples into numbered tars of at most ``limit`` slices, with reproducible bytes."""
+
+    def __init__(self, out: Path, folder: str, limit: int):
+        self._out, self._folder, self._limit = out, folder, limit
+        self._tar: tarfile.TarFile | None = None
+        self._name = ""
+        self._shards = self._in_shard = 0
+
+    def __enter__(self) -> _TarSeries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._tar is not None:
+            self._tar.close()
+            self._tar = None
+
+    def add(self, row: dict[str, Any], image: bytes) -> dict[str, Any]:
+        """Store one sample and return its index row with the shard's name."""
+        if self._tar is None or self._in_shard == self._limit:
+            self._close()
+            self._name = f"{self._folder}/shard-{self._shards:06d}.tar"
+            path = self._out / self._name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in _close
+            self._shards, self._in_shard = self._shards + 1, 0
+        row = row | {"shard": self._name}
+        about = json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        for suffix, content in (("json", about), ("png", image)):
+            member = tarfile.TarInfo(f"{row['slice_key']}.{suffix}")
+            member.size, member.mode, member.mtime = len(content), 0o444, 0
+            self._tar.addfile(member, io.BytesIO(content))
+        self._in_shard += 1
+        return row

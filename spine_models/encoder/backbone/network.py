@@ -1,0 +1,62 @@
+"""Backbone and both heads as one module, so that student and teacher are the same thing twice.
+
+Belongs here: which tokens reach which head. Does not belong here: losses, augmentation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from spine_models.config import BackboneSettings
+from spine_models.encoder.backbone.head import ProjectionHead
+from spine_models.encoder.backbone.vit import Backbone
+
+
+class NetworkOutput(NamedTuple):
+    """Outputs of one batch; G global and L local crops of B images, M masked patches."""
+
+    cls: Tensor  # [G, B, D] CLS tokens of the global crops, before the head
+    global_logits: Tensor  # [G, B, K]
+    local_logits: Tensor | None  # [L, B, K]
+    patch_logits: Tensor  # [M, K] masked patches in the order of patches[masks]
+
+
+class Network(nn.Module):
+    """Student or teacher. The two heads share no weights."""
+
+    def __init__(self, settings: BackboneSettings) -> None:
+        super().__init__()
+        self.backbone = Backbone(settings)
+        self.dino_head = ProjectionHead(settings)
+        self.ibot_head = ProjectionHead(settings)
+
+    def forward(
+        self,
+        global_crops: Tensor,
+        masks: Tensor,
+        local_crops: Tensor | None = None,
+        *,
+        hide_masked: bool = True,
+    ) -> NetworkOutput:
+        """Run all crops.
+
+        Args:
+            global_crops: [G, B, 1, H, W].
+            masks: [G * B, P] bool, crop after crop.
+            local_crops: [L, B, 1, h, w] or None.
+            hide_masked: the student does not see the masked patches; the teacher (False) does.
+        """
+        crops, batch = global_crops.shape[:2]
+        tokens = self.backbone(global_crops.flatten(0, 1), masks if hide_masked else None)
+        local_logits = None
+        if local_crops is not None and local_crops.shape[0]:
+            local_cls = self.backbone(local_crops.flatten(0, 1), local=True).cls
+            local_logits = self.dino_head(local_cls).unflatten(0, (local_crops.shape[0], batch))
+        return NetworkOutput(
+            cls=tokens.cls.unflatten(0, (crops, batch)),
+            global_logits=self.dino_head(tokens.cls).unflatten(0, (crops, batch)),
+            local_logits=local_logits,
+            patch_logits=self.ibot_head(tokens.patches[masks]),
+        )

@@ -1,0 +1,29 @@
+"""The teacher: an exponential moving average of the student that no gradient touches.
+
+Belongs here: making a teacher and moving it. Does not belong here: when a step is skipped.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def make_teacher(student: ModuleT) -> ModuleT:
+    """A frozen copy of the student, in eval mode: no drop path, no random RoPE scale, no gradient."""
+    teacher = copy.deepcopy(student)
+    teacher.requires_grad_(False)
+    return teacher.eval()
+
+
+@torch.no_grad()
+def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """Move every parameter in place: teacher = momentum * teacher + (1 - momentum) * student."""
+    targets, sources = list(teacher.parameters()), [p.detach() for p in student.parameters()]
+    torch._foreach_mul_(targets, momentum)
+    torch._foreach_add_(targets, sources, alpha=1.0 - momentum)

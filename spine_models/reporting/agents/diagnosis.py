@@ -1,0 +1,257 @@
+"""The diagnosis agents at work: calibrated probabilities of a study turned into typed claims.
+
+Belongs here: status by threshold, the plain reason where nothing was assessed, provenance of every claim.
+Does not belong here: fitting heads (``findings.probes``), wording (``reporting.reports``), localisation:
+these agents read a study as a whole, so level, side and severity stay null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from spine_models.config import AgentSettings
+from spine_models.domain import Region, condition_keys
+from spine_models.reporting.agents.evidence import ROUTES_OF_SET, Evidence, digest, evidence
+from spine_models.reporting.agents.examination import Examination, examination_of, examinations
+from spine_models.reporting.agents.roster import Heads, agent_name, agent_version
+from spine_models.reporting.agents.tables import CLAIMS
+
+
+class ClaimStatus(StrEnum):
+    """What an agent says of a condition in a study."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    INDETERMINATE = "indeterminate"
+    NOT_ASSESSED = "not_assessed"
+
+
+class Reason(StrEnum):
+    """Why a condition was not assessed, in the words of the report."""
+
+    NOT_SPINE = "not a spine examination"
+    REGION_UNKNOWN = "the body region could not be determined"
+    NO_SEQUENCES = "no T1 or T2 series"
+    NO_VECTORS = "no T1 or T2 image could be encoded"
+    ENCODER_UNTRAINED = "the image encoder is untrained"
+    NO_HEADS = "no diagnosis head has been trained"
+    OTHER_ENCODER = "the images were encoded by another encoder version than the heads were trained on"
+    NO_HEAD = "no trained head for this condition: too few positive studies"
+    NO_HEAD_FOR_SEQUENCES = "no trained head for this condition on the sequences present"
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    sequence_set: str
+    probability: float
+
+
+def status_of(probability: float, indeterminate: tuple[float, float]) -> ClaimStatus:
+    """Status of a calibrated probability; the bounds themselves count as absent and present."""
+    low, high = indeterminate
+    if probability <= low:
+        return ClaimStatus.ABSENT
+    return ClaimStatus.PRESENT if probability >= high else ClaimStatus.INDETERMINATE
+
+
+def diagnose(
+    studies: pl.DataFrame,
+    study_vectors: pl.DataFrame,
+    series: pl.DataFrame,
+    slices: pl.DataFrame,
+    heads: Heads | None,
+    *,
+    settings: AgentSettings,
+    untrained_versions: Collection[str] = (),
+) -> pl.DataFrame:
+    """One claim per study and condition, 17 rows for every study of ``studies``.
+
+    Args:
+        studies: ``deid.STUDIES``.
+        study_vectors: ``embeddings.STUDIES``; a study without a row here is not assessed.
+        series: ``sequences.SERIES`` of the same studies.
+        slices: ``shards.SLICES`` of the same studies.
+        heads: Trained heads, or None.
+        settings: Indeterminate band and number of evidence slices per series.
+        untrained_versions: Model versions of encoders whose card says that they were not trained; their
+            vectors are left out.
+
+    Returns:
+        ``CLAIMS`` sorted by study_key, then in the order of ``conditions.yaml``.
+
+    Raises:
+        ValueError: a head gave a probability outside 0..1, or a study has vectors but no slices.
+    """
+    examined = examinations(series)
+    nothing = examination_of(())
+    blocked: dict[str, Reason] = {}
+    vectors = _by_study(study_vectors)
+    usable: list[pl.DataFrame] = []
+    for study_key in studies["study_key"].sort():
+        rows = vectors.get(study_key, study_vectors.clear())
+        reason, kept = _gate(examined.get(study_key, nothing), rows, heads, untrained_versions)
+        if reason is None:
+            usable.append(kept)
+        else:
+            blocked[study_key] = reason
+    predictions = _predict(heads, pl.concat(usable)) if heads is not None and usable else {}
+    versions = _by_study(pl.concat(usable)) if usable else {}
+    slices_of = _by_study(slices.filter(pl.col("study_key").is_in(list(versions))))
+
+    claims: list[dict[str, object]] = []
+    for study in studies.sort("study_key").iter_rows(named=True):
+        study_key = study["study_key"]
+        identity = {column: study[column] for column in ("batch_key", "patient_key", "study_key")}
+        found: dict[str, Evidence] = {}
+        for condition in condition_keys():
+            prediction = predictions.get((study_key, condition))
+            agent = {
+                "agent": agent_name(condition),
+                "agent_version": agent_version(heads, condition),
+                "condition": condition,
+            }
+            if prediction is None:
+                reason = blocked.get(study_key) or _missing_head(heads, condition)
+                claims.append({**identity, **agent, **_not_assessed(study_key, agent, reason)})
+                continue
+            name = prediction.sequence_set
+            if name not in found:
+                found[name] = _evidence(slices_of.get(study_key), name, study_key, settings)
+            models = _models(versions[study_key], name)
+            claims.append(
+                {
+                    **identity,
+                    **agent,
+                    **_assessed(study_key, agent, prediction, models, found[name], settings),
+                }
+            )
+    return pl.DataFrame(claims, schema=CLAIMS)
+
+
+def _gate(
+    examination: Examination, vectors: pl.DataFrame, heads: Heads | None, untrained: Collection[str]
+) -> tuple[Reason | None, pl.DataFrame]:
+    """Why a whole study cannot be assessed (None when it can), and the vectors that may be used."""
+    trained = vectors.filter(~pl.col("model_version").is_in(list(untrained)))
+    expected = _fitted_on(heads)
+    kept = trained.filter(pl.col("model_version").is_in(expected))
+    reason: Reason | None = None
+    if examination.region == Region.OTHER:
+        reason = Reason.NOT_SPINE
+    elif not examination.readable:
+        reason = Reason.NO_SEQUENCES
+    elif not examination.is_spine:
+        reason = Reason.REGION_UNKNOWN
+    elif vectors.is_empty():
+        reason = Reason.NO_VECTORS
+    elif trained.is_empty():
+        reason = Reason.ENCODER_UNTRAINED
+    elif heads is None or not heads.conditions:
+        reason = Reason.NO_HEADS
+    elif kept.is_empty():
+        reason = Reason.OTHER_ENCODER
+    return reason, kept
+
+
+def _fitted_on(heads: Heads | None) -> list[str]:
+    if heads is None:
+        return []
+    versions = heads.model_versions
+    return sorted(versions.values() if isinstance(versions, Mapping) else versions)
+
+
+def _predict(heads: Heads, vectors: pl.DataFrame) -> dict[tuple[str, str], _Prediction]:
+    found: dict[tuple[str, str], _Prediction] = {}
+    for row in heads.predict(vectors).iter_rows(named=True):
+        probability = row["probability"]
+        if probability is None or not 0.0 <= probability <= 1.0:
+            raise ValueError(
+                f"the head of {row['condition']} gave no probability between 0 and 1 for study"
+                f" {row['study_key']}: fit probes/heads again"
+            )
+        found[row["study_key"], row["condition"]] = _Prediction(row["sequence_set"], probability)
+    return found
+
+
+def _missing_head(heads: Heads | None, condition: str) -> Reason:
+    has_one = heads is not None and condition in heads.conditions
+    return Reason.NO_HEAD_FOR_SEQUENCES if has_one else Reason.NO_HEAD
+
+
+def _evidence(
+    slices: pl.DataFrame | None, sequence_set: str, study_key: str, settings: AgentSettings
+) -> Evidence:
+    found = None
+    if slices is not None:
+        found = evidence(slices, sequence_set, slices_per_series=settings.evidence_slices)
+    if found is None or not found.source_series:
+        raise ValueError(
+            f"study {study_key} has vectors of sequence set {sequence_set} but no slices of it:"
+            " give shards/slices and embeddings/studies of the same batch"
+        )
+    return found
+
+
+def _models(vectors: pl.DataFrame, sequence_set: str) -> list[str]:
+    routes = [str(route) for route in ROUTES_OF_SET[sequence_set]]
+    rows = vectors.filter(pl.col("route").is_in(routes)).sort("route", "model_version")
+    return list(dict.fromkeys(rows["model_version"].to_list()))
+
+
+def _assessed(
+    study_key: str,
+    agent: Mapping[str, str],
+    prediction: _Prediction,
+    models: list[str],
+    found: Evidence,
+    settings: AgentSettings,
+) -> dict[str, object]:
+    key = digest(
+        study_key,
+        agent["agent"],
+        agent["agent_version"],
+        prediction.sequence_set,
+        models,
+        found.digest,
+        found.source_instances,
+        settings.indeterminate,
+    )
+    return {
+        "claim_key": key,
+        "status": str(status_of(prediction.probability, settings.indeterminate)),
+        "reason": None,
+        "probability": prediction.probability,
+        "confidence": 2.0 * abs(prediction.probability - 0.5),
+        "level": None,
+        "side": None,
+        "severity": None,
+        "sequence_set": prediction.sequence_set,
+        "model_versions": models,
+        "source_series": list(found.source_series),
+        "source_instances": list(found.source_instances),
+    }
+
+
+def _not_assessed(study_key: str, agent: Mapping[str, str], reason: Reason) -> dict[str, object]:
+    return {
+        "claim_key": digest(study_key, agent["agent"], agent["agent_version"], str(reason)),
+        "status": str(ClaimStatus.NOT_ASSESSED),
+        "reason": str(reason),
+        "probability": None,
+        "confidence": None,
+        "level": None,
+        "side": None,
+        "severity": None,
+        "sequence_set": None,
+        "model_versions": [],
+        "source_series": [],
+        "source_instances": [],
+    }
+
+
+def _by_study(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {str(key): rows for (key,), rows in frame.partition_by("study_key", as_dict=True).items()}

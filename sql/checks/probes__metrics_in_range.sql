@@ -1,0 +1,21 @@
+-- An evaluated metric has its values, all between 0 and 1; one that could not be evaluated has a reason and no values.
+-- table: probes.metrics
+-- severity: error
+WITH judged AS (
+    SELECT
+        *,
+        LIST_FILTER(
+            [auroc, auroc_low, auroc_high, auprc, auprc_low, auprc_high, brier, ece],
+            LAMBDA value: COALESCE(value BETWEEN 0 AND 1, FALSE)
+        ) AS values_in_range,
+        -- NaN stands for no value as well as null does.
+        LIST_FILTER([auroc, auprc], LAMBDA value: COALESCE(NOT ISNAN(value), FALSE)) AS scores
+    FROM probes.metrics
+)
+SELECT condition, encoder, sequence_set, evaluation, status, reason, auroc, auprc, brier, ece
+FROM judged
+WHERE
+    NOT COALESCE(status IN ('evaluated', 'not_evaluable'), FALSE)
+    OR (status = 'evaluated' AND LEN(values_in_range) <> 8)
+    OR (status = 'not_evaluable' AND (LEN(scores) > 0 OR COALESCE(reason, '') = ''))
+ORDER BY condition, encoder, sequence_set, evaluation;

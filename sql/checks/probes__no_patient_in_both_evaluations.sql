@@ -1,0 +1,8 @@
+-- No patient is scored both out of fold and in the test set.
+-- table: probes.predictions
+-- severity: error
+SELECT patient_key, LIST(DISTINCT evaluation) AS evaluations, COUNT(DISTINCT study_key) AS studies
+FROM probes.predictions
+GROUP BY patient_key
+HAVING COUNT(DISTINCT evaluation) > 1
+ORDER BY patient_key;

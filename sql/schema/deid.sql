@@ -1,0 +1,157 @@
+-- What left the restricted zone: pseudonymous tables, one audit record per released instance.
+
+CREATE SCHEMA deid;
+
+-- One row per inbox file: the file ledger.
+-- stored: copy
+CREATE TABLE deid.files (
+    batch_key VARCHAR, -- study batch of the file
+    cohort VARCHAR, -- name under which the inbox was registered
+    file_key VARCHAR, -- keyed digest of inbox, path and content
+    kind VARCHAR, -- dicom, report, ehr, annotation, other
+    outcome VARCHAR, -- released, duplicate, rejected, quarantined
+    reason VARCHAR -- reason code; null when released
+);
+
+-- One row per released MR instance with its acquisition facts.
+-- stored: view
+CREATE TABLE deid.instances (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    series_key VARCHAR,
+    instance_key VARCHAR, -- hex of the integer in the released SOP instance UID
+    sop_class VARCHAR, -- MR, Enhanced MR
+    series_description VARCHAR, -- rebuilt from the controlled vocabulary
+    protocol_name VARCHAR, -- rebuilt from the controlled vocabulary
+    pixel_sha256 VARCHAR,
+    dicom_path VARCHAR, -- relative to the DICOM folder of the batch
+    series_number INTEGER,
+    instance_number INTEGER,
+    frames INTEGER,
+    rows INTEGER,
+    columns INTEGER,
+    bits_stored INTEGER,
+    photometric VARCHAR,
+    vendor VARCHAR, -- Siemens, Philips, GE, Canon, Hitachi, Hyperfine, other; null when absent
+    scanner_model VARCHAR,
+    field_strength_t DOUBLE,
+    coil VARCHAR,
+    body_part VARCHAR,
+    tr_ms DOUBLE, -- repetition time
+    te_ms DOUBLE, -- echo time
+    ti_ms DOUBLE, -- inversion time
+    flip_deg DOUBLE, -- flip angle
+    echo_train_length INTEGER,
+    b_value DOUBLE, -- s/mm2
+    scanning_sequence VARCHAR, -- several values are joined by a backslash
+    sequence_variant VARCHAR,
+    scan_options VARCHAR,
+    sequence_name VARCHAR,
+    image_type VARCHAR,
+    acquisition_type VARCHAR, -- 2D, 3D
+    has_contrast_agent BOOLEAN,
+    iop DOUBLE[], -- six direction cosines, patient LPS
+    ipp_mm DOUBLE[], -- x, y, z of the first voxel's centre, patient LPS
+    pixel_spacing_mm DOUBLE[], -- between rows, between columns
+    slice_thickness_mm DOUBLE,
+    spacing_between_mm DOUBLE
+);
+
+-- One row per released study.
+-- stored: copy
+CREATE TABLE deid.studies (
+    batch_key VARCHAR,
+    cohort VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    study_date VARCHAR, -- ISO date, shifted; the year alone where the profile says so
+    age_years INTEGER, -- 90 stands for 90 and over
+    sex VARCHAR,
+    n_series INTEGER,
+    n_instances INTEGER,
+    has_report BOOLEAN
+);
+
+-- De-identified report texts.
+-- stored: view
+CREATE TABLE deid.reports (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    report_key VARCHAR,
+    report_text VARCHAR
+);
+
+-- One row per patient of the EHR export.
+-- stored: view
+CREATE TABLE deid.ehr_patients (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    sex VARCHAR,
+    zip3 VARCHAR,
+    height_cm DOUBLE,
+    weight_kg DOUBLE
+);
+
+-- One row per encounter of the EHR export.
+-- stored: view
+CREATE TABLE deid.ehr_encounters (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    encounter_key VARCHAR,
+    admit_date VARCHAR, -- shifted by the patient's days
+    discharge_dttm VARCHAR, -- shifted by the patient's days
+    icd10 VARCHAR,
+    age_at_visit INTEGER, -- 90 stands for 90 and over
+    note VARCHAR
+);
+
+-- One row per imaging order of the EHR export.
+-- stored: view
+CREATE TABLE deid.ehr_orders (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR, -- null where the ordered study is not in the archive
+    order_key VARCHAR,
+    order_date VARCHAR, -- shifted by the patient's days
+    exam VARCHAR,
+    reason VARCHAR
+);
+
+-- One record per released instance: how many elements each action touched, and which engine, table and key did it.
+-- stored: view
+CREATE TABLE deid.audit (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    instance_key VARCHAR,
+    removed INTEGER,
+    emptied INTEGER,
+    replaced INTEGER,
+    uids_mapped INTEGER,
+    dates_shifted INTEGER,
+    cleaned INTEGER,
+    kept INTEGER,
+    source_sha256_keyed VARCHAR, -- keyed digest of the source file's hash: proves, does not reveal
+    released_sha256 VARCHAR,
+    engine VARCHAR,
+    table_id VARCHAR, -- version of the confidentiality profile
+    key_id VARCHAR, -- public fingerprint of the key
+    hipaa_basis VARCHAR
+);
+
+-- One row per patient: what the studies of all batches say together.
+CREATE VIEW deid.patients AS
+SELECT
+    patient_key,
+    MIN(cohort) AS cohort,
+    -- Headers of one patient may disagree; then no value is better than a chosen one.
+    CASE WHEN COUNT(DISTINCT sex) = 1 THEN MIN(sex) END AS sex,
+    MIN(age_years) AS age_at_first_study_years,
+    COUNT(*) AS n_studies,
+    SUM(n_instances)::BIGINT AS n_instances,
+    COUNT(*) FILTER (WHERE has_report) AS n_reported_studies,
+    MIN(study_date) AS first_study_date,
+    MAX(study_date) AS last_study_date
+FROM deid.studies
+GROUP BY patient_key;

@@ -1,0 +1,110 @@
+-- What the reports say of the 17 conditions: mentions, one labeller's verdicts, and the consensus.
+
+CREATE SCHEMA labels;
+
+-- Every mention of a condition in a report, with its verbatim quote.
+-- stored: view
+CREATE TABLE labels.mentions (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    report_key VARCHAR,
+    labeller VARCHAR,
+    condition VARCHAR,
+    status VARCHAR, -- present, absent, ambiguous
+    level VARCHAR, -- disc L4-L5 or vertebra L4
+    side VARCHAR,
+    severity VARCHAR,
+    evidence VARCHAR, -- verbatim
+    evidence_start INTEGER, -- 0-based character of the report text
+    evidence_end INTEGER -- one past the last character
+);
+
+-- The rules labeller: one row per reported study and condition.
+-- stored: copy
+CREATE TABLE labels.rules (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    report_key VARCHAR,
+    labeller VARCHAR,
+    labeller_version VARCHAR,
+    condition VARCHAR,
+    status VARCHAR, -- present, absent, ambiguous, not_mentioned
+    label TINYINT, -- 1, 0, -1; -1 is neither trained on nor evaluated
+    level VARCHAR, -- of the most severe mention
+    levels VARCHAR[],
+    side VARCHAR,
+    severity VARCHAR,
+    evidence VARCHAR, -- verbatim
+    evidence_start INTEGER, -- 0-based character of the report text
+    evidence_end INTEGER -- one past the last character
+);
+
+-- What the labellers agree on, overruled by adjudications: one row per reported study and condition.
+-- stored: copy
+CREATE TABLE labels.consensus (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    condition VARCHAR,
+    status VARCHAR, -- present, absent, ambiguous, not_mentioned
+    label TINYINT, -- 1, 0, -1; -1 is neither trained on nor evaluated
+    level VARCHAR,
+    levels VARCHAR[],
+    side VARCHAR,
+    severity VARCHAR,
+    evidence VARCHAR,
+    labellers VARCHAR[],
+    agreed BOOLEAN
+);
+
+-- The 17 conditions, version 1, in their order.
+CREATE VIEW labels.conditions AS
+SELECT position, condition, name, category
+FROM (
+    VALUES
+        (1, 'canal', 'Spinal canal stenosis', 'narrowing'),
+        (2, 'neuroforaminal', 'Neural foraminal stenosis', 'narrowing'),
+        (3, 'subarticular', 'Subarticular (lateral recess) stenosis', 'narrowing'),
+        (4, 'herniation', 'Disc herniation (protrusion or extrusion)', 'degenerative'),
+        (5, 'disc_height', 'Disc height loss', 'degenerative'),
+        (6, 'inflammation', 'Inflammatory change (discitis, arthritis, facet or endplate inflammation)', 'degenerative'),
+        (7, 'spondylolisthesis', 'Spondylolisthesis', 'alignment'),
+        (8, 'pars', 'Pars interarticularis defect (spondylolysis)', 'alignment'),
+        (9, 'fracture', 'Vertebral fracture', 'traumatic'),
+        (10, 'compression', 'Spinal cord or cauda equina compression', 'traumatic'),
+        (11, 'edema', 'Bone marrow edema', 'traumatic'),
+        (12, 'cyst', 'Cyst, other than synovial (perineural, arachnoid)', 'lesion'),
+        (13, 'synovial', 'Synovial (facet) cyst', 'lesion'),
+        (14, 'hemangioma', 'Vertebral hemangioma', 'lesion'),
+        (15, 'lipomatosis', 'Epidural lipomatosis', 'lesion'),
+        (16, 'intramedullary', 'Intradural intramedullary lesion', 'lesion'),
+        (17, 'extramedullary', 'Intradural extramedullary lesion', 'lesion')
+) AS known (position, condition, name, category);
+
+-- One row per reported study, one column per condition: the consensus label, null where there is none.
+CREATE VIEW labels.studies AS
+SELECT
+    batch_key,
+    patient_key,
+    study_key,
+    MAX(label) FILTER (WHERE condition = 'canal') AS canal,
+    MAX(label) FILTER (WHERE condition = 'neuroforaminal') AS neuroforaminal,
+    MAX(label) FILTER (WHERE condition = 'subarticular') AS subarticular,
+    MAX(label) FILTER (WHERE condition = 'herniation') AS herniation,
+    MAX(label) FILTER (WHERE condition = 'disc_height') AS disc_height,
+    MAX(label) FILTER (WHERE condition = 'inflammation') AS inflammation,
+    MAX(label) FILTER (WHERE condition = 'spondylolisthesis') AS spondylolisthesis,
+    MAX(label) FILTER (WHERE condition = 'pars') AS pars,
+    MAX(label) FILTER (WHERE condition = 'fracture') AS fracture,
+    MAX(label) FILTER (WHERE condition = 'compression') AS compression,
+    MAX(label) FILTER (WHERE condition = 'edema') AS edema,
+    MAX(label) FILTER (WHERE condition = 'cyst') AS cyst,
+    MAX(label) FILTER (WHERE condition = 'synovial') AS synovial,
+    MAX(label) FILTER (WHERE condition = 'hemangioma') AS hemangioma,
+    MAX(label) FILTER (WHERE condition = 'lipomatosis') AS lipomatosis,
+    MAX(label) FILTER (WHERE condition = 'intramedullary') AS intramedullary,
+    MAX(label) FILTER (WHERE condition = 'extramedullary') AS extramedullary
+FROM labels.consensus
+GROUP BY batch_key, patient_key, study_key;
