@@ -3,13 +3,13 @@
 Belongs here: rebuilding the file. Does not belong here: SQL (``sql/schema``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
+import polars as pl
+from dagster import AssetExecutionContext
 
-from pipelines.runtime.metadata import artifact_out
+from pipelines.runtime.metadata import artifact_out, markdown
 from pipelines.runtime.resources import Hospital
 
 BYTES = dg.AssetCheckSpec(
@@ -30,30 +30,45 @@ UPSTREAM = [
     + [dg.AssetDep(["probes", "metrics"]), dg.AssetDep(["shards", "manifest"])],
     outs={
         "duckdb": artifact_out(
-            ("warehouse", "duckdb"), "Views over every table and copies of the small ones, in one DuckDB file.",
-            kinds={"duckdb"}, layer="warehouse",
+            ("warehouse", "duckdb"),
+            "Views over every table and copies of the small ones, in one DuckDB file.",
+            kinds={"duckdb"},
+            layer="warehouse",
         )
     },
     check_specs=[BYTES],
 )
-def warehouse(context: dg.AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
+def warehouse(context: AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
     """Rebuild the file and sweep the lake."""
     from spine_models.corpus.archive import ArchiveTables
     from spine_models.corpus.deid import sweep_lake
-    from sql import build_warehouse
+    from sql.warehouse import build_warehouse
 
     report = build_warehouse(hospital.lake.root, hospital.warehouse)
     yield dg.MaterializeResult(
         asset_key=["warehouse", "duckdb"],
-        metadata={"views": report.views, "tables": report.tables, "size_bytes": report.size_bytes},
+        metadata={
+            "rows": report.rows,
+            "size_bytes": report.size_bytes,
+            "contents": markdown(
+                pl.DataFrame(
+                    [(c.name, c.kind, c.files, c.rows) for c in report.contents],
+                    schema=["table", "kind", "files", "rows"],
+                    orient="row",
+                )
+            ),
+        },
     )
     names = ("files", "instances", "series", "studies", "reports", "ehr")
     batches = hospital.restricted.partitions(("archive", "files"))
     archives = [
-        ArchiveTables(**{n: hospital.restricted.read_table(("archive", n), [batch]) for n in names}) for batch in batches
+        ArchiveTables(**{n: hospital.restricted.read_table(("archive", n), [batch]) for n in names})
+        for batch in batches
     ]
     hits = sweep_lake(archives, hospital.lake.root)
     yield dg.AssetCheckResult(
-        asset_key=["warehouse", "duckdb"], check_name=BYTES.name, passed=hits.is_empty(),
+        asset_key=["warehouse", "duckdb"],
+        check_name=BYTES.name,
+        passed=hits.is_empty(),
         metadata={"hits": hits.height, "batches": len(batches)},
     )

@@ -3,52 +3,45 @@
 Belongs here: the factory. Does not belong here: a rule (``sql/checks``), or the checks that an asset yields itself.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
-from pipelines.runtime.metadata import markdown
 from pipelines.runtime.resources import Hospital
-from sql import Check, checks
+from sql.catalogue import Check, checks
+from sql.warehouse import broken_rows, open_lake
 
-SUBJECT: dict[str, str] = {
-    "deid": "instances",
-    "sequences": "series",
-    "labels": "consensus",
-    "shards": "slices",
-    "backbone": "curves",
-    "embeddings": "slices",
-    "probes": "metrics",
-    "agents": "claims",
-    "reports": "sentences",
-}
-"""The asset of each stage that carries its SQL rules."""
+SHOWN = 10
 
 
 def sql_checks() -> list[dg.AssetChecksDefinition]:
     """One check per file of ``sql/checks``; zero rows pass, else the first rows become metadata."""
-    return [_check(check) for check in checks()]
+    return [_check(check) for check in checks().values()]
 
 
 def sql_check_keys() -> list[dg.AssetCheckKey]:
     """Keys of ``sql_checks``."""
-    return [dg.AssetCheckKey(dg.AssetKey([c.stage, SUBJECT[c.stage]]), c.rule) for c in checks()]
+    return [dg.AssetCheckKey(_subject(check), check.rule) for check in checks().values()]
+
+
+def _subject(check: Check) -> dg.AssetKey:
+    return dg.AssetKey(check.table.split("."))
 
 
 def _check(check: Check) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=[check.stage, SUBJECT[check.stage]],
+        asset=_subject(check),
         name=check.rule,
         description=check.description,
         metadata={"file": f"sql/checks/{check.name}.sql"},
     )
     def run(hospital: Hospital) -> dg.AssetCheckResult:
-        broken = check.run(hospital.lake.root)
+        with open_lake(hospital.lake.root) as lake:
+            broken, first = broken_rows(lake, check, limit=SHOWN)
         severity = dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN
-        return dg.AssetCheckResult(
-            passed=broken.is_empty(),
-            severity=severity,
-            metadata={"rows": broken.height} | ({} if broken.is_empty() else {"first_rows": markdown(broken, 10)}),
-        )
+        metadata: dict[str, object] = {"rows": broken}
+        if first:
+            metadata["first_rows"] = dg.MetadataValue.json(
+                [{k: str(v) for k, v in row.items()} for row in first]
+            )
+        return dg.AssetCheckResult(passed=broken == 0, severity=severity, metadata=metadata)
 
     return run

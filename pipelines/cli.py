@@ -22,7 +22,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-key_app = typer.Typer(help="The key that pseudonyms, UIDs and date shifts are derived from.", no_args_is_help=True)
+key_app = typer.Typer(
+    help="The key that pseudonyms, UIDs and date shifts are derived from.", no_args_is_help=True
+)
 app.add_typer(key_app, name="key")
 
 
@@ -46,10 +48,11 @@ def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         from pipelines.runner import RunFailed
         from pipelines.runtime.storage import StorageError
         from pipelines.study import StudyRefused
+        from sql.warehouse import WarehouseError
 
         try:
             return command(*args, **kwargs)
-        except (ValueError, StorageError, RunFailed, StudyRefused) as error:
+        except (ValueError, StorageError, RunFailed, StudyRefused, WarehouseError) as error:
             _say(f"spineagent: {error}")
             raise typer.Exit(2) from None
 
@@ -84,12 +87,16 @@ def phantom(
 
 @key_app.command("new")
 @_plain_errors
-def key_new(file: Annotated[Path, typer.Argument(help="file to write, mode 0600; never overwritten")]) -> None:
+def key_new(
+    file: Annotated[Path, typer.Argument(help="file to write, mode 0600; never overwritten")],
+) -> None:
     """Make a key for pseudonyms."""
     from spine_models.corpus.deid import new_key_file
 
     new_key_file(file)
-    _say(f"wrote {file}: set SPINE_KEY_FILE to it, keep a copy apart from the data; without it no pseudonym recurs")
+    _say(
+        f"wrote {file}: set SPINE_KEY_FILE to it, keep a copy apart from the data; without it no pseudonym recurs"
+    )
 
 
 @app.command()
@@ -120,16 +127,18 @@ def run(
 @app.command()
 @_plain_errors
 def sql(
-    question: Annotated[str | None, typer.Argument(help="name of a query in sql/queries, or a SELECT")] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="name of a query in sql/queries, or a SELECT")
+    ] = None,
     format: Annotated[Format, typer.Option(help="output format")] = Format.TABLE,
 ) -> None:
     """Ask the warehouse; without a question, list the named ones."""
     from pipelines.runtime.profiles import Settings
     from pipelines.runtime.resources import Hospital
-    from sql import queries
+    from sql.catalogue import queries
 
     if question is None:
-        for query in queries():
+        for query in queries().values():
             typer.echo(f"{query.name:24} {query.description}")
         return
     _print_query(Hospital.from_settings(Settings()), question, format)
@@ -152,7 +161,11 @@ def embed(
     vectors.write_parquet(aside)
     aside.replace(out)
     units = dict(vectors.group_by("unit").len().sort("unit").rows())
-    _say(f"wrote {out}: " + ", ".join(f"{n} {unit} vectors" for unit, n in units.items()) if units else f"wrote {out}: no T1 or T2 series, no vectors")
+    _say(
+        f"wrote {out}: " + ", ".join(f"{n} {unit} vectors" for unit, n in units.items())
+        if units
+        else f"wrote {out}: no T1 or T2 series, no vectors"
+    )
 
 
 @app.command()
@@ -172,9 +185,10 @@ def report(
 
 
 def _print_query(hospital: Any, question: str, format: Format) -> None:
-    from sql import ask, render
+    from sql.ask import ask
+    from sql.render import render
 
-    typer.echo(render(ask(hospital.warehouse, question), format.value))
+    typer.echo(render(ask(hospital.warehouse, question), format.value), nl=False)
 
 
 def main() -> None:

@@ -20,7 +20,9 @@ from pipelines.schedules import nightly_refresh, nightly_warehouse
 from pipelines.sensors import changed_tables, new_batches
 
 
-def build_defs(hospital: Hospital | None = None, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+def build_defs(
+    hospital: Hospital | None = None, overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
     """Fresh definitions; tests pass a hospital of their own."""
     hospital = hospital or Hospital.from_settings(Settings())
     resources = {"hospital": hospital, "io_manager": ParquetIOManager(hospital=hospital)}

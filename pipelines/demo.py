@@ -56,14 +56,16 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
 
 def summary(console: Console, hospital: Hospital, source: Path) -> None:
     """Print counts, label confusion, the probe table, three drafts and where to look."""
-    from sql import ask
+    from sql.ask import ask
 
     def show(title: str, frame: pl.DataFrame) -> None:
         table = Table(title=title, title_justify="left", header_style="bold")
         for name, dtype in frame.schema.items():
             table.add_column(name, justify="right" if dtype.is_numeric() else "left")
         for row in frame.rows():
-            table.add_row(*("–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+            table.add_row(
+                *("–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row)
+            )
         console.print(table)
 
     def answer(question: str) -> pl.DataFrame:
@@ -116,8 +118,12 @@ def label_confusion(hospital: Hospital, truth: Path) -> pl.DataFrame:
         .sort("rank", descending=True)
         .unique(["study_key", "condition"], keep="first", maintain_order=True)
     )
-    labels = hospital.lake.read_table(("labels", "consensus"), hospital.lake.partitions(("labels", "consensus")))
-    joined = labels.select("study_key", "condition", labelled="status").join(worst, on=["study_key", "condition"])
+    labels = hospital.lake.read_table(
+        ("labels", "consensus"), hospital.lake.partitions(("labels", "consensus"))
+    )
+    joined = labels.select("study_key", "condition", labelled="status").join(
+        worst, on=["study_key", "condition"]
+    )
     table = joined.group_by("status", "labelled").len("n").pivot("labelled", index="status", values="n")
     columns = [name for name in order if name in table.columns]
     return (

@@ -41,7 +41,11 @@ def register(hospital: Hospital, inbox: Path, *, cohort: str) -> Registration:
     inbox = inbox.absolute()
     before = hospital.ledger()
     after = scan_inbox(
-        inbox, cohort=cohort, ledger=before, settings=hospital.numbers.archive, progress=reporter("scan", "files")
+        inbox,
+        cohort=cohort,
+        ledger=before,
+        settings=hospital.numbers.archive,
+        progress=reporter("scan", "files"),
     )
     mine = after.filter((pl.col("inbox") == str(inbox)) & (pl.col("cohort") == cohort))
     identity = ["cohort", "inbox", "relative_path", "size_bytes", "mtime_ns", "batch_key"]

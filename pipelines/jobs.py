@@ -15,8 +15,12 @@ from pipelines.checks import sql_check_keys
 CORPUS = ("archive", "deid", "sequences", "labels", "shards")
 MODEL_KEYS = (("shards", "manifest"), ("shards", "patients"))
 PROBE_KEYS = (
-    ("probes", "baselines"), ("probes", "metrics"), ("probes", "predictions"), ("probes", "heads"), ("agents", "registry"),
-)  # fmt: skip
+    ("probes", "baselines"),
+    ("probes", "metrics"),
+    ("probes", "predictions"),
+    ("probes", "heads"),
+    ("agents", "registry"),
+)
 CLAIM_KEYS = (("agents", "claims"),)
 
 
@@ -67,23 +71,33 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             "freeze", selection=selection(_keys(MODEL_KEYS)), description="Freeze what training may see."
         ),
         dg.define_asset_job(
-            "pretrain", selection=selection(keys_of_stage("backbone")), description="Pretrain one route's encoder."
+            "pretrain",
+            selection=selection(keys_of_stage("backbone")),
+            description="Pretrain one route's encoder.",
         ),
         dg.define_asset_job(
-            "embed", selection=selection(keys_of_stage("embeddings")), description="Embed the stale slices of one batch."
+            "embed",
+            selection=selection(keys_of_stage("embeddings")),
+            description="Embed the stale slices of one batch.",
         ),
         dg.define_asset_job(
-            "probe", selection=selection(_keys(PROBE_KEYS)), description="Baselines, probe metrics, heads and registry."
+            "probe",
+            selection=selection(_keys(PROBE_KEYS)),
+            description="Baselines, probe metrics, heads and registry.",
         ),
         dg.define_asset_job(
             "claim", selection=selection(_keys(CLAIM_KEYS)), description="The agents' claims for one batch."
         ),
         dg.define_asset_job(
-            "draft", selection=selection(keys_of_stage("reports")), description="Drafted reports of one batch."
+            "draft",
+            selection=selection(keys_of_stage("reports")),
+            description="Drafted reports of one batch.",
         ),
         dg.define_asset_job(
             "refresh",
-            selection=selection([*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS), *keys_of_stage("reports")]),
+            selection=selection(
+                [*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS), *keys_of_stage("reports")]
+            ),
             description="Nightly, per batch: stale vectors, then claims and drafts.",
         ),
         dg.define_asset_job(

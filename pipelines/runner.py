@@ -59,7 +59,9 @@ class Runner:
         intake = register(self.hospital, inbox, cohort=cohort)
         new = [b for b in intake.batches if not self.instance.has_dynamic_partition("study_batches", b)]
         self.instance.add_dynamic_partitions("study_batches", new)
-        self.say(f"registered {intake.files:,} files in {len(intake.batches)} batches, {len(intake.touched)} with news")
+        self.say(
+            f"registered {intake.files:,} files in {len(intake.batches)} batches, {len(intake.touched)} with news"
+        )
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
         corpus = [stage for stage in stages if stage in CORPUS]
         for batch in sorted({*intake.batches, *intake.touched}):
@@ -78,7 +80,9 @@ class Runner:
             ):
                 above = [(k, batch) for k in (*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS))]
                 above += [(dg.AssetKey(["probes", "heads"]), None)]
-                if stage in stages and self._due(keys, batch, [pair for pair in above if pair[0] not in keys]):
+                if stage in stages and self._due(
+                    keys, batch, [pair for pair in above if pair[0] not in keys]
+                ):
                     self._execute(job, batch)
         if self.executed or not self.hospital.warehouse.is_file():
             self._execute("rebuild_warehouse", None)
@@ -96,12 +100,16 @@ class Runner:
 
     def _embed(self, batch: str) -> None:
         above = [(key, batch) for key in keys_of_stage("shards") if key not in _keys(MODEL_KEYS)]
-        above += [(dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()]
+        above += [
+            (dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()
+        ]
         if self._due(keys_of_stage("embeddings"), batch, above):
             self._execute("embed", batch)
 
     def _probe(self, retrain: bool) -> None:
-        above = [(dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()]
+        above = [
+            (dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()
+        ]
         if retrain or self._due(_keys(PROBE_KEYS), None, above):
             self._execute("probe", None)
 
@@ -125,7 +133,9 @@ class Runner:
         name = f"{job} {partition}" if partition else job
         broken = [c for c in result.get_asset_check_evaluations() if not c.passed]
         for check in broken:
-            self.say(f"  check {'/'.join(check.asset_key.path)}: {check.check_name} did not pass ({check.severity.value})")
+            self.say(
+                f"  check {'/'.join(check.asset_key.path)}: {check.check_name} did not pass ({check.severity.value})"
+            )
         if not result.success:
             raise RunFailed(f"{name} failed: {_reason(result)}")
         self.say(f"{name}: {time.monotonic() - started:.0f} s")

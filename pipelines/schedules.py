@@ -3,8 +3,6 @@
 Belongs here: schedules. Training has none: it never starts by surprise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -25,7 +23,9 @@ def nightly_refresh(
     """Request a refresh of every batch that has been embedded before."""
     known = set(hospital.lake.partitions(("embeddings", "slices")))
     night = context.scheduled_execution_time.strftime("%Y-%m-%d")
-    batches = [b for b in study_batches.get_partition_keys(dynamic_partitions_store=context.instance) if b in known]
+    batches = [
+        b for b in study_batches.get_partition_keys(dynamic_partitions_store=context.instance) if b in known
+    ]
     if not batches:
         yield dg.SkipReason("no batch has been embedded yet")
     for batch in batches:

@@ -3,8 +3,6 @@
 Belongs here: what starts a run by itself. Training is never among it.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from pipelines.intake import register
@@ -40,7 +38,9 @@ def new_batches(context: dg.SensorEvaluationContext, hospital: Hospital) -> dg.S
 
 
 @dg.multi_asset_sensor(
-    monitored_assets=dg.AssetSelection.assets(["deid", "studies"], ["embeddings", "studies"], ["reports", "drafts"]),
+    monitored_assets=dg.AssetSelection.assets(
+        ["deid", "studies"], ["embeddings", "studies"], ["reports", "drafts"]
+    ),
     job_name="rebuild_warehouse",
     minimum_interval_seconds=120,
     description="Rebuilds the warehouse after runs that changed a table.",

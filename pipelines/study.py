@@ -77,7 +77,11 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
         for batch in ledger["batch_key"].unique().sort():
             archive = index_batch(ledger, batch, settings=numbers.archive)
             released = deidentify_batch(archive, key=key, out=dicom, settings=numbers.deid)
-            leaving = {"instances": released.instances, "studies": released.studies, "reports": released.reports}
+            leaving = {
+                "instances": released.instances,
+                "studies": released.studies,
+                "reports": released.reports,
+            }
             hits = gate_batch(archive, folder=dicom, tables=leaving, key=key, settings=numbers.deid)
             if not hits.is_empty():
                 raise StudyRefused(f"the gate found {hits.height} violations: nothing of this folder is used")
@@ -90,12 +94,21 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
         series = classify_series(instances, settings=numbers.sequences)
         written = write_shards(instances, series, dicom=dicom, out=tars, settings=numbers.shards)
         slice_vectors, _ = embed_slices(
-            written.slices, shard_root=tars, encoders={r: load_encoder(f) for r, f in folders.items()},
-            previous=None, settings=numbers.embeddings,
+            written.slices,
+            shard_root=tars,
+            encoders={r: load_encoder(f) for r, f in folders.items()},
+            previous=None,
+            settings=numbers.embeddings,
         )
         series_vectors = pool_series(slice_vectors)
         yield Study(
-            studies, series, written.slices, slice_vectors, series_vectors, pool_studies(series_vectors), outcomes
+            studies,
+            series,
+            written.slices,
+            slice_vectors,
+            series_vectors,
+            pool_studies(series_vectors),
+            outcomes,
         )
 
 
@@ -109,7 +122,9 @@ def embed_study(hospital: Hospital, folder: Path) -> pl.DataFrame:
         )
         return pl.concat(
             frame.select(
-                pl.lit(unit).alias("unit"), "study_key", pl.col(key).alias("key"),
+                pl.lit(unit).alias("unit"),
+                "study_key",
+                pl.col(key).alias("key"),
                 *[c for c in VECTORS.names() if c not in {"unit", "study_key", "key"}],
             )
             for unit, frame, key in parts
@@ -126,7 +141,12 @@ def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) ->
     heads = load_heads(zone.current(("probes", "heads"))) if zone.has_artifact(("probes", "heads")) else None
     with read_study(hospital, folder) as study:
         claims = diagnose(
-            study.studies, study.study_vectors, study.series, study.slices, heads, settings=hospital.numbers.agents
+            study.studies,
+            study.study_vectors,
+            study.series,
+            study.slices,
+            heads,
+            settings=hospital.numbers.agents,
         )
         written = draft_reports(claims, study.studies, study.series)
     if pages is not None:

@@ -3,11 +3,10 @@
 Belongs here: wiring of the index. Does not belong here: reading files (``spine_models.corpus.archive``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster import AssetExecutionContext
 
 from pipelines.runtime.metadata import counts, table_out, table_result
 from pipelines.runtime.partitions import study_batches
@@ -29,35 +28,53 @@ ACCOUNTED = dg.AssetCheckSpec(
     name="archive",
     outs={
         "files": table_out(
-            ("archive", "files"), tables.FILES, "One row per inbox file: indexed, duplicate or rejected, with a reason.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("archive", "files"),
+            tables.FILES,
+            "One row per inbox file: indexed, duplicate or rejected, with a reason.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "instances": table_out(
-            ("archive", "instances"), tables.INSTANCES, "DICOM instances with header facts and geometry.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("archive", "instances"),
+            tables.INSTANCES,
+            "DICOM instances with header facts and geometry.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "series": table_out(
-            ("archive", "series"), tables.SERIES, "Series with plane, spacing and regularity of their slices.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("archive", "series"),
+            tables.SERIES,
+            "Series with plane, spacing and regularity of their slices.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "studies": table_out(
-            ("archive", "studies"), tables.STUDIES, "Studies with counts of series, instances and reports.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("archive", "studies"),
+            tables.STUDIES,
+            "Studies with counts of series, instances and reports.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "reports": table_out(
-            ("archive", "reports"), tables.REPORTS, "Report texts, joined to their study by accession number.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("archive", "reports"),
+            tables.REPORTS,
+            "Report texts, joined to their study by accession number.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "ehr": table_out(
-            ("archive", "ehr"), tables.EHR, "EHR rows of the batch's patients, as the site exported them.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("archive", "ehr"),
+            tables.EHR,
+            "EHR rows of the batch's patients, as the site exported them.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     partitions_def=study_batches,
     check_specs=[ACCOUNTED],
     description="Index one batch of an inbox. Holds identifiers: stored in the restricted zone only.",
 )
-def archive(context: dg.AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
+def archive(context: AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
     """Index the batch's files."""
     from spine_models.corpus.archive import index_batch
 
@@ -70,7 +87,10 @@ def archive(context: dg.AssetExecutionContext, hospital: Hospital) -> Iterator[o
     )
     expected = ledger.filter(ledger["batch_key"] == batch).height
     yield table_result(
-        ("archive", "files"), index.files, by_status=counts(index.files, "status"), by_reason=counts(index.files, "reason")
+        ("archive", "files"),
+        index.files,
+        by_status=counts(index.files, "status"),
+        by_reason=counts(index.files, "reason"),
     )
     yield table_result(("archive", "instances"), index.instances, by_vendor=counts(index.instances, "vendor"))
     yield table_result(("archive", "series"), index.series, by_geometry=counts(index.series, "geometry"))
@@ -78,6 +98,8 @@ def archive(context: dg.AssetExecutionContext, hospital: Hospital) -> Iterator[o
     yield table_result(("archive", "reports"), index.reports)
     yield table_result(("archive", "ehr"), index.ehr, by_table=counts(index.ehr, "table"))
     yield dg.AssetCheckResult(
-        asset_key=["archive", "files"], check_name=ACCOUNTED.name, passed=index.files.height == expected,
+        asset_key=["archive", "files"],
+        check_name=ACCOUNTED.name,
+        passed=index.files.height == expected,
         metadata={"files": index.files.height, "expected": expected},
     )

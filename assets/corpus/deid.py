@@ -4,14 +4,20 @@ Belongs here: staging, gate, publication. Does not belong here: what is done to 
 (``spine_models.corpus.deid``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
+from dagster import AssetExecutionContext
 
-from pipelines.runtime.metadata import artifact_out, artifact_result, counts, markdown, table_out, table_result
+from pipelines.runtime.metadata import (
+    artifact_out,
+    artifact_result,
+    counts,
+    markdown,
+    table_out,
+    table_result,
+)
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
@@ -33,26 +39,38 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
     "ehr_patients": (tables.EHR_PATIENTS, "EHR patients by the column allowlist."),
     "ehr_encounters": (tables.EHR_ENCOUNTERS, "EHR encounters, dates shifted with their patient."),
     "ehr_orders": (tables.EHR_ORDERS, "EHR orders, joined to the released study."),
-    "audit": (tables.AUDIT, "One record per released instance: counts of actions, hashes, engine; no values."),
+    "audit": (
+        tables.AUDIT,
+        "One record per released instance: counts of actions, hashes, engine; no values.",
+    ),
     "quarantine": (tables.QUARANTINE, "Restricted: originals that wait for a person, with a reason code."),
 }
 
 
 @dg.multi_asset(
     name="deid",
-    ins={name: dg.AssetIn(["archive", name]) for name in ("files", "instances", "series", "studies", "reports", "ehr")},
+    ins={
+        name: dg.AssetIn(["archive", name])
+        for name in ("files", "instances", "series", "studies", "reports", "ehr")
+    },
     outs={
         name: table_out(("deid", name), schema, text, layer=LAYER, code_version=CODE_VERSION)
         for name, (schema, text) in TABLES.items()
     }
     | {
         "dicom": artifact_out(
-            ("deid", "dicom"), "De-identified DICOM Part 10 files, foldered by pseudonym.", kinds={"dicom"},
-            layer=LAYER, code_version=CODE_VERSION,
+            ("deid", "dicom"),
+            "De-identified DICOM Part 10 files, foldered by pseudonym.",
+            kinds={"dicom"},
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "crosswalk": artifact_out(
-            ("deid", "crosswalk"), "Restricted and encrypted: identifier to pseudonym. Nothing depends on it.",
-            kinds={"encrypted"}, layer=LAYER, code_version=CODE_VERSION,
+            ("deid", "crosswalk"),
+            "Restricted and encrypted: identifier to pseudonym. Nothing depends on it.",
+            kinds={"encrypted"},
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     partitions_def=study_batches,
@@ -60,7 +78,7 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
     description="De-identify one batch: DICOM, reports and EHR under one pseudonym and one date shift per patient.",
 )
 def deid(
-    context: dg.AssetExecutionContext,
+    context: AssetExecutionContext,
     hospital: Hospital,
     files: pl.DataFrame,
     instances: pl.DataFrame,
@@ -74,16 +92,24 @@ def deid(
     from spine_models.corpus.deid import deidentify_batch, gate_batch
 
     batch, key, settings = context.partition_key, hospital.key(), hospital.numbers.deid
-    archive = ArchiveTables(files=files, instances=instances, series=series, studies=studies, reports=reports, ehr=ehr)
+    archive = ArchiveTables(
+        files=files, instances=instances, series=series, studies=studies, reports=reports, ehr=ehr
+    )
     with hospital.draft(("deid", "dicom"), batch) as draft:
         released = deidentify_batch(
-            archive, key=key, out=draft.folder, settings=settings, progress=reporter(f"deid {batch}", "instances")
+            archive,
+            key=key,
+            out=draft.folder,
+            settings=settings,
+            progress=reporter(f"deid {batch}", "instances"),
         )
         frames = {name: getattr(released, name) for name in TABLES}
         leaving = {name: frame for name, frame in frames.items() if name != "quarantine"}
         violations = gate_batch(archive, folder=draft.folder, tables=leaving, key=key, settings=settings)
         yield dg.AssetCheckResult(
-            asset_key=["deid", "dicom"], check_name=GATE.name, passed=violations.is_empty(),
+            asset_key=["deid", "dicom"],
+            check_name=GATE.name,
+            passed=violations.is_empty(),
             metadata={"violations": violations.height, "by_rule": counts(violations, "rule")},
         )
         if not violations.is_empty():
@@ -97,5 +123,9 @@ def deid(
         (sealed.folder / "crosswalk.bin").write_bytes(released.crosswalk)
     yield artifact_result(("deid", "crosswalk"), sealed.version)
     for name, frame in frames.items():
-        extra = {"by_outcome": counts(frame, "outcome"), "by_reason": counts(frame, "reason")} if name == "files" else {}
+        extra = (
+            {"by_outcome": counts(frame, "outcome"), "by_reason": counts(frame, "reason")}
+            if name == "files"
+            else {}
+        )
         yield table_result(("deid", name), frame, **extra)

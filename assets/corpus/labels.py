@@ -4,8 +4,6 @@ Belongs here: one asset per labeller and the consensus. Does not belong here: ho
 (``spine_models.corpus.labels``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -35,12 +33,18 @@ COMPLETE = dg.AssetCheckSpec(
     ins={"reports": dg.AssetIn(["deid", "reports"])},
     outs={
         "rules": table_out(
-            ("labels", "rules"), tables.LABELS, "The rules labeller: status, level, side, severity, evidence quote.",
-            layer=LAYER, code_version=RULES_VERSION,
+            ("labels", "rules"),
+            tables.LABELS,
+            "The rules labeller: status, level, side, severity, evidence quote.",
+            layer=LAYER,
+            code_version=RULES_VERSION,
         ),
         "mentions": table_out(
-            ("labels", "mentions"), tables.MENTIONS, "Every mention of a condition that the rules labeller read.",
-            layer=LAYER, code_version=RULES_VERSION,
+            ("labels", "mentions"),
+            tables.MENTIONS,
+            "Every mention of a condition that the rules labeller read.",
+            layer=LAYER,
+            code_version=RULES_VERSION,
         ),
     },
     partitions_def=study_batches,
@@ -53,8 +57,10 @@ def rules(reports: pl.DataFrame) -> Iterator[object]:
     labelled = label_reports(reports)
     present = labelled.rules.filter(pl.col("status") == "present")
     yield table_result(
-        ("labels", "rules"), labelled.rules,
-        by_status=counts(labelled.rules, "status"), present_by_condition=counts(present, "condition"),
+        ("labels", "rules"),
+        labelled.rules,
+        by_status=counts(labelled.rules, "status"),
+        present_by_condition=counts(present, "condition"),
     )
     yield table_result(("labels", "mentions"), labelled.mentions)
     quotes = labelled.rules.filter(pl.col("status") != "not_mentioned").join(
@@ -62,10 +68,14 @@ def rules(reports: pl.DataFrame) -> Iterator[object]:
     )
     wrong = sum(
         text is None or quote is None or text[start:end] != quote
-        for text, quote, start, end in quotes.select("report_text", "evidence", "evidence_start", "evidence_end").rows()
+        for text, quote, start, end in quotes.select(
+            "report_text", "evidence", "evidence_start", "evidence_end"
+        ).rows()
     )
     yield dg.AssetCheckResult(
-        asset_key=["labels", "rules"], check_name=QUOTED.name, passed=wrong == 0,
+        asset_key=["labels", "rules"],
+        check_name=QUOTED.name,
+        passed=wrong == 0,
         metadata={"quotes": quotes.height, "wrong": wrong},
     )
 
@@ -75,8 +85,11 @@ def rules(reports: pl.DataFrame) -> Iterator[object]:
     ins={"rules": dg.AssetIn(["labels", "rules"])},
     outs={
         "consensus": table_out(
-            ("labels", "consensus"), tables.CONSENSUS, "The label that everything downstream uses: agreement, or -1.",
-            layer=LAYER, code_version=RULES_VERSION,
+            ("labels", "consensus"),
+            tables.CONSENSUS,
+            "The label that everything downstream uses: agreement, or -1.",
+            layer=LAYER,
+            code_version=RULES_VERSION,
         )
     },
     partitions_def=study_batches,
@@ -90,7 +103,8 @@ def consensus(rules: pl.DataFrame) -> Iterator[object]:
     frame = agree([rules])
     yield table_result(("labels", "consensus"), frame, by_label=counts(frame, "label"))
     yield dg.AssetCheckResult(
-        asset_key=["labels", "consensus"], check_name=COMPLETE.name,
+        asset_key=["labels", "consensus"],
+        check_name=COMPLETE.name,
         passed=frame.height == rules["study_key"].n_unique() * len(condition_keys()),
         metadata={"rows": frame.height},
     )

@@ -3,8 +3,6 @@
 Belongs here: wiring of the classifier. Does not belong here: its rules (``spine_models.corpus.sequences``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -28,9 +26,11 @@ ONE_ROW = dg.AssetCheckSpec(
     ins={"instances": dg.AssetIn(["deid", "instances"])},
     outs={
         "series": table_out(
-            ("sequences", "series"), tables.SERIES,
+            ("sequences", "series"),
+            tables.SERIES,
             "Contrast family, encoder route, plane and region per series, with confidence and abstention.",
-            layer="corpus", code_version=CLASSIFIER_VERSION,
+            layer="corpus",
+            code_version=CLASSIFIER_VERSION,
         )
     },
     partitions_def=study_batches,
@@ -42,13 +42,18 @@ def sequences(hospital: Hospital, instances: pl.DataFrame) -> Iterator[object]:
 
     series = classify_series(instances, settings=hospital.numbers.sequences)
     yield table_result(
-        ("sequences", "series"), series,
-        by_contrast=counts(series, "contrast"), by_route=counts(series, "route"), by_plane=counts(series, "plane"),
-        abstained=int(series["abstained"].sum()), disagreements=series["disagreement"].drop_nulls().len(),
+        ("sequences", "series"),
+        series,
+        by_contrast=counts(series, "contrast"),
+        by_route=counts(series, "route"),
+        by_plane=counts(series, "plane"),
+        abstained=int(series["abstained"].sum()),
+        disagreements=series["disagreement"].drop_nulls().len(),
     )
     expected = instances["series_key"].n_unique()
     yield dg.AssetCheckResult(
-        asset_key=["sequences", "series"], check_name=ONE_ROW.name,
+        asset_key=["sequences", "series"],
+        check_name=ONE_ROW.name,
         passed=series["series_key"].n_unique() == series.height == expected,
         metadata={"series": series.height, "expected": expected},
     )

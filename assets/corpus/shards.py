@@ -3,12 +3,11 @@
 Belongs here: wiring of writing and freezing. Does not belong here: preprocessing (``spine_models.corpus.shards``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
+from dagster import AssetExecutionContext
 
 from pipelines.runtime.metadata import (
     artifact_out,
@@ -45,45 +44,63 @@ NO_TEST_PATIENT = dg.AssetCheckSpec(
     deps=[["deid", "dicom"]],
     outs={
         "slices": table_out(
-            ("shards", "slices"), tables.SLICES, "Slice index: identity, geometry, window, pixel hash, place in the tars.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("shards", "slices"),
+            tables.SLICES,
+            "Slice index: identity, geometry, window, pixel hash, place in the tars.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "splits": table_out(
-            ("shards", "splits"), tables.SPLITS, "Split of every patient of the batch, fixed for ever by a keyed hash.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("shards", "splits"),
+            tables.SPLITS,
+            "Split of every patient of the batch, fixed for ever by a keyed hash.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "tars": artifact_out(
-            ("shards", "tars"), "Lossless WebDataset tars per route and split.", kinds={"webdataset"},
-            layer=LAYER, code_version=CODE_VERSION,
+            ("shards", "tars"),
+            "Lossless WebDataset tars per route and split.",
+            kinds={"webdataset"},
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     partitions_def=study_batches,
     check_specs=[COVERED],
 )
 def shards(
-    context: dg.AssetExecutionContext, hospital: Hospital, instances: pl.DataFrame, series: pl.DataFrame
+    context: AssetExecutionContext, hospital: Hospital, instances: pl.DataFrame, series: pl.DataFrame
 ) -> Iterator[object]:
     """Preprocess and pack the batch's slices."""
-    from spine_models.corpus.shards import verify_tars, write_shards
+    from spine_models.corpus.shards import write_shards
+    from spine_models.corpus.shards.verify import verify_tars
 
     batch = context.partition_key
     with hospital.draft(("shards", "tars"), batch) as draft:
         written = write_shards(
-            instances, series, dicom=hospital.current(("deid", "dicom"), batch), out=draft.folder,
-            settings=hospital.numbers.shards, progress=reporter(f"shards {batch}", "series"),
+            instances,
+            series,
+            dicom=hospital.current(("deid", "dicom"), batch),
+            out=draft.folder,
+            settings=hospital.numbers.shards,
+            progress=reporter(f"shards {batch}", "series"),
         )
         draft.card = {"slices": written.slices.height, "skipped_series": written.skipped.height}
     folder = hospital.current(("shards", "tars"), batch)
     verified = verify_tars(written.slices, folder, sample=32)
     yield table_result(
-        ("shards", "slices"), written.slices,
-        by_route=counts(written.slices, "route"), by_split=counts(written.slices, "split"),
+        ("shards", "slices"),
+        written.slices,
+        by_route=counts(written.slices, "route"),
+        by_split=counts(written.slices, "split"),
         skipped_series=counts(written.skipped, "reason"),
     )
     yield table_result(("shards", "splits"), written.splits, by_split=counts(written.splits, "split"))
     yield artifact_result(("shards", "tars"), draft.version, contact_sheet=contact_sheet(verified.sample))
     yield dg.AssetCheckResult(
-        asset_key=["shards", "tars"], check_name=COVERED.name, passed=verified.wrong == 0,
+        asset_key=["shards", "tars"],
+        check_name=COVERED.name,
+        passed=verified.wrong == 0,
         metadata={"slices": written.slices.height, "wrong": verified.wrong},
     )
 
@@ -94,12 +111,18 @@ def shards(
     deps=[["shards", "tars"]],
     outs={
         "manifest": table_out(
-            ("shards", "manifest"), tables.MANIFEST, "The tars that training may open, frozen by content hash.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("shards", "manifest"),
+            tables.MANIFEST,
+            "The tars that training may open, frozen by content hash.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "patients": table_out(
-            ("shards", "patients"), tables.PATIENTS, "The split ledger at the moment of the freeze.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("shards", "patients"),
+            tables.PATIENTS,
+            "The split ledger at the moment of the freeze.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     check_specs=[NO_TEST_PATIENT],
@@ -113,8 +136,12 @@ def manifest(hospital: Hospital, slices: pl.DataFrame) -> Iterator[object]:
     yield table_result(("shards", "manifest"), frozen.manifest, by_split=counts(frozen.manifest, "split"))
     yield table_result(("shards", "patients"), frozen.patients, by_split=counts(frozen.patients, "split"))
     opened = slices.join(frozen.manifest, on=["batch_key", "shard"], how="semi")
-    forbidden = opened.join(frozen.patients.filter(pl.col("split").is_in(["train", "val"])), on="patient_key", how="anti")
+    forbidden = opened.join(
+        frozen.patients.filter(pl.col("split").is_in(["train", "val"])), on="patient_key", how="anti"
+    )
     yield dg.AssetCheckResult(
-        asset_key=["shards", "manifest"], check_name=NO_TEST_PATIENT.name, passed=forbidden.is_empty(),
+        asset_key=["shards", "manifest"],
+        check_name=NO_TEST_PATIENT.name,
+        passed=forbidden.is_empty(),
         metadata={"slices_in_manifest": opened.height, "forbidden": forbidden.height},
     )

@@ -4,12 +4,11 @@ Belongs here: wiring of the refresh. Does not belong here: what makes a row stal
 (``spine_models.findings.embeddings``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
+from dagster import AssetExecutionContext
 
 from pipelines.runtime.metadata import counts, table_out, table_result
 from pipelines.runtime.partitions import encoder_sequences, study_batches
@@ -36,23 +35,32 @@ COMPLETE = dg.AssetCheckSpec(
     ],
     outs={
         "slices": table_out(
-            ("embeddings", "slices"), tables.SLICES, "One vector per slice, with the versions that made it.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("embeddings", "slices"),
+            tables.SLICES,
+            "One vector per slice, with the versions that made it.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "series": table_out(
-            ("embeddings", "series"), tables.SERIES, "One vector per series: the mean of its slices.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("embeddings", "series"),
+            tables.SERIES,
+            "One vector per series: the mean of its slices.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "studies": table_out(
-            ("embeddings", "studies"), tables.STUDIES, "One vector per study and route; a missing route is no row.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("embeddings", "studies"),
+            tables.STUDIES,
+            "One vector per study and route; a missing route is no row.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     partitions_def=study_batches,
     check_specs=[COMPLETE],
     pool="gpu",
 )
-def embeddings(context: dg.AssetExecutionContext, hospital: Hospital, slices: pl.DataFrame) -> Iterator[object]:
+def embeddings(context: AssetExecutionContext, hospital: Hospital, slices: pl.DataFrame) -> Iterator[object]:
     """Embed what is stale, keep the rest, pool."""
     from spine_models.encoder.backbone.encoder import load_encoder
     from spine_models.findings.embeddings import embed_slices, missing_vectors, pool_series, pool_studies
@@ -61,20 +69,29 @@ def embeddings(context: dg.AssetExecutionContext, hospital: Hospital, slices: pl
     folders = hospital.artifacts(("backbone", "encoder"), encoder_sequences.get_partition_keys())
     encoders = {route: load_encoder(folder) for route, folder in folders.items()}
     vectors, computed = embed_slices(
-        slices, shard_root=hospital.current(("shards", "tars"), batch), encoders=encoders,
-        previous=hospital.previous(("embeddings", "slices"), batch), settings=hospital.numbers.embeddings,
+        slices,
+        shard_root=hospital.current(("shards", "tars"), batch),
+        encoders=encoders,
+        previous=hospital.previous(("embeddings", "slices"), batch),
+        settings=hospital.numbers.embeddings,
         progress=reporter(f"embeddings {batch}", "slices"),
     )
     series = pool_series(vectors)
     studies = pool_studies(series)
     yield table_result(
-        ("embeddings", "slices"), vectors, computed=computed, reused=vectors.height - computed,
-        by_encoder=counts(vectors, "encoder"), by_model_version=counts(vectors, "model_version"),
+        ("embeddings", "slices"),
+        vectors,
+        computed=computed,
+        reused=vectors.height - computed,
+        by_encoder=counts(vectors, "encoder"),
+        by_model_version=counts(vectors, "model_version"),
     )
     yield table_result(("embeddings", "series"), series)
     yield table_result(("embeddings", "studies"), studies, by_route=counts(studies, "route"))
     missing = missing_vectors(slices, vectors, encoders)
     yield dg.AssetCheckResult(
-        asset_key=["embeddings", "slices"], check_name=COMPLETE.name, passed=missing == 0,
+        asset_key=["embeddings", "slices"],
+        check_name=COMPLETE.name,
+        passed=missing == 0,
         metadata={"missing": missing, "vectors": vectors.height, "computed": computed},
     )

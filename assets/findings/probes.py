@@ -4,8 +4,6 @@ Belongs here: wiring of baselines, evaluation and heads. Does not belong here: f
 (``spine_models.findings.probes``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -41,9 +39,11 @@ COMPLETE = dg.AssetCheckSpec(
     deps=[["shards", "tars"]],
     outs={
         "baselines": table_out(
-            ("probes", "baselines"), tables.BASELINES,
+            ("probes", "baselines"),
+            tables.BASELINES,
             "Study vectors of random initialisation, PCA of pixels and EfficientNet-lite0 with ImageNet weights.",
-            layer=LAYER, code_version=CODE_VERSION,
+            layer=LAYER,
+            code_version=CODE_VERSION,
         )
     },
     pool="gpu",
@@ -55,8 +55,11 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
     frozen = slices.join(patients, on="patient_key", how="semi")
     numbers = hospital.numbers
     vectors = baseline_vectors(
-        frozen, shard_roots=hospital.artifacts(("shards", "tars"), frozen["batch_key"].unique().sort().to_list()),
-        names=numbers.probes.baselines, backbone=numbers.backbone, settings=numbers.probes,
+        frozen,
+        shard_roots=hospital.artifacts(("shards", "tars"), frozen["batch_key"].unique().sort().to_list()),
+        names=numbers.probes.baselines,
+        backbone=numbers.backbone,
+        settings=numbers.probes,
         progress=reporter("baselines", "slices"),
     )
     yield table_result(("probes", "baselines"), vectors, by_encoder=counts(vectors, "encoder"))
@@ -72,23 +75,35 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
     },
     outs={
         "metrics": table_out(
-            ("probes", "metrics"), tables.METRICS,
+            ("probes", "metrics"),
+            tables.METRICS,
             "AUROC, AUPRC, Brier and ECE with intervals per condition, encoder, sequence set and evaluation.",
-            layer=LAYER, code_version=CODE_VERSION,
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "predictions": table_out(
-            ("probes", "predictions"), tables.PREDICTIONS, "Every out-of-fold and held-out probability.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("probes", "predictions"),
+            tables.PREDICTIONS,
+            "Every out-of-fold and held-out probability.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "heads": artifact_out(
-            ("probes", "heads"), "Calibrated heads fitted on the train patients; the diagnosis agents' weights.",
-            kinds={"safetensors"}, layer=LAYER, code_version=CODE_VERSION,
+            ("probes", "heads"),
+            "Calibrated heads fitted on the train patients; the diagnosis agents' weights.",
+            kinds={"safetensors"},
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     check_specs=[COMPLETE],
 )
 def probes(
-    hospital: Hospital, studies: pl.DataFrame, baselines: pl.DataFrame, consensus: pl.DataFrame, patients: pl.DataFrame
+    hospital: Hospital,
+    studies: pl.DataFrame,
+    baselines: pl.DataFrame,
+    consensus: pl.DataFrame,
+    patients: pl.DataFrame,
 ) -> Iterator[object]:
     """Evaluate by patient-grouped cross-validation and on the held-out patients; fit the heads."""
     from spine_models.findings.probes.evaluate import evaluate_probes
@@ -99,9 +114,15 @@ def probes(
     metrics = evaluated.metrics
     shown = metrics.filter((pl.col("sequence_set") == "all") & (pl.col("evaluation") == "cv"))
     yield table_result(
-        ("probes", "metrics"), metrics, by_status=counts(metrics, "status"),
+        ("probes", "metrics"),
+        metrics,
+        by_status=counts(metrics, "status"),
         auroc=interval_plot(shown, "condition", "auroc", "auroc_low", "auroc_high", "encoder"),
-        table=markdown(shown.filter(pl.col("encoder") == "spinefm").select("condition", "n_positive", "auroc", "auprc", "ece")),
+        table=markdown(
+            shown.filter(pl.col("encoder") == "spinefm").select(
+                "condition", "n_positive", "auroc", "auprc", "ece"
+            )
+        ),
     )
     yield table_result(("probes", "predictions"), evaluated.predictions)
     with hospital.draft(("probes", "heads")) as draft:
@@ -109,7 +130,8 @@ def probes(
     yield artifact_result(("probes", "heads"), draft.version)
     groups = metrics.group_by("encoder", "sequence_set", "evaluation").agg(pl.col("condition").n_unique())
     yield dg.AssetCheckResult(
-        asset_key=["probes", "metrics"], check_name=COMPLETE.name,
+        asset_key=["probes", "metrics"],
+        check_name=COMPLETE.name,
         passed=groups.height > 0 and (groups["condition"] == len(condition_keys())).all(),
         metadata={"rows": metrics.height, "groups": groups.height},
     )

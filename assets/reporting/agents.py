@@ -3,8 +3,6 @@
 Belongs here: wiring. Does not belong here: thresholds or reasons (``spine_models.reporting.agents``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
@@ -32,8 +30,11 @@ COMPLETE = dg.AssetCheckSpec(
     deps=[["probes", "heads"]],
     outs={
         "registry": table_out(
-            ("agents", "registry"), tables.REGISTRY, "The diagnosis agents: version, inputs and measured performance.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("agents", "registry"),
+            tables.REGISTRY,
+            "The diagnosis agents: version, inputs and measured performance.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         )
     },
 )
@@ -57,29 +58,44 @@ def registry(hospital: Hospital, metrics: pl.DataFrame) -> Iterator[object]:
     deps=[["probes", "heads"], ["agents", "registry"]],
     outs={
         "claims": table_out(
-            ("agents", "claims"), tables.CLAIMS,
+            ("agents", "claims"),
+            tables.CLAIMS,
             "One typed claim per study and agent, with confidence, versions and source instances.",
-            layer=LAYER, code_version=CODE_VERSION,
+            layer=LAYER,
+            code_version=CODE_VERSION,
         )
     },
     partitions_def=study_batches,
     check_specs=[COMPLETE],
 )
 def agents(
-    hospital: Hospital, studies: pl.DataFrame, vectors: pl.DataFrame, series: pl.DataFrame, slices: pl.DataFrame
+    hospital: Hospital,
+    studies: pl.DataFrame,
+    vectors: pl.DataFrame,
+    series: pl.DataFrame,
+    slices: pl.DataFrame,
 ) -> Iterator[object]:
     """Let the agents speak about the batch's studies."""
     from spine_models.findings.probes.heads import load_heads
     from spine_models.reporting.agents import diagnose
 
     claims = diagnose(
-        studies, vectors, series, slices, load_heads(hospital.current(("probes", "heads"))),
+        studies,
+        vectors,
+        series,
+        slices,
+        load_heads(hospital.current(("probes", "heads"))),
         settings=hospital.numbers.agents,
     )
     yield table_result(
-        ("agents", "claims"), claims, by_status=counts(claims, "status"), not_assessed=counts(claims, "reason")
+        ("agents", "claims"),
+        claims,
+        by_status=counts(claims, "status"),
+        not_assessed=counts(claims, "reason"),
     )
     yield dg.AssetCheckResult(
-        asset_key=["agents", "claims"], check_name=COMPLETE.name,
-        passed=claims.height == studies.height * len(condition_keys()), metadata={"claims": claims.height},
+        asset_key=["agents", "claims"],
+        check_name=COMPLETE.name,
+        passed=claims.height == studies.height * len(condition_keys()),
+        metadata={"claims": claims.height},
     )

@@ -3,12 +3,11 @@
 Belongs here: wiring. Does not belong here: templates or prose (``spine_models.reporting.reports``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
+from dagster import AssetExecutionContext
 
 from pipelines.runtime.metadata import artifact_out, artifact_result, counts, table_out, table_result
 from pipelines.runtime.partitions import study_batches
@@ -34,23 +33,36 @@ LINKED = dg.AssetCheckSpec(
     },
     outs={
         "drafts": table_out(
-            ("reports", "drafts"), tables.DRAFTS, "The drafted report of each study, as text.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("reports", "drafts"),
+            tables.DRAFTS,
+            "The drafted report of each study, as text.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "sentences": table_out(
-            ("reports", "sentences"), tables.SENTENCES, "The sentences of each draft with the claims behind them.",
-            layer=LAYER, code_version=CODE_VERSION,
+            ("reports", "sentences"),
+            tables.SENTENCES,
+            "The sentences of each draft with the claims behind them.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
         "pages": artifact_out(
-            ("reports", "pages"), "One HTML page per study, for a radiologist to read.", kinds={"html"},
-            layer=LAYER, code_version=CODE_VERSION,
+            ("reports", "pages"),
+            "One HTML page per study, for a radiologist to read.",
+            kinds={"html"},
+            layer=LAYER,
+            code_version=CODE_VERSION,
         ),
     },
     partitions_def=study_batches,
     check_specs=[LINKED],
 )
 def reports(
-    context: dg.AssetExecutionContext, hospital: Hospital, claims: pl.DataFrame, studies: pl.DataFrame, series: pl.DataFrame
+    context: AssetExecutionContext,
+    hospital: Hospital,
+    claims: pl.DataFrame,
+    studies: pl.DataFrame,
+    series: pl.DataFrame,
 ) -> Iterator[object]:
     """Draft the batch's reports and write their pages."""
     from spine_models.reporting.reports import draft_reports, write_pages
@@ -62,7 +74,10 @@ def reports(
         pages = write_pages(written.drafts, written.sentences, claims, draft.folder)
     sample = written.drafts["report_text"].first() if written.drafts.height else "no study"
     yield artifact_result(
-        ("reports", "pages"), draft.version, pages=pages, sample=dg.MetadataValue.md(f"```text\n{sample}\n```")
+        ("reports", "pages"),
+        draft.version,
+        pages=pages,
+        sample=dg.MetadataValue.md(f"```text\n{sample}\n```"),
     )
     said = written.sentences.explode("claim_keys")["claim_keys"].drop_nulls().unique()
     known = claims["claim_key"].unique()
@@ -70,7 +85,8 @@ def reports(
         (pl.col("claim_keys").list.len() == 0) & ~pl.col("kind").is_in(["technique", "notice"])
     )
     yield dg.AssetCheckResult(
-        asset_key=["reports", "sentences"], check_name=LINKED.name,
+        asset_key=["reports", "sentences"],
+        check_name=LINKED.name,
         passed=set(said) == set(known) and unlinked.is_empty(),
         metadata={"sentences": written.sentences.height, "unlinked": unlinked.height},
     )

@@ -3,8 +3,6 @@
 Belongs here: how a table crosses the graph. Does not belong here: artifact folders (``storage``).
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 from dagster import InputContext, OutputContext
@@ -15,10 +13,15 @@ from pipelines.runtime.storage import StorageError, content_version
 SCHEMA_KEY = "spine/schema"
 
 
-class ParquetIOManager(dg.ConfigurableIOManager):
-    """Stores frames in the zone of their asset key and refuses a frame that breaks its declared schema."""
+class ParquetIOManager(dg.IOManager):
+    """Stores frames in the zone of their asset key and refuses a frame that breaks its declared schema.
 
-    hospital: dg.ResourceDependency[Hospital]
+    A plain I/O manager that is handed its hospital: a nested Dagster resource would initialise through an API
+    that Dagster itself has deprecated.
+    """
+
+    def __init__(self, hospital: Hospital) -> None:
+        self.hospital = hospital
 
     def handle_output(self, context: OutputContext, obj: pl.DataFrame) -> None:
         """Write one frame.
@@ -29,7 +32,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         key = context.asset_key.path
         declared = (context.definition_metadata or {}).get(SCHEMA_KEY)
         if declared is not None:
-            check_schema("/".join(key), obj, declared)
+            check_schema("/".join(key), obj, getattr(declared, "data", declared))
         partition = context.asset_partition_key if context.has_asset_partitions else None
         self.hospital.zone_of(key).write_table(key, partition, obj)
         context.add_output_metadata(
@@ -54,7 +57,7 @@ def check_schema(asset: str, frame: pl.DataFrame, declared: list[list[str]]) -> 
     Raises:
         StorageError: naming the asset and the columns that differ.
     """
-    expected = {name: dtype for name, dtype in declared}
+    expected = dict(map(tuple, declared))
     found = {name: str(dtype) for name, dtype in frame.schema.items()}
     differing = sorted(
         name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)

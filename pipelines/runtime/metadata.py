@@ -21,7 +21,9 @@ from pipelines.runtime.storage import content_version
 KINDS_OF_TABLE = {"polars", "parquet"}
 
 
-def table_out(key: Sequence[str], schema: pl.Schema, description: str, *, code_version: str = "1", layer: str) -> dg.AssetOut:
+def table_out(
+    key: Sequence[str], schema: pl.Schema, description: str, *, code_version: str = "1", layer: str
+) -> dg.AssetOut:
     """A frame of a declared schema as an asset output."""
     return dg.AssetOut(
         key=list(key),
@@ -40,7 +42,9 @@ def table_out(key: Sequence[str], schema: pl.Schema, description: str, *, code_v
     )
 
 
-def artifact_out(key: Sequence[str], description: str, *, kinds: set[str], code_version: str = "1", layer: str) -> dg.AssetOut:
+def artifact_out(
+    key: Sequence[str], description: str, *, kinds: set[str], code_version: str = "1", layer: str
+) -> dg.AssetOut:
     """A folder of the artifact store as an asset output."""
     return dg.AssetOut(
         key=list(key),
@@ -78,6 +82,7 @@ def counts(frame: pl.DataFrame, column: str) -> dg.MarkdownMetadataValue:
 
 def markdown(frame: pl.DataFrame, rows: int = 40) -> dg.MarkdownMetadataValue:
     """The first rows of a small frame as a Markdown table; floats to three places."""
+
     def cell(value: object) -> str:
         if value is None:
             return "–"
@@ -88,7 +93,9 @@ def markdown(frame: pl.DataFrame, rows: int = 40) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def curve_plot(curves: pl.DataFrame, columns: Sequence[str], bounds: Mapping[str, float] | None = None) -> dg.MarkdownMetadataValue:
+def curve_plot(
+    curves: pl.DataFrame, columns: Sequence[str], bounds: Mapping[str, float] | None = None
+) -> dg.MarkdownMetadataValue:
     """Columns of a training curve over ``step``, one small panel each; ``bounds`` draws a dashed line."""
     from matplotlib.figure import Figure
 
@@ -103,7 +110,9 @@ def curve_plot(curves: pl.DataFrame, columns: Sequence[str], bounds: Mapping[str
     return _image(figure)
 
 
-def interval_plot(rows: pl.DataFrame, label: str, value: str, low: str, high: str, colour: str) -> dg.MarkdownMetadataValue:
+def interval_plot(
+    rows: pl.DataFrame, label: str, value: str, low: str, high: str, colour: str
+) -> dg.MarkdownMetadataValue:
     """Values with intervals by label, one colour per group; for AUROC tables."""
     from matplotlib.figure import Figure
 

@@ -18,7 +18,9 @@ class Settings(BaseSettings):
 
     profile: str = Field("phantom", description="phantom, workstation, paper, or the path of a YAML file")
     root: Path = Field(Path("spine_root"), description="folder of lake, restricted zone and Dagster storage")
-    key_file: Path | None = Field(None, description="0600 file of the pseudonym key; default ROOT/pseudonym.key")
+    key_file: Path | None = Field(
+        None, description="0600 file of the pseudonym key; default ROOT/pseudonym.key"
+    )
 
     @property
     def key_path(self) -> Path:

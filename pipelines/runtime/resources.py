@@ -6,6 +6,7 @@ Belongs here: what an asset asks of its surroundings. Does not belong here: file
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -91,9 +92,12 @@ class Hospital(dg.ConfigurableResource):
         path = self.zone_of(key).table_path(key, partition)
         return pl.read_parquet(path) if path.is_file() else None
 
-    def training_folder(self, key: Sequence[str], partition: str, settings: str, tars: Sequence[Path]) -> Path:
+    def training_folder(
+        self, key: Sequence[str], partition: str, settings: dict[str, object], shards: Sequence[str]
+    ) -> Path:
         """Where a training keeps its checkpoints: one folder per settings and data, so that only its own resume."""
-        digest = hashlib.sha256("\n".join([settings, *(t.as_posix() for t in tars)]).encode()).hexdigest()[:16]
+        text = json.dumps([settings, sorted(shards)], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.lake.root.parent / "training" / "-".join([*key, partition, digest])
 
     def ledger(self) -> pl.DataFrame | None:

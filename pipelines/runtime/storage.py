@@ -99,7 +99,9 @@ class Zone:
 
     def partitions(self, key: Sequence[str]) -> list[str]:
         """Partitions of a table that exist on disk, sorted."""
-        return sorted(p.stem for p in self.root.joinpath(*key).glob("*.parquet") if not p.name.startswith("."))
+        return sorted(
+            p.stem for p in self.root.joinpath(*key).glob("*.parquet") if not p.name.startswith(".")
+        )
 
     def artifact_root(self, key: Sequence[str], partition: str | None = None) -> Path:
         """Folder that holds the versions of an artifact and its pointer."""
@@ -126,7 +128,9 @@ class Zone:
         return json.loads((self.current(key, partition) / "card.json").read_text(encoding="utf-8"))
 
     @contextmanager
-    def draft(self, key: Sequence[str], partition: str | None = None, *, aside: Path | None = None) -> Iterator[Draft]:
+    def draft(
+        self, key: Sequence[str], partition: str | None = None, *, aside: Path | None = None
+    ) -> Iterator[Draft]:
         """Build an artifact in a hidden folder and publish it under its content hash when the block ends well.
 
         Args:
@@ -144,7 +148,12 @@ class Zone:
         try:
             yield draft
             draft.version = folder_version(draft.folder)
-            card = {"asset": "/".join(key), "partition": partition or WHOLE, "version": draft.version, **draft.card}
+            card = {
+                "asset": "/".join(key),
+                "partition": partition or WHOLE,
+                "version": draft.version,
+                **draft.card,
+            }
             (draft.folder / "card.json").write_text(
                 json.dumps(card, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8"
             )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 REPO = Path(__file__).resolve().parents[2]
+CURVES_FILE = "curves.parquet"
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,20 @@ class TrainingJob:
     resume: bool = True
 
 
-def launch(context: Any, job: TrainingJob, processes: int) -> Iterator[Any]:
-    """Run a job under ``torchrun`` through Dagster Pipes and yield what it reports.
+@dataclass(frozen=True)
+class Trained:
+    """What a finished training left: the encoder's files and its curves (``backbone.tables.CURVES``)."""
+
+    files: list[Path]
+    curves: pl.DataFrame
+    card: dict[str, Any]
+
+
+def launch(context: Any, job: TrainingJob, processes: int) -> Trained:
+    """Run a job under ``torchrun`` through Dagster Pipes and wait for it; its losses stream into the run's log.
 
     Raises:
-        dagster.Failure: the training process ended with an error.
+        dagster.Failure: the training process ended without its closing message.
     """
     import dagster as dg
 
@@ -52,7 +63,9 @@ def launch(context: Any, job: TrainingJob, processes: int) -> Iterator[Any]:
     messages = invocation.get_custom_messages()
     if not messages:
         raise dg.Failure("the training process ended without its closing message: see its log in this run")
-    yield messages[-1]
+    out = Path(job.out)
+    files = sorted(p for p in out.iterdir() if p.is_file() and p.name not in {CURVES_FILE, "card.json"})
+    return Trained(files, pl.read_parquet(out / CURVES_FILE), messages[-1]["card"])
 
 
 def main() -> None:
@@ -74,10 +87,16 @@ def main() -> None:
                 _progress(job.route, row, settings.steps)
 
         result = pretrain(
-            settings, [Path(t) for t in job.tars], Path(job.out), route=job.route, resume=job.resume, report=report
+            settings,
+            [Path(t) for t in job.tars],
+            Path(job.out),
+            route=job.route,
+            resume=job.resume,
+            report=report,
         )
         if rank == 0:
-            pipes.report_custom_message({"folder": str(result.folder), "card": result.card})
+            result.curves.write_parquet(Path(job.out) / CURVES_FILE)
+            pipes.report_custom_message({"card": result.card})
 
 
 def _progress(route: str, row: dict[str, float], steps: int) -> None:

@@ -10,12 +10,14 @@ import math
 import struct
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import polars as pl
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import BaseTag, Tag
 
 ACQUISITION = pl.Schema(
     {
@@ -161,9 +163,15 @@ def functional_group_items(ds: Dataset, frame: int = 0) -> Iterator[Dataset]:
 def read_value(ds: Dataset, keyword: Any) -> Any:
     """The element's value; null where it is absent or its bytes do not fit its value representation."""
     try:
-        return ds[keyword].value if keyword in ds else None
+        tag = _tag_of(keyword)
+        return ds[tag].value if tag in ds else None
     except Exception:  # pydicom raises many kinds on hostile bytes; all of them mean "no value"
         return None
+
+
+@lru_cache(maxsize=1024)
+def _tag_of(keyword: Any) -> BaseTag:
+    return Tag(keyword)
 
 
 def text_of(value: Any) -> str | None:

@@ -29,7 +29,7 @@ from spine_models.corpus.geometry import FrameGeometry, frame_geometry, is_mosai
 from spine_models.corpus.header import acquisition_facts, numbers_of, read_value, text_of
 
 MAX_HEADER_BYTES: Final = 64 * 1024**2
-"""Everything before the pixel element, and a whole inflated deflated object; more is rejected as too large."""
+"""Everything before the pixel element, and a whole inflated object; more is rejected as too large."""
 
 _IN_MEMORY_BYTES: Final = 64 * 1024**2
 _CHUNK: Final = 1024**2
@@ -71,6 +71,12 @@ class _Rejected(Exception):
         self.reason = reason
 
 
+class _NotRegular(OSError):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
 def identify(path: Path, settings: ArchiveSettings) -> Identity:
     """Read only as far as the study UID; never raises, also for what cannot be opened or parsed."""
     is_dicom = False
@@ -95,7 +101,7 @@ def identify(path: Path, settings: ArchiveSettings) -> Identity:
 
 
 def examine(path: Path, settings: ArchiveSettings) -> Examined:
-    """Hash, check and read one file; every failure is a reason, memory is bounded whatever the file claims."""
+    """Hash, check and read one file; every failure is a reason, memory is bounded whatever it claims."""
     size, digest = 0, None
     try:
         with _open_regular(path) as opened, _quiet():
@@ -106,7 +112,7 @@ def examine(path: Path, settings: ArchiveSettings) -> Examined:
                 return Examined(size, None, Reason.TOO_LARGE)
             stream, size, digest = _hashed(opened, size)
             return _examine_stream(stream, size, digest, settings)
-    except _Rejected as rejected:
+    except (_Rejected, _NotRegular) as rejected:
         return Examined(size, digest, rejected.reason)
     except FileNotFoundError:
         return Examined(size, digest, Reason.VANISHED)
@@ -120,13 +126,30 @@ def examine(path: Path, settings: ArchiveSettings) -> Examined:
         return Examined(size, digest, Reason.MALFORMED)
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a regular file, read in pieces. Raises OSError where it cannot be read."""
+def examine_table(path: Path, settings: ArchiveSettings) -> Examined:
+    """Hash a text or table file, without parsing it; reasons as `examine` gives for what cannot be read."""
+    size = 0
+    try:
+        with _open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > settings.max_file_bytes:
+                return Examined(size, None, Reason.TOO_LARGE)
+            digest = hashlib.sha256()
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    except _NotRegular as rejected:
+        return Examined(size, None, rejected.reason)
+    except FileNotFoundError:
+        return Examined(size, None, Reason.VANISHED)
+    except OSError:
+        return Examined(size, None, Reason.UNREADABLE)
+    return Examined(size, digest.hexdigest(), None if size else Reason.EMPTY_FILE)
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Up to ``limit`` bytes of a regular file. Raises OSError where it cannot be read."""
     with _open_regular(path) as stream:
-        digest = hashlib.sha256()
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return stream.read(limit)
 
 
 def data_set_hash(path: Path) -> str:
@@ -192,7 +215,7 @@ def _header(
         raise _Rejected(Reason.UNKNOWN_TRANSFER_SYNTAX)
     begin = meta.end
     if meta.transfer_syntax_uid == _DEFLATED:
-        stream, begin, size = _inflated(stream, meta.end), 0, 0
+        stream, begin = _inflated(stream, meta.end), 0
         size = stream.seek(0, io.SEEK_END)
     implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
     walk = StructureWalk(
@@ -249,12 +272,14 @@ def _quiet() -> Iterator[None]:
 
 
 def _open_regular(path: Path) -> BinaryIO:
-    """Open for reading without following a link and without waiting on a pipe."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError("not a regular file")
-    return os.fdopen(descriptor, "rb", buffering=65536)
+    """Open for reading; a link is not followed, and a pipe or socket is not opened."""
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        raise _NotRegular(Reason.SYMBOLIC_LINK)
+    if not stat.S_ISREG(mode):
+        raise _NotRegular(Reason.UNREADABLE)
+    # The flags hold the same where the file was exchanged in between.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _hashed(opened: BinaryIO, size: int) -> tuple[BinaryIO, int, str]:

@@ -10,13 +10,14 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """One code per way in which a file fails; the file stays in the inbox and is named in ``archive.FILES``."""
+    """One code per way in which a file fails; the file stays in the inbox, named in ``archive.FILES``."""
 
     NOT_DICOM = "not_dicom"
     EMPTY_FILE = "empty_file"
     SYMBOLIC_LINK = "symbolic_link"
     UNREADABLE = "unreadable"  # no permission, a pipe, a socket, a folder that cannot be listed
     VANISHED = "vanished"
+    CHANGED = "changed"  # not the study that was registered: the inbox has to be scanned again
     TOO_LARGE = "too_large"
     TOO_DEEP = "too_deep"
     TRUNCATED = "truncated"

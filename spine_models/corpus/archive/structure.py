@@ -1,7 +1,7 @@
-"""Structure of a DICOM stream, checked before any library parses it: lengths, nesting and the pixel element.
+"""Structure of a DICOM stream, checked before a library parses it: lengths, nesting and the pixel element.
 
-Belongs here: telling DICOM from other content, and one pass over element headers (PS3.5 section 7) that is not
-recursive, skips values and needs constant memory, so that hostile lengths and depths are found first.
+Belongs here: telling DICOM from other content, and one pass over element headers (PS3.5 section 7) that is
+not recursive, skips values and needs constant memory, so that hostile lengths and depths are found first.
 Does not belong here: values other than the transfer syntax and SOP class of the file meta information.
 """
 
@@ -77,7 +77,7 @@ def find_meta(head: bytes) -> int | None:
     if len(head) < 8:
         return None
     little, implicit_length = struct.unpack_from("<HHL", head)[0], struct.unpack_from("<L", head, 4)[0]
-    if little in (0x0002, 0x0008) and (_is_vr(head[4:6]) or 0 < implicit_length <= 64 and head[3] == 0):
+    if little in (0x0002, 0x0008) and (_is_vr(head[4:6]) or (0 < implicit_length <= 64 and head[3] == 0)):
         return 0
     return 0 if head[:2] == b"\x00\x08" and _is_vr(head[4:6]) else None
 
@@ -186,7 +186,7 @@ class StructureWalk:
         if vr in (None, b"UN") and tag >> 16 & 1 and length >= 8 and self._tag_at(value) == _ITEM:
             try:
                 self._sequence(value, length, limit, implicit)
-            except _Fault as found:  # a private value may only look like a sequence; its depth counts all the same
+            except _Fault as found:  # a private value may only look like a sequence, but its depth counts
                 if found.reason is Reason.TOO_DEEP:
                     raise
         return end
@@ -288,7 +288,7 @@ class StructureWalk:
         return group << 16 | element
 
     def _item_is_implicit(self, position: int, bound: int) -> bool:
-        """An item of an explicit data set may be implicit (PS3.5 section 6.2.2); readers look at its bytes."""
+        """An item of an explicit data set may be implicit (PS3.5 section 6.2.2); its bytes tell."""
         if bound - position < 8:
             return False
         self._stream.seek(position)

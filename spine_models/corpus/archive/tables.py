@@ -23,7 +23,7 @@ LEDGER = pl.Schema(
         "batch_key": pl.String,
     }
 )
-"""Which batch each inbox file belongs to; written by the registration of an inbox, read by ``index_batch``."""
+"""Which batch each inbox file belongs to; written by ``scan_inbox``, read by ``index_batch``."""
 
 FILES = pl.Schema(
     {
@@ -112,5 +112,6 @@ EHR = pl.Schema(
         "owner": pl.Boolean,  # this batch releases the row; exactly one batch of the cohort does
     }
 )
-"""EHR rows of every patient of the batch, wherever in the cohort the csv lies, so that text can be cleaned of
-them; a patient of several batches has rows in each, owned by the first. Rows of nobody stay with their file."""
+"""EHR rows of every patient of the batch, wherever in the cohort the csv lies, so that text can be cleaned
+of them; a patient of several batches has rows in each, owned by the first. Rows of nobody stay with their
+file."""

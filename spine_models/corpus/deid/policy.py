@@ -21,7 +21,7 @@ from pydicom.datadict import dictionary_VR
 _FOLDER: Final = Path(__file__).parent
 _ALLOWED_GROUPS: Final = frozenset({0x0008, 0x0018, 0x0020, 0x0028, 0x0040, 0x2050, 0x5200})
 _ALLOWED_TAGS: Final = frozenset({0x7FE00010})
-_BULK_KEPT: Final = frozenset({0x7FE00010, 0x00283006, 0x00281201, 0x00281202, 0x00281203})
+_BULK_KEPT: Final = frozenset({0x7FE00010, 0x00283006})
 _REBUILT_BY_ENGINE: Final = frozenset({0x00080005, 0x00120062, 0x00120063, 0x00120064, 0x00280303})
 _CODE_VALUES: Final = frozenset(
     {0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120, 0x0008010B, 0x0008010C, 0x0008010F}
@@ -37,7 +37,7 @@ _DATES: Final = {"DA": "date", "DT": "datetime", "TM": "time"}
 _NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"})
 FIELDS: Final = {0x00080070: "vendor", 0x00081090: "model", 0x00181020: "software"} | dict.fromkeys(
     (0x00181250, 0x00181251, 0x00189047, 0x00189046), "coil"
-)
+) | {0x00102160: "ethnic"}
 """Attributes whose words come from a list of their own."""
 
 

@@ -69,7 +69,8 @@ def _words(dataset: Dataset, keyword: str) -> list[str]:
         raise Refused(Reason.UNREADABLE) from None
     if value is None:
         return []
-    return [str(v).strip().upper() for v in (value if not isinstance(value, str) else [value])]
+    many = not isinstance(value, str | bytes) and hasattr(value, "__iter__")
+    return [str(v).strip().upper() for v in (value if many else [value])]
 
 
 def check_header(dataset: Dataset) -> None:

@@ -20,6 +20,7 @@ _FIELDS: Final = {
     "vendor": ("vendors",),
     "model": ("models", "vendors"),
     "software": ("software", "vendors"),
+    "ethnic": ("ethnic",),
 }
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _SEGMENT: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -37,7 +38,7 @@ def _document() -> dict[str, str]:
 
 @lru_cache(maxsize=16)
 def words(field: str) -> frozenset[str]:
-    """Lower-case words that the field (description, coil, vendor, model, software) may keep."""
+    """Lower-case words that the field (description, coil, vendor, model, software, ethnic) may keep."""
     document = _document()
     return frozenset(word for part in _FIELDS[field] for word in str(document[part]).split())
 
@@ -97,6 +98,7 @@ def _joined(text: str, kept: list[tuple[int, int, bool]]) -> str:
         elif gap in ("*", "%", "<", "_"):
             out.append(gap)
         out.append(text[start:end])
-    if kept and re.fullmatch(r"[>)*%.]", text[kept[-1][1] :]):
-        out.append(text[kept[-1][1] :])
+    tail = text[kept[-1][1] :] if kept else ""
+    if tail in (".", "*") or (tail == ")" and "(" in "".join(out)) or (tail == ">" and "<" in "".join(out)):
+        out.append(tail)
     return "".join(out)

@@ -6,18 +6,18 @@ Belongs here: making a teacher and moving it. Does not belong here: when a step 
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
+from spine_models.encoder.backbone.network import Network
 
 
-def make_teacher(student: ModuleT) -> ModuleT:
-    """A frozen copy of the student, in eval mode: no drop path, no random RoPE scale, no gradient."""
+def make_teacher(student: Network) -> Network:
+    """A frozen copy of the student, in eval mode for ever: no drop path, no random RoPE scale, no gradient."""
     teacher = copy.deepcopy(student)
     teacher.requires_grad_(False)
+    teacher.backbone.freeze()
     return teacher.eval()
 
 

@@ -1,10 +1,11 @@
 """From slices to series to studies: plain means, each level weighing its members equally.
 
-A series vector is the mean of its slices and a study vector (one per route) is the mean of its series, so that a
-series of 200 slices weighs as much as one of 7. A route that a study lacks is a missing row, never a zero vector.
+A series vector is the mean of its slices and a study vector (one per route) is the mean of its series, so
+that a series of 200 slices weighs as much as one of 7. A route that a study lacks is a missing row, never a
+zero vector.
 
-Belongs here: the two means and the refusal to mix versions. Does not belong here: joining routes (``probes``),
-learned pooling.
+Belongs here: the two means and the refusal to mix versions. Does not belong here: joining routes
+(``probes``), learned pooling.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def pool_studies(series_vectors: pl.DataFrame) -> pl.DataFrame:
 
 def group_means(vectors: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Means float32 [G, D] of consecutive groups of rows of ``vectors`` [N, D]; ``lengths`` [G] sum to N."""
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    sums = np.add.reduceat(vectors.astype(np.float64), starts, axis=0)
-    return (sums / np.asarray(lengths)[:, None]).astype(np.float32)
+    counts = np.asarray(lengths, dtype=np.int64)
+    sums = np.add.reduceat(vectors.astype(np.float64), np.cumsum(counts) - counts, axis=0)
+    return (sums / counts[:, None]).astype(np.float32)
 
 
 def _pool(

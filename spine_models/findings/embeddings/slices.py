@@ -1,7 +1,7 @@
 """Slice vectors: which rows are stale, and their recomputation from the shards.
 
-Belongs here: the comparison with the previous table, reading just the needed members, batching through an
-encoder, the checks on what it returns. Does not belong here: encoders themselves (``encoder.backbone``),
+Belongs here: the comparison with the previous table, batching through an encoder, the checks on what it
+returns. Does not belong here: encoders themselves (``encoder.backbone``), reading tars (``images``),
 averaging (``pooling``).
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import EmbeddingSettings
-from spine_models.corpus.shards import read_slices
+from spine_models.findings.embeddings.images import EmbeddingError, stored_images
 from spine_models.findings.embeddings.tables import SLICES
 
 FRESHNESS = ["slice_key", "encoder", "model_version", "preprocessing_version", "pixel_hash"]
@@ -34,10 +34,6 @@ class Encoder(Protocol):
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Vectors float32 [N, D] of images uint16 [N, S, S]; a row does not depend on its batch mates."""
         ...
-
-
-class EmbeddingError(ValueError):
-    """Vectors that cannot be computed or trusted; the message names the route and the remedy."""
 
 
 def embed_slices(
@@ -63,13 +59,13 @@ def embed_slices(
         embeddings.SLICES sorted by study, series and slice key, and the number of rows computed now.
 
     Raises:
-        EmbeddingError: an encoder registered under another route, a shard that lacks a listed slice, or vectors
-            that are not finite float32 [N, D].
+        EmbeddingError: an encoder registered under another route, a shard that lacks a listed slice, or
+            vectors that are not finite float32 [N, D].
     """
     for route, encoder in encoders.items():
         if encoder.route != route:
             raise EmbeddingError(
-                f"the encoder {encoder.name!r} was trained for route {encoder.route!r} and is given for {route!r}: "
+                f"the encoder of route {encoder.route!r} is given for route {route!r}: "
                 "load the encoder of that route"
             )
     wanted = _wanted(slices, encoders)
@@ -85,10 +81,19 @@ def embed_slices(
             done += len(keys)
             if progress is not None:
                 progress(done, stale.height)
-        _require_all(rows, vectors, route)
         if vectors:
             parts.append(_with_vectors(rows.drop("shard"), np.stack([vectors[k] for k in rows["slice_key"]])))
     return pl.concat(parts).sort(ORDER), done
+
+
+def missing_vectors(slices: pl.DataFrame, vectors: pl.DataFrame, encoders: Mapping[str, Encoder]) -> int:
+    """Number of slices, of routes with an encoder, without one finite vector of that encoder and their pixels."""
+    finite = vectors.filter(
+        pl.col("vector").list.len() > 0,
+        pl.col("vector").list.eval(pl.element().is_finite()).list.all(),
+    )
+    held = finite.unique(FRESHNESS, keep="none").select(FRESHNESS)
+    return _wanted(slices, encoders).join(held, on=FRESHNESS, how="anti").height
 
 
 def _wanted(slices: pl.DataFrame, encoders: Mapping[str, Encoder]) -> pl.DataFrame:
@@ -109,19 +114,16 @@ def _still_true(wanted: pl.DataFrame, previous: pl.DataFrame | None) -> pl.DataF
     return wanted.join(held, on=FRESHNESS, how="inner").select(*SLICES)
 
 
-def _image_batches(
-    rows: pl.DataFrame, shard_root: Path, size: int
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Keys and images uint16 [n <= size, S, S], tar by tar, opening no tar without a stale member."""
+def _image_batches(rows: pl.DataFrame, shard_root: Path, size: int) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Keys and images uint16 [n <= size, S, S]; no tar without a stale member is opened."""
     keys: list[str] = []
     images: list[np.ndarray] = []
-    for (shard,), members in rows.group_by("shard", maintain_order=True):
-        for key, image in read_slices([shard_root / str(shard)], frozenset(members["slice_key"])):
-            keys.append(key)
-            images.append(image)
-            if len(keys) == size:
-                yield keys, np.stack(images)
-                keys, images = [], []
+    for key, image in stored_images(rows, shard_root):
+        keys.append(key)
+        images.append(image)
+        if len(keys) == size:
+            yield keys, np.stack(images)
+            keys, images = [], []
     if keys:
         yield keys, np.stack(images)
 
@@ -139,15 +141,6 @@ def _encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
             "damaged or its training diverged; train it again"
         )
     return vectors
-
-
-def _require_all(rows: pl.DataFrame, vectors: Mapping[str, np.ndarray], route: str) -> None:
-    missing = rows.height - len(vectors)
-    if missing:
-        raise EmbeddingError(
-            f"{missing} of {rows.height} slices of route {route!r} are in the slice table but not in its shards: "
-            "materialise shards of this batch again"
-        )
 
 
 def _with_vectors(rows: pl.DataFrame, vectors: np.ndarray) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """Platt scaling of held-out logits, many columns at once.
 
-Probability = sigmoid(slope * logit + intercept), by maximum likelihood with Platt's smoothed targets (Platt 1999:
-(P + 1) / (P + 2) for positives and 1 / (Q + 2) for negatives, P and Q their counts), which keep a perfectly
-separated column finite. The slope is held positive, so calibration never reverses a head's ranking.
+Probability = sigmoid(slope * logit + intercept), by maximum likelihood with Platt's smoothed targets (Platt
+1999: (P + 1) / (P + 2) for positives and 1 / (Q + 2) for negatives, P and Q their counts), which keep a
+perfectly separated column finite. The slope is held positive, so calibration never reverses a head's ranking.
 
 Belongs here: this map and its fit. Does not belong here: where the logits come from; they must be held out.
 """
@@ -32,7 +32,9 @@ def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     used = (labels >= 0).astype(np.float64)
     positives, totals = (labels == 1).sum(axis=0), used.sum(axis=0)
-    targets = np.where(labels == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (totals - positives + 2.0)) * used
+    targets = (
+        np.where(labels == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (totals - positives + 2.0)) * used
+    )
     held = np.where(used > 0, logits, 0.0)
     centre = held.sum(axis=0) / totals
     spread = np.sqrt((used * (held - centre) ** 2).sum(axis=0) / totals)

@@ -1,11 +1,11 @@
-"""The probes' evaluation: every condition, encoder and sequence set, cross-validated and on the test patients.
+"""The probes' evaluation: each condition, encoder and sequence set, by folds and on the test patients.
 
-``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all train
-patients. Patients of val, outside or no split are in neither. A combination that cannot be scored keeps its row,
-with status ``not_evaluable`` and the reason.
+``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all
+train patients. Patients of val, outside or no split are in neither. A combination that cannot be scored keeps
+its row, with status ``not_evaluable`` and the reason.
 
-Belongs here: who is scored on what, and the two tables. Does not belong here: the method (``crossfit``), saving
-heads (``heads``).
+Belongs here: who is scored on what, and the two tables. Does not belong here: the method (``crossfit``),
+saving heads (``heads``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import Split, condition_keys
-from spine_models.findings.probes.crossfit import Crossfit, crossfit
+from spine_models.findings.probes.crossfit import MIN_FOLDS, Crossfit, crossfit
 from spine_models.findings.probes.folds import patient_folds
 from spine_models.findings.probes.scores import brier, calibration_error, patient_draws, with_intervals
 from spine_models.findings.probes.studies import (
@@ -26,8 +26,8 @@ from spine_models.findings.probes.studies import (
     StudyLabels,
     StudyVectors,
     model_versions,
+    set_vectors,
     study_labels,
-    study_vectors,
 )
 from spine_models.findings.probes.tables import METRICS, PREDICTIONS
 
@@ -79,12 +79,11 @@ def evaluate_probes(
         settings: folds, grid, bootstrap, seed.
 
     Returns:
-        Metrics with exactly conditions x encoders x 3 sequence sets x 2 evaluations rows, and the predictions of
-        every labelled study that a fitted head covers.
+        Metrics with exactly conditions x encoders x 3 sequence sets x 2 evaluations rows, and the predictions
+        of every labelled study that a fitted head covers.
 
     Raises:
         ProbeInputError: mixed model versions, a patient in two splits, duplicated rows.
-        ValueError: fewer than three folds.
     """
     model_versions(study_vectors)
     truth = study_labels(labels, splits)
@@ -108,7 +107,8 @@ def evaluate_probes(
                     identity = {"condition": condition, "encoder": encoder, "sequence_set": sequence_set}
                     identity["evaluation"] = evaluation
                     metrics.append(
-                        identity | _metrics(scored, found.unfit[number], patients, draws, evaluation, settings)
+                        identity
+                        | _metrics(scored, found.unfit[number], patients, draws, evaluation, settings)
                     )
                     if scored.probability is not None:
                         predictions.append(scored.frame(identity))
@@ -119,13 +119,18 @@ def evaluate_probes(
     )
 
 
+def fold_count(settings: ProbeSettings) -> int:
+    """``settings.folds``, but at least the three that nested cross-fitting needs."""
+    return max(settings.folds, MIN_FOLDS)
+
+
 def train_folds(truth: StudyLabels, settings: ProbeSettings) -> np.ndarray:
-    """Fold of every labelled study, -1 outside the train split. The same for all encoders and sequence sets."""
+    """Fold of every labelled study, -1 outside the train split; the same for all encoders and sets."""
     folds = np.full(len(truth.study_keys), -1, dtype=np.int32)
     train = truth.split == Split.TRAIN
     if train.any():
         folds[train] = patient_folds(
-            truth.patient_keys[train], truth.labels[train], folds=settings.folds, seed=settings.seed
+            truth.patient_keys[train], truth.labels[train], folds=fold_count(settings), seed=settings.seed
         )
     return folds
 
@@ -133,8 +138,8 @@ def train_folds(truth: StudyLabels, settings: ProbeSettings) -> np.ndarray:
 def fit_set(
     frame: pl.DataFrame, sequence_set: str, truth: StudyLabels, folds: np.ndarray, settings: ProbeSettings
 ) -> FittedSet:
-    """Cross-fit one encoder's vectors of one sequence set; conditions with too few patients are left out."""
-    vectors = study_vectors(frame, sequence_set)
+    """Cross-fit one encoder's vectors of one sequence set, without conditions of too few patients."""
+    vectors = set_vectors(frame, sequence_set)
     at = truth.rows_of(vectors.study_keys)
     known = np.flatnonzero(at >= 0)
     train = known[truth.split[at[known]] == Split.TRAIN]
@@ -148,7 +153,7 @@ def fit_set(
         vectors.values[train],
         labels,
         folds[at[train]],
-        n_folds=settings.folds,
+        n_folds=fold_count(settings),
         candidates=np.array([reason is None for reason in unfit]),
         strengths=settings.regularisation,
     )
@@ -177,7 +182,9 @@ class _Scored:
             "probability": self.probability,
         }
         frame = pl.DataFrame(columns, schema={name: PREDICTIONS[name] for name in columns})
-        return frame.with_columns(pl.lit(value).alias(name) for name, value in identity.items()).select(*PREDICTIONS)
+        return frame.with_columns(pl.lit(value).alias(name) for name, value in identity.items()).select(
+            *PREDICTIONS
+        )
 
 
 def _scored(found: FittedSet, truth: StudyLabels, evaluation: str, condition: int) -> _Scored:
@@ -247,5 +254,7 @@ def _encoders(
     found = [(SPINEFM, study_vectors)]
     if baselines is not None:
         extra = sorted(set(baselines["encoder"].to_list()) - set(settings.baselines))
-        found += [(name, baselines.filter(pl.col("encoder") == name)) for name in (*settings.baselines, *extra)]
+        found += [
+            (name, baselines.filter(pl.col("encoder") == name)) for name in (*settings.baselines, *extra)
+        ]
     return found

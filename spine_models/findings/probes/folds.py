@@ -14,9 +14,9 @@ import numpy as np
 def patient_folds(patient_keys: np.ndarray, labels: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
     """Fold of every study, int32 [N] in 0 .. folds - 1.
 
-    The condition with the fewest unassigned positive patients is dealt out first, each patient to the fold that
-    lacks that condition most, then to the emptier fold, then to the lower number. The result depends on the set
-    of patients and their labels, not on the order of the rows.
+    The condition with the fewest unassigned positive patients is dealt out first, each patient to the fold
+    that lacks that condition most, then to the emptier fold, then to the lower number. The result depends on
+    the set of patients and their labels, not on the order of the rows.
 
     Args:
         patient_keys: [N].

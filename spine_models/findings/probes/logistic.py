@@ -5,11 +5,12 @@ For every column the convex objective of scikit-learn's ``LogisticRegression(C=C
     0.5 * |w|^2 + C * sum_i log(1 + exp(-y_i (w . x_i + b))),   intercept b not penalised, no class weights.
 
 The penalty is invariant under rotation, so the problem is solved exactly in the basis of the training rows'
-singular vectors, at most as many numbers as there are rows. That basis is computed once per set of training rows
-and shared by all columns. The solver is Newton's method; its systems are solved by conjugate gradients, which the
-basis preconditions almost perfectly.
+singular vectors, at most as many numbers as there are rows. That basis is computed once per set of training
+rows and shared by all columns. The solver is Newton's method; its systems are solved by conjugate gradients,
+which the basis preconditions almost perfectly.
 
-Belongs here: standardisation, the basis, the solver. Does not belong here: folds, choice of strength, calibration.
+Belongs here: standardisation, the basis, the solver. Does not belong here: folds, choice of strength,
+calibration.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Basis:
         scale = np.where(deviation > 1e-12 * (1.0 + np.abs(mean)), deviation, 1.0)
         standard = (data - mean) / scale
         wide = standard.shape[1] > standard.shape[0]
-        # The smaller of the two Gram matrices: its eigenvectors are the singular vectors, several times cheaper.
+        # The smaller of the two Gram matrices: its eigenvectors are the singular vectors, several times
+        # cheaper.
         spectrum, vectors = np.linalg.eigh(standard @ standard.T if wide else standard.T @ standard)
         held = spectrum > NEGLIGIBLE * max(spectrum.max(initial=0.0), 1e-300)
         spectrum, vectors = spectrum[held], vectors[:, held]
@@ -112,7 +114,9 @@ def fit(basis: Basis, labels: np.ndarray, strengths: np.ndarray) -> tuple[np.nda
         weights[:, active] -= step * _step_lengths(
             rows, weights[:, active], step, gradient, truth[:, active], used[:, active], cost, penalty
         )
-    raise ConvergenceError(f"{len(active)} probe columns did not converge, strengths {sorted(set(strengths[active]))}")
+    raise ConvergenceError(
+        f"{len(active)} probe columns did not converge, strengths {sorted(set(strengths[active]))}"
+    )
 
 
 def _conjugate_gradients(

@@ -48,7 +48,9 @@ def auroc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = N
     return _ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def average_precision(
+    labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Average precision [B], NaN where a replicate has one class only. Arguments as for ``auroc``."""
     positive, negative = (part[:, ::-1] for part in _by_threshold(labels, scores, weights))
     hits, alarms = np.cumsum(positive, axis=1), np.cumsum(negative, axis=1)

@@ -1,8 +1,8 @@
 """Studies as rows: their vectors per sequence set, their labels, their patients' splits.
 
-A sequence set is ``t1``, ``t2`` or ``all``. The vector of ``all`` is the T1 vector followed by the T2 vector; a study
-that lacks one of the two is left out of ``all`` and stays in the set that it has. Nothing is imputed and no zero
-vector ever stands for a missing sequence.
+A sequence set is ``t1``, ``t2`` or ``all``. The vector of ``all`` is the T1 vector followed by the T2 vector;
+a study that lacks one of the two is left out of ``all`` and stays in the set that it has. Nothing is imputed
+and no zero vector ever stands for a missing sequence.
 
 Belongs here: the joins and their refusals. Does not belong here: standardisation, folds, fitting.
 """
@@ -40,7 +40,7 @@ class StudyVectors:
 
 @dataclass(frozen=True)
 class StudyLabels:
-    """Labelled studies sorted by study key: keys and split [N], labels int8 [N, C] of 1, 0, -1 in file order."""
+    """Labelled studies by study key: keys and split [N], labels int8 [N, C] of 1, 0, -1 in file order."""
 
     study_keys: np.ndarray
     patient_keys: np.ndarray
@@ -55,11 +55,12 @@ class StudyLabels:
         return np.where(self.study_keys[at] == study_keys, at, -1)
 
 
-def study_vectors(vectors: pl.DataFrame, sequence_set: str) -> StudyVectors:
+def set_vectors(vectors: pl.DataFrame, sequence_set: str) -> StudyVectors:
     """The rows that have every route of the set, as one matrix.
 
     Args:
-        vectors: study_key, patient_key, route, vector of one encoder (embeddings.STUDIES or probes.BASELINES).
+        vectors: study_key, patient_key, route, vector of one encoder (embeddings.STUDIES or
+            probes.BASELINES).
         sequence_set: t1, t2 or all.
 
     Raises:
@@ -79,7 +80,9 @@ def study_vectors(vectors: pl.DataFrame, sequence_set: str) -> StudyVectors:
         return StudyVectors(empty, empty, np.zeros((0, 0), dtype=np.float32))
     for rows in held:
         if rows["vector"].list.len().n_unique() != 1:
-            raise ProbeInputError("study vectors of one encoder have several lengths: embed all batches again")
+            raise ProbeInputError(
+                "study vectors of one encoder have several lengths: embed all batches again"
+            )
     values = np.hstack([stack(rows["vector"]) for rows in held])
     return StudyVectors(keys.to_numpy(), held[0]["patient_key"].to_numpy(), values)
 
@@ -92,8 +95,8 @@ def study_labels(labels: pl.DataFrame, splits: pl.DataFrame) -> StudyLabels:
         splits: patient_key and split (shards.PATIENTS or shards.SPLITS); patients not in it get no split.
 
     Raises:
-        ProbeInputError: a patient with two splits, a study with two patients or two labels of one condition, a
-            label other than 1, 0, -1.
+        ProbeInputError: a patient with two splits, a study with two patients or two labels of one condition,
+            a label other than 1, 0, -1.
     """
     ledger = splits.select("patient_key", "split").unique()
     if ledger["patient_key"].n_unique() != ledger.height:
@@ -113,7 +116,9 @@ def study_labels(labels: pl.DataFrame, splits: pl.DataFrame) -> StudyLabels:
     keys = studies["study_key"].to_numpy()
     matrix[
         np.searchsorted(keys, known["study_key"].to_numpy()),
-        known["condition"].replace_strict({name: i for i, name in enumerate(names)}, return_dtype=pl.Int64).to_numpy(),
+        known["condition"]
+        .replace_strict({name: i for i, name in enumerate(names)}, return_dtype=pl.Int64)
+        .to_numpy(),
     ] = known["label"].to_numpy()
     split = studies["split"].fill_null(Split.OUTSIDE.value).to_numpy()
     return StudyLabels(keys, studies["patient_key"].to_numpy(), split, matrix)
@@ -126,7 +131,11 @@ def model_versions(vectors: pl.DataFrame) -> dict[str, str]:
         ProbeInputError: study vectors of one route come from two models or two preprocessings.
     """
     versions: dict[str, str] = {}
-    pairs = vectors.select("route", "model_version", "preprocessing_version").unique().sort("route", "model_version")
+    pairs = (
+        vectors.select("route", "model_version", "preprocessing_version")
+        .unique()
+        .sort("route", "model_version")
+    )
     for route, model, _ in pairs.iter_rows():
         if route in versions:
             raise ProbeInputError(

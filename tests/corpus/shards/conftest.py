@@ -16,7 +16,9 @@ from spine_models.corpus.sequences.tables import SERIES
 SAGITTAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
 
 
-def dataset(pixels: np.ndarray, *, position_mm: float = 0.0, number: int = 1, **attributes) -> pydicom.Dataset:
+def dataset(
+    pixels: np.ndarray, *, position_mm: float = 0.0, number: int = 1, **attributes
+) -> pydicom.Dataset:
     """A classic MR instance with uint16 or int16 pixels."""
     ds = pydicom.Dataset()
     ds.file_meta = FileMetaDataset()

@@ -171,6 +171,8 @@ def test_a_constant_series_has_no_window():
 
 def test_only_numbers_that_change_pixels_change_the_version():
     assert preprocessing_version(ShardSettings(workers=1)) == preprocessing_version(ShardSettings(workers=7))
-    assert preprocessing_version(ShardSettings(size_px=64)) != preprocessing_version(ShardSettings(size_px=65))
+    assert preprocessing_version(ShardSettings(size_px=64)) != preprocessing_version(
+        ShardSettings(size_px=65)
+    )
     changed = ShardSettings(window_high_percentile=99.0)
     assert preprocessing_version(changed) != preprocessing_version(ShardSettings())

@@ -1,0 +1,197 @@
+"""Reports and EHR rows of one batch, joined to its studies and patients.
+
+Belongs here: which file and row concerns this batch, duplicates among text and table files, who owns a row.
+Does not belong here: parsing (`text_tables`), cleaning or releasing text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import polars as pl
+
+from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.folder import source_path
+from spine_models.corpus.archive.inbox import studies_by_accession
+from spine_models.corpus.archive.instance import Examined, examine_table
+from spine_models.corpus.archive.reasons import Reason
+from spine_models.corpus.archive.text_tables import (
+    ACCESSION_COLUMNS,
+    MRN_COLUMNS,
+    STUDY_UID_COLUMNS,
+    ReportRow,
+    TextTableError,
+    cell_of,
+    normalised_accession,
+    normalised_mrn,
+    read_reports,
+    read_text,
+    table_rows,
+)
+
+_FILE_ORDER: Final = ("batch_key", "inbox", "relative_path")
+
+Row = dict[str, Any]
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Records:
+    """Rows of one batch's table, and what became of the batch's own files by (inbox, relative path)."""
+
+    rows: list[Row]
+    files: dict[tuple[str, str], Examined]
+
+
+def index_reports(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -> Records:
+    """``archive.REPORTS`` of a batch: texts of its own files, and rows of any table that name its studies.
+
+    A row whose accession number names no study of the cohort, or several, has none and stays with its file.
+    ``cohort`` is the ledger of the whole cohort.
+    """
+    named = _named(cohort)
+    study_of = studies_by_accession(named)
+    own_studies = {row["study_uid"] for row in named if row["batch_key"] == batch_key}
+    reports = cohort.filter(kind="report").to_dicts()
+    mine = [row for row in reports if row["batch_key"] == batch_key or not _is_text_file(row)]
+    rows, files = [], {}
+    for row, examined, reports in _unique(mine, _read_reports, Reason.REPORT_UNREADABLE, settings):
+        own_file = row["batch_key"] == batch_key
+        if own_file:
+            files[row["inbox"], row["relative_path"]] = examined
+        for report in reports or ():
+            accession = report.accession_number
+            study = study_of.get(normalised_accession(accession)) if accession else None
+            if study in own_studies or (study is None and own_file):
+                rows.append(
+                    {
+                        "batch_key": batch_key,
+                        "inbox": row["inbox"],
+                        "relative_path": row["relative_path"],
+                        "row": report.row,
+                        "accession_number": accession,
+                        "study_uid": study,
+                        "report_text": report.report_text,
+                    }
+                )
+    return Records(rows, files)
+
+
+def index_ehr(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -> Records:
+    """``archive.EHR`` of a batch: the rows of its patients from every table of the cohort.
+
+    The first batch of a patient owns the row; a row of nobody known belongs to the batch of its file. The
+    same row in a later export of the same table counts once. ``cohort`` is the ledger of the whole cohort.
+    """
+    named = _named(cohort)
+    first_batch, own_patients = _patients(named, batch_key)
+    patient_of_study = {r["study_uid"]: normalised_mrn(r["patient_id"]) for r in named if r["patient_id"]}
+    study_of = studies_by_accession(named)
+    tables = cohort.filter(kind="ehr").to_dicts()
+    rows, files, seen = [], {}, set()
+    for row, examined, lines in _unique(tables, _read_ehr, Reason.EHR_UNREADABLE, settings):
+        own_file = row["batch_key"] == batch_key
+        if own_file:
+            files[row["inbox"], row["relative_path"]] = examined
+        table = Path(row["relative_path"]).stem
+        for number, line in enumerate(lines or (), start=1):
+            values = json.dumps(line, ensure_ascii=False)
+            if (table, values) in seen:
+                continue
+            seen.add((table, values))
+            patient = _patient_named(line, study_of, patient_of_study)
+            known = patient in first_batch
+            if patient in own_patients or (own_file and not known):
+                rows.append(
+                    {
+                        "batch_key": batch_key,
+                        "inbox": row["inbox"],
+                        "relative_path": row["relative_path"],
+                        "table": table,
+                        "row": number,
+                        "values_json": values,
+                        "owner": not known or first_batch[patient] == batch_key,
+                    }
+                )
+    return Records(rows, files)
+
+
+def _unique(
+    rows: Iterable[Row],
+    parse: Callable[[Path], list[Parsed]],
+    unreadable: Reason,
+    settings: ArchiveSettings,
+) -> Iterator[tuple[Row, Examined, list[Parsed] | None]]:
+    """Each file in batch and path order with what it is; content is parsed once, copies are duplicates."""
+    seen: set[tuple[str, str]] = set()
+    for row in sorted(rows, key=lambda r: tuple(r[name] for name in _FILE_ORDER)):
+        path = source_path(row["inbox"], row["relative_path"])
+        examined = examine_table(path, settings)
+        if examined.reason is not None:
+            yield row, examined, None
+            continue
+        # The name of a text report says whose it is: the same text for two studies is two reports.
+        name = normalised_accession(Path(row["relative_path"]).stem) if _is_text_file(row) else ""
+        content = (examined.sha256 or "", name)
+        if content in seen:
+            yield row, _with_reason(examined, Reason.DUPLICATE_CONTENT), None
+            continue
+        seen.add(content)
+        try:
+            yield row, examined, parse(path)
+        except FileNotFoundError:
+            yield row, _with_reason(examined, Reason.VANISHED), None
+        except (TextTableError, OSError, RecursionError, MemoryError):
+            yield row, _with_reason(examined, unreadable), None
+
+
+def _named(cohort: pl.DataFrame) -> list[Row]:
+    """Each (batch, study, patient, accession number) of the cohort once: as many as studies, not as files."""
+    names = ("batch_key", "study_uid", "patient_id", "accession_number")
+    return cohort.filter(pl.col("study_uid").is_not_null()).select(names).unique().sort(names).to_dicts()
+
+
+def _read_reports(path: Path) -> list[ReportRow]:
+    return read_reports(path)
+
+
+def _read_ehr(path: Path) -> list[dict[str, str | None]]:
+    return list(table_rows(read_text(path)))
+
+
+def _with_reason(examined: Examined, reason: Reason) -> Examined:
+    return Examined(examined.size_bytes, examined.sha256, reason)
+
+
+def _is_text_file(row: Row) -> bool:
+    return Path(row["relative_path"]).suffix.casefold() == ".txt"
+
+
+def _patients(named: Iterable[Row], batch_key: str) -> tuple[dict[str, str], set[str]]:
+    """First batch of every patient of the cohort, and the patients of this batch, by normalised id."""
+    first: dict[str, str] = {}
+    own: set[str] = set()
+    for row in named:
+        if row["patient_id"] is None:
+            continue
+        patient, batch = normalised_mrn(row["patient_id"]), row["batch_key"]
+        first[patient] = min(first.get(patient, batch), batch)
+        if batch == batch_key:
+            own.add(patient)
+    return first, own
+
+
+def _patient_named(line: Row, study_of: dict[str, str], patient_of_study: dict[str, str]) -> str | None:
+    """The patient of a row by its medical record number, else by its study or accession number."""
+    mrn = cell_of(line, MRN_COLUMNS)
+    if mrn is not None:
+        return normalised_mrn(mrn)
+    study = cell_of(line, STUDY_UID_COLUMNS)
+    if study is None:
+        accession = cell_of(line, ACCESSION_COLUMNS)
+        study = study_of.get(normalised_accession(accession)) if accession else None
+    return patient_of_study.get(study) if study else None

@@ -1,0 +1,166 @@
+"""Pixel data as it may leave: only the bits of the image, no comments, no bytes beyond it.
+
+Belongs here: length checks, masking of bits outside BitsStored, comment-free encapsulated frames, the pixel hash.
+Does not belong here: looking at the image, or any other attribute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from spine_models.corpus.deid.codestream import BrokenCodestream, strip_frame
+from spine_models.corpus.deid.quarantine import NATIVE, Reason, Refused
+
+
+@dataclass(frozen=True)
+class CleanPixels:
+    """Pixel data ready to be written.
+
+    ``value`` is native little-endian samples or an encapsulated stream; ``sha256`` is that of the samples
+    (native) or of the frames (encapsulated); ``cleaned`` counts what was taken out.
+    """
+
+    value: bytes
+    vr: str
+    transfer_syntax: str
+    sha256: str
+    cleaned: int
+
+
+@dataclass(frozen=True)
+class _Layout:
+    rows: int
+    columns: int
+    frames: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+
+    @property
+    def length(self) -> int:
+        return self.rows * self.columns * self.frames * self.allocated // 8
+
+
+def _layout(dataset: Dataset) -> _Layout:
+    try:
+        allocated = int(dataset.BitsAllocated)
+        stored = int(dataset.get("BitsStored") or allocated)
+        layout = _Layout(
+            rows=int(dataset.Rows),
+            columns=int(dataset.Columns),
+            frames=int(dataset.get("NumberOfFrames") or 1),
+            allocated=allocated,
+            stored=stored,
+            high=int(dataset.get("HighBit", stored - 1)),
+            signed=int(dataset.get("PixelRepresentation") or 0) == 1,
+        )
+    except (AttributeError, TypeError, ValueError):
+        raise Refused(Reason.WRONG_PIXEL_LENGTH) from None
+    if allocated not in (8, 16, 32) or not 0 < stored <= allocated or not stored - 1 <= layout.high < allocated:
+        raise Refused(Reason.WRONG_PIXEL_LENGTH)
+    return layout
+
+
+def clean_pixels(dataset: Dataset) -> CleanPixels:
+    """The pixel data of an MR object without anything that is not image.
+
+    Native samples, and RLE, come out as little-endian samples with the bits outside BitsStored cleared (sign
+    bits repeated for signed data). JPEG, JPEG-LS and JPEG 2000 frames keep their image bytes; a frame whose
+    declared precision exceeds BitsStored is decoded instead, because its upper bits could hide something.
+
+    Args:
+        dataset: as read, with its file meta.
+
+    Raises:
+        Refused: no pixels, wrong length, or a frame that cannot be walked or decoded.
+    """
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    if "PixelData" not in dataset:
+        raise Refused(Reason.NO_PIXELS)
+    layout = _layout(dataset)
+    value = dataset["PixelData"].value
+    if syntax in NATIVE:
+        expected = layout.length
+        if len(value) not in (expected, expected + expected % 2):
+            raise Refused(Reason.TRUNCATED if len(value) < expected else Reason.WRONG_PIXEL_LENGTH)
+        order = ">" if syntax == "1.2.840.10008.1.2.2" and dataset["PixelData"].VR != "OB" else "<"
+        samples = np.frombuffer(value[:expected], dtype=f"{order}u{layout.allocated // 8}")
+        return _native(samples, layout, np.any(np.frombuffer(value[expected:], np.uint8)))
+    if syntax != RLELossless:
+        kept = _encapsulated(value, layout, syntax)
+        if kept is not None:
+            return kept
+    return _native(_decoded(dataset, layout), layout, True)
+
+
+def _native(samples: np.ndarray, layout: _Layout, cleaned: bool | np.bool) -> CleanPixels:
+    masked = mask_samples(samples, layout.stored, layout.high, layout.signed)
+    raw = masked.tobytes()
+    changed = bool(cleaned) or not np.array_equal(masked, samples)
+    return CleanPixels(
+        value=raw + b"\x00" * (len(raw) % 2),
+        vr="OW" if layout.allocated > 8 else "OB",
+        transfer_syntax=str(ExplicitVRLittleEndian),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        cleaned=int(changed),
+    )
+
+
+def mask_samples(samples: np.ndarray, stored: int, high: int, signed: bool) -> np.ndarray:
+    """Samples with every bit outside the stored ones cleared, or a copy of the sign for signed data.
+
+    Args:
+        samples: unsigned integers of 8, 16 or 32 bits in any byte order and shape.
+        stored: BitsStored.
+        high: HighBit, the position of the most significant stored bit.
+        signed: PixelRepresentation is 1.
+
+    Returns:
+        Little-endian unsigned integers of the same shape.
+    """
+    size = samples.dtype.itemsize
+    plain = samples.astype(f"<u{size}", copy=False)
+    if stored == size * 8:
+        return plain
+    if not signed or high != stored - 1:
+        return plain & np.array(((1 << stored) - 1) << (high + 1 - stored), dtype=plain.dtype)
+    spare = size * 8 - stored
+    return ((plain << spare).view(f"<i{size}") >> spare).view(f"<u{size}")
+
+
+def _encapsulated(value: bytes, layout: _Layout, syntax: str) -> CleanPixels | None:
+    frames, removed, digest = [], 0, hashlib.sha256()
+    try:
+        for frame in generate_frames(value, number_of_frames=layout.frames):
+            stripped, dropped, precision = strip_frame(frame)
+            if precision > layout.stored:
+                return None
+            removed += dropped + (len(frame) - len(stripped) > 1 and not dropped)
+            digest.update(stripped)
+            frames.append(stripped)
+    except BrokenCodestream:
+        raise Refused(Reason.TRUNCATED) from None
+    except (ValueError, EOFError, OSError):
+        raise Refused(Reason.UNREADABLE) from None
+    if len(frames) != layout.frames:
+        raise Refused(Reason.WRONG_PIXEL_LENGTH)
+    return CleanPixels(encapsulate(frames), "OB", syntax, digest.hexdigest(), removed)
+
+
+def _decoded(dataset: Dataset, layout: _Layout) -> np.ndarray:
+    try:
+        array = pixel_array(dataset, raw=True)
+    except Exception:
+        # Decoders of three libraries raise whatever they like; every failure means the same here.
+        raise Refused(Reason.UNREADABLE) from None
+    if array.size * layout.allocated // 8 != layout.length:
+        raise Refused(Reason.WRONG_PIXEL_LENGTH)
+    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).view(f"<u{layout.allocated // 8}")

@@ -1,0 +1,63 @@
+"""Word lists for prose: clinical words that are never names, and names known to be names.
+
+Belongs here: reading the two lists and answering questions about one word.
+Does not belong here: looking at a word's surroundings (text, cues).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from spine_models.corpus.deid.codes import standard_words
+
+_FOLDER: Final = Path(__file__).parent
+_ENDINGS: Final = ("s", "es", "d", "ed", "ing", "ly", "al", "ally", "ic", "ion", "ous", "ity", "er", "ness", "ment")
+_CLINICAL_ENDING: Final = re.compile(
+    r"\w{3,}(?:osis|oses|itis|opathy|opathic|ectomy|otomy|plasty|graphy|graphic|oma|omas|emia|algia|esthesia|ular|eal|tion"
+    r"|tions|sion|sions|ments?|ness|ically|ical|ously|ous|ative|able|ible|ally|trophy|trophic|genic|lysis|listhesis|oid|iform)"
+)
+
+
+def _lines(name: str) -> frozenset[str]:
+    text = (_FOLDER / name).read_text(encoding="utf-8")
+    rows = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(word for line in rows for word in line.split())
+
+
+@lru_cache(maxsize=1)
+def names() -> frozenset[str]:
+    """Lower-case frequent given names and surnames."""
+    return _lines("names.txt")
+
+
+@lru_cache(maxsize=1)
+def clinical() -> frozenset[str]:
+    """Lower-case clinical words and the English of reports, eponyms included."""
+    words = _lines("clinical_words.txt")
+    return words | frozenset(part for word in words for part in re.split(r"[-/]", word))
+
+
+@lru_cache(maxsize=65536)
+def is_clinical(word: str) -> bool:
+    """True for a word that must not be taken for a name, whatever its case."""
+    folded = word.casefold().strip("'’.-")
+    if folded.endswith(("'s", "’s")):
+        folded = folded[:-2]
+    if folded in clinical():
+        return True
+    if "-" in folded and all(is_clinical(part) for part in folded.split("-") if part):
+        return True
+    if folded in names():
+        return False
+    if any(folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS):
+        return True
+    return folded in standard_words() or bool(len(folded) >= 7 and _CLINICAL_ENDING.fullmatch(folded))
+
+
+def is_name(word: str) -> bool:
+    """True for a word of the names list that is no clinical word."""
+    folded = re.sub(r"['’]s$|[^\w]", "", word.casefold())
+    return folded in names() and folded not in clinical()

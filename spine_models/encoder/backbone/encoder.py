@@ -1,0 +1,127 @@
+"""A trained encoder in use: slices in, vectors out, nothing drawn and nothing learned.
+
+Belongs here: the files of an encoder, opening and writing them, encoding. Does not belong here: training state,
+pooling over slices.
+
+A folder holds ``encoder.safetensors`` (the EMA teacher's backbone), ``config.json`` (settings, route, trained) and
+``card.json``. The version is a content hash of the first two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from spine_models.config import BackboneSettings
+from spine_models.encoder.backbone.augment import to_unit
+from spine_models.encoder.backbone.vit import Backbone
+
+WEIGHTS: Final = "encoder.safetensors"
+CONFIG: Final = "config.json"
+CARD: Final = "card.json"
+CHUNK: Final = 64  # images at a time; bounds memory and has no effect on the vectors beyond float rounding
+
+
+class EncoderError(ValueError):
+    """A folder that holds no encoder, or slices that an encoder cannot take."""
+
+
+def _dump(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def version_of(folder: Path) -> str:
+    """sha256 (first 16 hex digits) over config and weights."""
+    digest = hashlib.sha256((folder / CONFIG).read_bytes())
+    with (folder / WEIGHTS).open("rb") as stream:
+        while chunk := stream.read(1 << 24):
+            digest.update(chunk)
+    return digest.hexdigest()[:16]
+
+
+def save_encoder(
+    folder: Path, backbone: Backbone, settings: BackboneSettings, *, route: str, trained: bool
+) -> str:
+    """Write weights and config; returns the version. The folder is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    config = {"route": route, "trained": trained, "settings": settings.model_dump(mode="json")}
+    (folder / CONFIG).write_text(_dump(config), encoding="utf-8")
+    return version_of(folder)
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write ``card.json`` beside the weights."""
+    (folder / CARD).write_text(_dump(card), encoding="utf-8")
+
+
+class Encoder:
+    """A frozen backbone.
+
+    Attributes:
+        version: content hash of weights and config.
+        route: "t1" or "t2".
+        name: "dinov3-<route>".
+        trained: False for an encoder that was only initialised.
+        dim: length of a vector, 3 times the width of the network.
+    """
+
+    def __init__(self, backbone: Backbone, *, route: str, version: str, trained: bool) -> None:
+        self._backbone = backbone.freeze()
+        self.route, self.version, self.trained = route, version, trained
+        self.name = f"dinov3-{route}"
+        self.dim = 3 * backbone.mask_token.numel()
+
+    @torch.no_grad()
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """CLS, mean and maximum of the patch tokens, one after the other, in float32.
+
+        A slice's vector does not depend on the other slices of the call.
+
+        Args:
+            images: [N, S, S] uint16 as the shards store them; S a multiple of the patch size.
+
+        Returns:
+            [N, 3 * dim] float32.
+
+        Raises:
+            EncoderError: another dtype or shape.
+        """
+        if images.dtype != np.uint16 or images.ndim != 3:
+            raise EncoderError(f"slices are uint16 [N, S, S], not {images.dtype} {list(images.shape)}")
+        device = self._backbone.mask_token.device
+        vectors = [np.zeros((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(images), CHUNK):
+            tokens = self._backbone(to_unit(images[start : start + CHUNK]).to(device))
+            parts: list[Tensor] = [tokens.cls, tokens.patches.mean(dim=1), tokens.patches.amax(dim=1)]
+            vectors.append(torch.cat(parts, dim=1).float().cpu().numpy())
+        return np.concatenate(vectors)
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """Open an encoder, on the GPU where there is one.
+
+    Raises:
+        EncoderError: a file is missing, or the weights do not fit the config.
+    """
+    folder = Path(folder)
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise EncoderError(f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone")
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    backbone = Backbone(BackboneSettings.model_validate(config["settings"]))
+    try:
+        backbone.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise EncoderError(f"the weights in folder {folder.name} do not fit its {CONFIG}: train the backbone again") from error
+    if torch.cuda.is_available():
+        backbone.cuda()
+    return Encoder(backbone, route=config["route"], version=version_of(folder), trained=config["trained"])

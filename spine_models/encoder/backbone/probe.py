@@ -1,0 +1,94 @@
+"""Two numbers that show whether training works: effective rank and view retrieval, on slices kept out of training.
+
+Belongs here: choosing the fixed probe slices and measuring an encoder on them. Does not belong here: verdicts (health).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spine_models.config import BackboneSettings
+from spine_models.domain import Split
+from spine_models.encoder.backbone.augment import MultiCrop
+from spine_models.encoder.backbone.data import OpenReader, Position, Reader, sample_seed
+from spine_models.encoder.backbone.vit import Backbone
+
+
+def split_tars(tars: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Training tars and validation tars, by the split folder that a tar lies in."""
+    val = [tar for tar in tars if Path(tar).parent.name == Split.VAL]
+    return [tar for tar in tars if Path(tar).parent.name != Split.VAL], val
+
+
+def effective_rank(features: Tensor) -> float:
+    """exp of the entropy of the normalised singular values of the centred features [N, D] (Roy and Vetterli 2007).
+
+    1 when all features lie on a line, at most min(N - 1, D); 0 when they are all the same.
+    """
+    centred = features.double() - features.double().mean(dim=0, keepdim=True)
+    values = torch.linalg.svdvals(centred)
+    total = values.sum()
+    if float(total) <= 1e-12:
+        return 0.0
+    share = values / total
+    return float(torch.special.entr(share).sum().exp())
+
+
+def view_retrieval(first: Tensor, second: Tensor) -> float:
+    """Share of first views [N, D] whose nearest second view by cosine is that of the same slice; chance is 1 / N."""
+    similarity = functional.normalize(first.double(), dim=1) @ functional.normalize(second.double(), dim=1).T
+    return float((similarity.argmax(dim=1) == torch.arange(len(first), device=first.device)).double().mean())
+
+
+def _studies_in_turn(reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
+    """Epoch after epoch; every slice comes sooner or later, and often more than once."""
+    for epoch in itertools.count():
+        yield from reader.epoch(epoch)
+
+
+class Probe:
+    """A fixed batch of slices in two fixed views each.
+
+    Slices come from the validation tars, studies in turn. Where those have too few, training slices fill up and are
+    named in ``excluded``, for the training stream to leave out.
+    """
+
+    def __init__(self, tars: Sequence[Path], settings: BackboneSettings, *, open_reader: OpenReader) -> None:
+        train, val = split_tars(tars)
+        chosen: dict[str, np.ndarray] = {}
+        held_out: list[str] = []
+        for source in (val, train):
+            if not source or len(chosen) == settings.probe_slices:
+                continue
+            reader = open_reader(source, seed=settings.seed, rank=0, world=1, balance="study")
+            wanted = min(settings.probe_slices, len(chosen) + len(reader.keys))
+            for key, image in _studies_in_turn(reader):
+                if key not in chosen:
+                    chosen[key] = image
+                    if source is train:
+                        held_out.append(key)
+                if len(chosen) == wanted:
+                    break
+        if len(chosen) < 2:
+            raise ValueError("fewer than two slices to probe with: give more shards, or write an untrained encoder")
+        self.excluded = frozenset(held_out)
+        self.n_slices = len(chosen)
+        two_views = settings.model_copy(update={"global_crops": 2, "local_crops": 0})
+        seeds = [sample_seed(settings.seed, Position(-1, 0), key) for key in chosen]
+        self.views = MultiCrop(two_views)(np.stack(list(chosen.values())), seeds).global_crops
+
+    @torch.no_grad()
+    def measure(self, backbone: Backbone) -> tuple[float, float]:
+        """Effective rank of both views' CLS tokens and view retrieval, of a backbone in eval mode, in float32."""
+        if backbone.training:
+            raise ValueError("a backbone is probed in eval mode")
+        device = next(backbone.parameters()).device
+        first, second = (backbone(view.to(device)).cls.float() for view in self.views)
+        return effective_rank(torch.cat([first, second])), view_retrieval(first, second)

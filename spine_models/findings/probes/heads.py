@@ -1,0 +1,233 @@
+"""The fitted heads as files: what the diagnosis agents load and ask.
+
+A folder holds ``heads.safetensors`` (per sequence set: mean, scale, weights, bias, slope, intercept) and
+``card.json`` (which heads there are, which there are not and why, the encoder versions that they belong to).
+The version is a content hash of both; it is checked on loading.
+
+Belongs here: writing, reading, predicting. Does not belong here: fitting (``crossfit``), thresholds and
+wording (``reporting.agents``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load_file, save_file
+
+from spine_models.config import ProbeSettings
+from spine_models.domain import condition_keys
+from spine_models.findings.probes.crossfit import LinearHeads
+from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
+from spine_models.findings.probes.studies import ROUTES_OF_SET, model_versions, set_vectors, study_labels
+
+WEIGHTS: Final = "heads.safetensors"
+CARD: Final = "card.json"
+ARRAYS: Final = ("mean", "scale", "weights", "bias", "slope", "intercept")
+PREFERENCE: Final = ("all", "t2", "t1")
+"""A study is judged by the first of these that it has the sequences for and the condition a head for."""
+
+PROBABILITIES: Final = pl.Schema(
+    {"study_key": pl.String, "condition": pl.String, "sequence_set": pl.String, "probability": pl.Float64}
+)
+
+
+class HeadsError(ValueError):
+    """Heads that cannot be used, or not with these vectors; the message says why and what to do."""
+
+
+def fit_heads(
+    study_vectors: pl.DataFrame,
+    labels: pl.DataFrame,
+    splits: pl.DataFrame,
+    *,
+    settings: ProbeSettings,
+    out: Path,
+) -> dict[str, Any]:
+    """Fit one head per condition and sequence set on the train patients and write them to ``out``.
+
+    Strength and calibration come from out-of-fold predictions; these are the heads that ``evaluate_probes``
+    scores on the test patients. Conditions with too few patients get no head and are listed with the reason;
+    that there is no head at all is no error.
+
+    Args:
+        study_vectors: embeddings.STUDIES of all batches.
+        labels: labels.CONSENSUS.
+        splits: patient_key and split.
+        settings: folds, grid, least number of patients, seed.
+        out: folder, made if it is not there.
+
+    Returns:
+        The card, as written.
+
+    Raises:
+        ProbeInputError: mixed model versions, a patient in two splits, duplicated rows.
+    """
+    versions = model_versions(study_vectors)
+    truth = study_labels(labels, splits)
+    folds = train_folds(truth, settings)
+    arrays: dict[str, np.ndarray] = {}
+    heads: list[dict[str, Any]] = []
+    missing: list[dict[str, Any]] = []
+    for sequence_set in ROUTES_OF_SET:
+        found = fit_set(study_vectors, sequence_set, truth, folds, settings)
+        for number, condition in enumerate(condition_keys()):
+            entry = {"sequence_set": sequence_set, "condition": condition}
+            if found.unfit[number] is not None:
+                missing.append(entry | {"reason": found.unfit[number]})
+                continue
+            rows = truth.rows_of(found.vectors.study_keys[found.train])
+            column = truth.labels[rows, number]
+            heads.append(
+                entry
+                | {
+                    "n_positive": int((column == 1).sum()),
+                    "n_negative": int((column == 0).sum()),
+                    "strength": float(found.result.heads.strength[number]),
+                }
+            )
+        arrays |= _arrays(found, sequence_set)
+    fitted_routes = {route for head in heads for route in ROUTES_OF_SET[head["sequence_set"]]}
+    card: dict[str, Any] = {
+        "kind": "probe_heads",
+        "format": 1,
+        "conditions": list(condition_keys()),
+        "heads": heads,
+        "missing": missing,
+        "model_versions": {route: version for route, version in versions.items() if route in fitted_routes},
+        "settings": settings.model_dump(mode="json"),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, out / WEIGHTS)
+    card["heads_version"] = _version(arrays, card)
+    (out / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return card
+
+
+def load_heads(folder: Path) -> Heads:
+    """Open what ``fit_heads`` wrote.
+
+    Raises:
+        HeadsError: a file is missing, or arrays and card are not the ones that were written together.
+    """
+    if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
+        raise HeadsError(f"no heads in folder {folder.name}: materialise probes first")
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    arrays = load_file(folder / WEIGHTS)
+    if card.get("kind") != "probe_heads" or card.get("heads_version") != _version(arrays, card):
+        raise HeadsError(
+            f"the heads in folder {folder.name} do not match their card: materialise probes again"
+        )
+    names = card["conditions"]
+    sets: dict[str, LinearHeads] = {}
+    for sequence_set in ROUTES_OF_SET:
+        held = {head["condition"]: head for head in card["heads"] if head["sequence_set"] == sequence_set}
+        if held:
+            sets[sequence_set] = LinearHeads(
+                **{name: arrays[f"{sequence_set}.{name}"].astype(np.float64) for name in ARRAYS},
+                strength=np.array([held[name]["strength"] if name in held else 0.0 for name in names]),
+                fitted=np.array([name in held for name in names]),
+            )
+    known = {
+        name for _, head in sets.items() for name, fitted in zip(names, head.fitted, strict=True) if fitted
+    }
+    return Heads(
+        version=card["heads_version"],
+        conditions=tuple(name for name in names if name in known),
+        model_versions=card["model_versions"],
+        card=card,
+        sets=sets,
+    )
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Loaded heads.
+
+    Attributes:
+        version: content hash.
+        conditions: those with a head for at least one sequence set.
+        model_versions: encoder version by route that the heads were fitted on, and the only ones they take.
+        card: the whole card.
+        sets: linear heads by sequence set, columns in the card's order of conditions.
+    """
+
+    version: str
+    conditions: tuple[str, ...]
+    model_versions: Mapping[str, str]
+    card: Mapping[str, Any]
+    sets: Mapping[str, LinearHeads]
+
+    def predict(self, vectors: pl.DataFrame) -> pl.DataFrame:
+        """Calibrated probabilities of every study that a head covers.
+
+        A study with T1 and T2 is judged by the heads of ``all``, one with a single route by that route's;
+        where a condition has no head for ``all``, by T2's, then T1's. Studies or conditions without a head
+        have no row.
+
+        Args:
+            vectors: embeddings.STUDIES. Routes that no head uses are ignored.
+
+        Returns:
+            study_key, condition, sequence_set, probability, sorted by study and condition order.
+
+        Raises:
+            HeadsError: vectors of another encoder version than the heads were fitted on.
+            ProbeInputError: vectors of one route from two models.
+        """
+        used = vectors.filter(pl.col("route").is_in(list(self.model_versions)))
+        for route, version in model_versions(used).items():
+            if version != self.model_versions[route]:
+                raise HeadsError(
+                    f"these heads were fitted on encoder version {self.model_versions[route]} of "
+                    f"route {route!r}, the vectors are of version {version}: materialise embeddings and probes "
+                    "with one encoder"
+                )
+        names = self.card["conditions"]
+        taken: dict[tuple[str, int], tuple[str, float]] = {}
+        for sequence_set in PREFERENCE:
+            if sequence_set not in self.sets:
+                continue
+            studies = set_vectors(used, sequence_set)
+            if len(studies.study_keys) == 0:
+                continue
+            head = self.sets[sequence_set]
+            if studies.values.shape[1] != len(head.mean):
+                raise HeadsError(
+                    f"vectors of {studies.values.shape[1]} numbers, heads of {len(head.mean)} ({sequence_set}): "
+                    "materialise probes again"
+                )
+            for study, row in zip(studies.study_keys, head.probabilities(studies.values), strict=True):
+                for column in np.flatnonzero(head.fitted):
+                    taken.setdefault((study, int(column)), (sequence_set, float(row[column])))
+        rows = [(study, names[column], *found) for (study, column), found in sorted(taken.items())]
+        return pl.DataFrame(rows, schema=PROBABILITIES, orient="row")
+
+
+def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:
+    """float32 arrays of a set with at least one head, else nothing."""
+    heads = found.result.heads
+    if not heads.fitted.any():
+        return {}
+    return {
+        f"{sequence_set}.{name}": np.ascontiguousarray(getattr(heads, name), dtype=np.float32)
+        for name in ARRAYS
+    }
+
+
+def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
+    """sha256 (first 16 hex digits) over the arrays and what of the card bears on predictions."""
+    digest = hashlib.sha256()
+    content = {name: card[name] for name in ("format", "conditions", "heads", "model_versions")}
+    digest.update(json.dumps(content, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name], dtype="<f4")
+        digest.update(f"{name}:{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,28 @@
+-- Did any test patient reach something that is trained? Every number in test_patients must be 0.
+-- columns:
+--   stage           stage that trains
+--   training_set    what it is trained on
+--   patients        patients in it
+--   test_patients   patients in it whose split is test, in any ledger; must be 0
+WITH test AS (
+    SELECT patient_key FROM shards.splits WHERE split = 'test'
+    UNION
+    SELECT patient_key FROM shards.patients WHERE split = 'test'
+),
+trained AS (
+    SELECT 'backbone' AS stage, 'slices of route ' || route AS training_set, patient_key
+    FROM shards.training
+    UNION
+    SELECT 'probes', 'folds of ' || encoder, patient_key
+    FROM probes.predictions
+    WHERE evaluation = 'cv'
+)
+SELECT
+    trained.stage,
+    trained.training_set,
+    COUNT(*) AS patients,
+    COUNT(test.patient_key) AS test_patients
+FROM trained
+LEFT JOIN test ON test.patient_key = trained.patient_key
+GROUP BY trained.stage, trained.training_set
+ORDER BY trained.stage, trained.training_set;

@@ -1,0 +1,309 @@
+"""A tiny valid lake: two batches, four patients, every table; tests break one thing at a time.
+
+Rows are written down by column name; the schemas of the domain fill in the rest with nulls, so that a column which
+the domain adds reaches the SQL declarations through these tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from spine_models.corpus.deid import tables as deid
+from spine_models.corpus.labels import tables as labels
+from spine_models.corpus.sequences import tables as sequences
+from spine_models.corpus.shards import tables as shards
+from spine_models.domain import condition_keys
+from spine_models.encoder.backbone import tables as backbone
+from spine_models.findings.embeddings import tables as embeddings
+from spine_models.findings.probes import tables as probes
+from spine_models.reporting.agents import tables as agents
+from spine_models.reporting.reports import tables as reports
+
+SCHEMAS = {
+    "deid.files": deid.FILES,
+    "deid.instances": deid.INSTANCES,
+    "deid.studies": deid.STUDIES,
+    "deid.reports": deid.REPORTS,
+    "deid.ehr_patients": deid.EHR_PATIENTS,
+    "deid.ehr_encounters": deid.EHR_ENCOUNTERS,
+    "deid.ehr_orders": deid.EHR_ORDERS,
+    "deid.audit": deid.AUDIT,
+    "sequences.series": sequences.SERIES,
+    "labels.mentions": labels.MENTIONS,
+    "labels.rules": labels.LABELS,
+    "labels.consensus": labels.CONSENSUS,
+    "shards.slices": shards.SLICES,
+    "shards.splits": shards.SPLITS,
+    "shards.manifest": shards.MANIFEST,
+    "shards.patients": shards.PATIENTS,
+    "backbone.curves": backbone.CURVES,
+    "embeddings.slices": embeddings.SLICES,
+    "embeddings.series": embeddings.SERIES,
+    "embeddings.studies": embeddings.STUDIES,
+    "probes.baselines": probes.BASELINES,
+    "probes.predictions": probes.PREDICTIONS,
+    "probes.metrics": probes.METRICS,
+    "agents.registry": agents.REGISTRY,
+    "agents.claims": agents.CLAIMS,
+    "reports.drafts": reports.DRAFTS,
+    "reports.sentences": reports.SENTENCES,
+}
+
+FIRST, SECOND = "internal-0001", "internal-0002"
+REPORT = "Süd-Zentrum. Severe canal stenosis at L4-L5. No fracture."
+# patient, batch, split, study date, age, sex
+STUDIES = [
+    ("ann", FIRST, "train", "2024-03-01", 61, "F"),
+    ("ben", FIRST, "test", "2024-03-02", 45, "M"),
+    ("cem", SECOND, "val", "2024-04-01", 90, "M"),
+    ("ann", SECOND, "train", "2024-04-30", 61, "F"),
+    ("dot", SECOND, "train", "2024-05-01", 30, "F"),
+]
+
+
+def key(*parts: object) -> str:
+    """A pseudonym as the lake writes it."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+@dataclass
+class Lake:
+    """Rows of every table by its name; ``write`` makes the Parquet files, one a batch where there is one."""
+
+    rows: dict[str, list[dict[str, object]]] = field(default_factory=lambda: {name: [] for name in SCHEMAS})
+
+    def add(self, table: str, **row: object) -> None:
+        assert set(row) <= set(SCHEMAS[table]), set(row) - set(SCHEMAS[table])
+        self.rows[table].append(row)
+
+    def change(self, table: str, *, where: dict[str, object] | None = None, **values: object) -> None:
+        """Set values in the first row that matches."""
+        assert set(values) <= set(SCHEMAS[table])
+        self.first(table, **(where or {})).update(values)
+
+    def repeat(self, table: str, **where: object) -> None:
+        self.rows[table].append(dict(self.first(table, **where)))
+
+    def drop(self, table: str, **where: object) -> None:
+        self.rows[table].remove(self.first(table, **where))
+
+    def first(self, table: str, **where: object) -> dict[str, object]:
+        return next(row for row in self.rows[table] if all(row.get(k) == v for k, v in where.items()))
+
+    def frame(self, table: str) -> pl.DataFrame:
+        schema = SCHEMAS[table]
+        return pl.DataFrame(
+            [[row.get(column) for column in schema] for row in self.rows[table]], schema=schema, orient="row"
+        )
+
+    def write(self, folder: Path) -> Path:
+        for name in SCHEMAS:
+            frame = self.frame(name)
+            target = folder.joinpath(*name.split("."))
+            target.mkdir(parents=True, exist_ok=True)
+            if "batch_key" in frame.columns and name != "shards.manifest":
+                for (batch,), part in frame.partition_by("batch_key", as_dict=True).items():
+                    part.write_parquet(target / f"{batch}.parquet")
+            else:
+                frame.write_parquet(target / "all.parquet")
+        return folder
+
+
+def valid_lake() -> Lake:
+    lake = Lake()
+    for patient, split in sorted({(patient, split) for patient, _, split, *_ in STUDIES}):
+        lake.add("shards.patients", patient_key=key(patient), split=split, may_train=split != "test")
+    for batch, patient, split in sorted({(batch, patient, split) for patient, batch, split, *_ in STUDIES}):
+        lake.add("shards.splits", batch_key=batch, patient_key=key(patient), split=split)
+    for number, study in enumerate(STUDIES):
+        _add_study(lake, number, *study)
+    for reason, outcome in (("not_dicom", "rejected"), ("duplicate_sop", "duplicate"), ("not_mr", "quarantined")):
+        lake.add(
+            "deid.files", batch_key=FIRST, cohort="internal", file_key=key(reason), kind="dicom", outcome=outcome,
+            reason=reason,
+        )  # fmt: skip
+    _add_manifest(lake)
+    _add_training(lake)
+    return lake
+
+
+def _add_study(
+    lake: Lake, number: int, patient: str, batch: str, split: str, date: str, age: int, sex: str
+) -> None:
+    ids = {"batch_key": batch, "patient_key": key(patient), "study_key": key("study", number)}
+    study = ids["study_key"]
+    lake.add(
+        "deid.studies", **ids, cohort="internal", study_date=date, age_years=age, sex=sex, n_series=3, n_instances=5,
+        has_report=True,
+    )  # fmt: skip
+    lake.add("deid.reports", **ids, report_key=key("report", number), report_text=REPORT)
+    lake.add("deid.files", batch_key=batch, cohort="internal", file_key=key("text", number), kind="report", outcome="released")
+    lake.add("deid.ehr_patients", batch_key=batch, patient_key=key(patient), sex=sex, zip3="123")
+    lake.add(
+        "deid.ehr_encounters", batch_key=batch, patient_key=key(patient), encounter_key=key("visit", number),
+        age_at_visit=age, note="Back pain at L4-L5 for 1.5 years.",
+    )  # fmt: skip
+    lake.add(
+        "deid.ehr_orders", batch_key=batch, patient_key=key(patient), order_key=key("order", number),
+        study_key=study if number else None, exam="MRI spine", reason="pain",
+    )  # fmt: skip
+    instances = [_add_series(lake, ids, split, *series) for series in (("T1", "t1", 2), ("STIR", "t2", 2), (None, "other", 1))]
+    for route, count in (("t1", 2), ("t2", 2)):
+        vector = [float(number), 1.0, -1.0] if route == "t1" else [0.0, float(number), 2.0]
+        versions = {"encoder": f"dinov3-{route}", "model_version": f"m-{route}", "preprocessing_version": "p1"}
+        lake.add("embeddings.studies", **ids, route=route, **versions, n_series=1, n_slices=count, vector=vector)
+        lake.add("probes.baselines", patient_key=key(patient), study_key=study, encoder="pixel_pca", route=route, vector=[1.0])
+    _add_labels(lake, ids, number)
+    _add_claims(lake, ids, [i for part in instances[:2] for i in part])
+    if split in ("train", "test"):
+        for encoder in ("spinefm", "pixel_pca"):
+            lake.add(
+                "probes.predictions", study_key=study, patient_key=key(patient), condition="canal", encoder=encoder,
+                sequence_set="all", evaluation="cv" if split == "train" else "test",
+                fold=len(patient + date) % 2 if split == "train" else None, label=1, probability=0.7,
+            )  # fmt: skip
+
+
+def _add_series(
+    lake: Lake, ids: dict[str, str], split: str, contrast: str | None, route: str, count: int
+) -> list[str]:
+    study, batch = ids["study_key"], ids["batch_key"]
+    series = key(study, route)
+    facts = {"vendor": "Siemens", "scanner_model": "Aera", "field_strength_t": 1.5}
+    lake.add(
+        "sequences.series", **ids, series_key=series, contrast=contrast, route=route, plane="sagittal",
+        region="lumbar", confidence=0.9 if contrast else 0.2, abstained=contrast is None, rule="text",
+        n_instances=count, n_slices=count, **facts,
+    )  # fmt: skip
+    shard = f"{route}/{split}/shard-000000.tar"
+    versions = {"encoder": f"dinov3-{route}", "model_version": f"m-{route}", "preprocessing_version": "p1"}
+    instances = []
+    for i in range(count):
+        instance = key(series, i)
+        instances.append(instance)
+        lake.add(
+            "deid.instances", **ids, series_key=series, instance_key=instance, sop_class="MR",
+            series_description=contrast or "other", dicom_path=f"{instance}.dcm", **facts,
+        )  # fmt: skip
+        lake.add("deid.audit", batch_key=batch, patient_key=ids["patient_key"], instance_key=instance, removed=3, kept=40, engine="e1")
+        lake.add("deid.files", batch_key=batch, cohort="internal", file_key=key("file", instance), kind="dicom", outcome="released")
+        if route == "other":
+            continue
+        slice_key = f"{instance}-0000"
+        lake.add(
+            "shards.slices", **ids, series_key=series, instance_key=instance, frame=0, slice_key=slice_key,
+            slice_index=i, contrast=contrast, route=route, plane="sagittal", region="lumbar", split=split,
+            shard=shard, pixel_hash=key("pixels", instance), preprocessing_version="p1",
+        )  # fmt: skip
+        lake.add(
+            "embeddings.slices", **ids, series_key=series, slice_key=slice_key, route=route, plane="sagittal",
+            **versions, pixel_hash=key("pixels", instance), vector=[float(i), 0.5, -1.0],
+        )  # fmt: skip
+    if route != "other":
+        lake.add(
+            "embeddings.series", **ids, series_key=series, route=route, plane="sagittal", **versions, n_slices=count,
+            vector=[0.5, 0.5, -1.0],
+        )  # fmt: skip
+    return instances
+
+
+def _add_labels(lake: Lake, ids: dict[str, str], number: int) -> None:
+    report = key("report", number)
+    said = {"canal": ("present", 1, "canal stenosis"), "fracture": ("absent", 0, "No fracture")}
+    for condition in condition_keys():
+        status, label, quote = said.get(condition, ("not_mentioned", 0, None))
+        start = REPORT.index(quote) if quote else None
+        evidence = {
+            "condition": condition, "status": status, "evidence": quote, "evidence_start": start,
+            "evidence_end": start + len(quote) if quote else None,
+        }  # fmt: skip
+        lake.add("labels.rules", **ids, report_key=report, labeller="rules", label=label, **evidence)
+        lake.add("labels.consensus", **ids, condition=condition, status=status, label=label, evidence=quote, labellers=["rules"], agreed=True)
+        if quote:
+            lake.add("labels.mentions", **ids, report_key=report, labeller="rules", **evidence)
+
+
+def _add_claims(lake: Lake, ids: dict[str, str], instances: list[str]) -> None:
+    study = ids["study_key"]
+    for condition in condition_keys():
+        assessed = condition in ("canal", "fracture")
+        lake.add(
+            "agents.claims", **ids, claim_key=key(study, condition), agent=f"diagnosis/{condition}",
+            agent_version="a1", condition=condition, status="present" if assessed else "not_assessed",
+            reason=None if assessed else "no head was trained", probability=0.8 if assessed else None,
+            confidence=0.6 if assessed else None, model_versions=["m-t1", "m-t2"] if assessed else [],
+            source_series=[key(study, "t1")] if assessed else [], source_instances=instances if assessed else [],
+        )  # fmt: skip
+    assessed = [key(study, "canal"), key(study, "fracture")]
+    others = [key(study, c) for c in condition_keys() if c not in ("canal", "fracture")]
+    texts = [
+        ("technique", "Sagittal T1 and STIR.", []),
+        ("finding", "There is canal stenosis and a fracture.", assessed),
+        ("not_assessed", "Nothing else was assessed.", others),
+        ("notice", "A draft, to be read by a radiologist.", []),
+    ]
+    draft = key("draft", study)
+    lake.add(
+        "reports.drafts", **ids, region="lumbar", template_version="t1", draft_key=draft, n_sentences=len(texts),
+        report_text=" ".join(text for _, text, _ in texts).replace("stenosis and", "stenosis\n   and"),
+    )  # fmt: skip
+    for position, (kind, text, claims) in enumerate(texts):
+        lake.add(
+            "reports.sentences", batch_key=ids["batch_key"], study_key=study, draft_key=draft,
+            sentence_key=key(draft, position), section="findings", position=position, text=text, kind=kind,
+            claim_keys=claims,
+        )  # fmt: skip
+
+
+def _add_manifest(lake: Lake) -> None:
+    slices = lake.frame("shards.slices").filter(pl.col("split") != "test")
+    tars = slices.group_by("batch_key", "route", "split", "shard", maintain_order=True).agg(
+        pl.len().alias("n_slices"), pl.col("patient_key").n_unique().alias("n_patients")
+    )
+    for tar in tars.iter_rows(named=True):
+        lake.add("shards.manifest", **tar, sha256=key(tar["shard"]))
+
+
+def _add_training(lake: Lake) -> None:
+    for route in ("t1", "t2"):
+        for step in range(3):
+            losses = dict.fromkeys(("loss", "dino", "ibot", "koleo", "grad_norm"), 3.0 - step)
+            probe = 5.0 if step == 1 else None
+            lake.add("backbone.curves", route=route, step=step, **losses, effective_rank=probe)
+    for condition in condition_keys():
+        lake.add("agents.registry", agent=f"diagnosis/{condition}", kind="diagnosis", condition=condition, version="a1")
+        for encoder, auroc in (("spinefm", 0.8), ("pixel_pca", 0.7)):
+            for evaluation in ("cv", "test"):
+                scores = dict.fromkeys(
+                    ("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high", "brier", "ece")
+                )
+                if condition == "canal":
+                    scores = dict.fromkeys(scores, auroc)
+                lake.add(
+                    "probes.metrics", condition=condition, encoder=encoder, sequence_set="all", evaluation=evaluation,
+                    status="evaluated" if condition == "canal" else "not_evaluable",
+                    reason=None if condition == "canal" else "no positives", n_studies=3, n_positive=1, **scores,
+                )  # fmt: skip
+
+
+@pytest.fixture
+def lake() -> Lake:
+    """Rows of a lake in which every rule holds; change them, then ``write``."""
+    return valid_lake()
+
+
+@pytest.fixture(scope="session")
+def schemas() -> dict[str, pl.Schema]:
+    """The domain's schema of every table of the lake."""
+    return SCHEMAS
+
+
+@pytest.fixture(scope="session")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a valid lake; not to be changed."""
+    return valid_lake().write(tmp_path_factory.mktemp("valid") / "lake")
