@@ -1,0 +1,93 @@
+"""What is planted in a patient: findings with level, side, severity, and how they change the anatomy.
+
+Belongs here: drawing findings from their prevalences. Does not belong here: geometry of tissues (``anatomy``).
+A finding changes its own place and nothing else: not the field of view, the noise, the skin or the protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from spine_models.domain import DISCS_OF_REGION, Region, Severity, Side
+
+VERTEBRAE_OF: Final[dict[Region, tuple[str, ...]]] = {
+    Region.CERVICAL: ("C2", "C3", "C4", "C5", "C6", "C7", "T1"),
+    Region.THORACIC: ("T6", "T7", "T8", "T9", "T10", "T11", "T12"),
+    Region.LUMBAR: ("L1", "L2", "L3", "L4", "L5", "S1"),
+}
+"""Vertebrae inside the sagittal field of view, from above."""
+
+PREVALENCE: Final[dict[str, float]] = {
+    "canal": 0.24, "neuroforaminal": 0.26, "subarticular": 0.20, "herniation": 0.26, "disc_height": 0.28,
+    "spondylolisthesis": 0.20, "fracture": 0.20, "edema": 0.22, "hemangioma": 0.20, "cyst": 0.18, "synovial": 0.16,
+    "lipomatosis": 0.16, "compression": 0.14, "inflammation": 0.18, "extramedullary": 0.16, "intramedullary": 0.16,
+}  # fmt: skip
+"""Probability per study; ``pars`` is not planted: its gap is below the resolution of these stacks."""
+
+_VERTEBRAL: Final = {"fracture", "edema", "hemangioma"}
+_SIDED: Final = {"neuroforaminal", "subarticular", "cyst", "synovial", "extramedullary"}
+_ONLY: Final[dict[str, set[Region]]] = {
+    "intramedullary": {Region.CERVICAL, Region.THORACIC},
+    "synovial": {Region.LUMBAR},
+    "lipomatosis": {Region.LUMBAR, Region.THORACIC},
+    "subarticular": {Region.LUMBAR},
+}
+
+
+def discs_of(region: Region) -> tuple[str, ...]:
+    """Discs inside the sagittal field of view, from above."""
+    names = VERTEBRAE_OF[region]
+    pairs = {f"{a}-{b}" for a, b in zip(names[:-1], names[1:], strict=True)}
+    return tuple(d for r in DISCS_OF_REGION.values() for d in r if d in pairs)
+
+
+@dataclass
+class Finding:
+    """One planted finding. ``box_mm``: (min, max) corners in patient LPS, set by the anatomy."""
+
+    condition: str
+    level: str
+    side: Side | None
+    severity: Severity
+    box_mm: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+
+    @property
+    def grade(self) -> int:
+        """1 mild, 2 moderate, 3 severe."""
+        return {Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}[self.severity]
+
+
+def draw_findings(region: Region, rng: np.random.Generator) -> list[Finding]:
+    """Findings of one study; several at different levels are possible, one per condition."""
+    vertebrae, discs = VERTEBRAE_OF[region], discs_of(region)
+    found: list[Finding] = []
+    taken: set[str] = set()
+    for condition, prevalence in PREVALENCE.items():
+        present = rng.random() < prevalence / _share(condition)
+        severity = [Severity.MILD, Severity.MODERATE, Severity.SEVERE][int(rng.choice(3, p=[0.2, 0.4, 0.4]))]
+        side = [Side.LEFT, Side.RIGHT][int(rng.integers(2))] if condition in _SIDED else None
+        if condition == "herniation":
+            side = [Side.LEFT, Side.RIGHT, Side.CENTRAL][int(rng.integers(3))]
+        inner = vertebrae[1:-1] if condition in _VERTEBRAL else discs[1:] if len(discs) > 5 else discs
+        if condition == "intramedullary":
+            inner = discs[1:-1]
+        free = [level for level in inner if level not in taken] or list(inner)
+        level = free[int(rng.integers(len(free)))]
+        if not present or region not in _ONLY.get(condition, {region}):
+            continue
+        if condition == "compression":
+            severity = Severity.SEVERE
+            found = [f for f in found if not (f.condition == "canal")]
+            found.append(Finding("canal", level, None, Severity.SEVERE))
+        if condition not in ("lipomatosis",):
+            taken.add(level)
+        found.append(Finding(condition, level, side, severity))
+    return found
+
+
+def _share(condition: str) -> float:
+    """Conditions of some regions only are drawn more often there."""
+    return {3: 1.0, 2: 0.7, 1: 0.45}[len(_ONLY.get(condition, set(range(3))))]
