@@ -6,6 +6,7 @@ Belongs here: selections of assets. Does not belong here: when they run (``sched
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import dagster as dg
 
@@ -22,6 +23,8 @@ PROBE_KEYS = (
     ("agents", "registry"),
 )
 CLAIM_KEYS = (("agents", "claims"),)
+WAREHOUSE_JOB = "rebuild_warehouse"
+RULES_JOB = "lake_rules"
 
 
 def keys_of_stage(stage: str) -> list[dg.AssetKey]:
@@ -55,8 +58,9 @@ def through_job(stage: str) -> str:
     return f"corpus_through_{stage}"
 
 
+@cache
 def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """Every job of the graph."""
+    """Every job of the graph; the same objects at every call, as Dagster wants of a job that a sensor requests."""
     corpus = [
         dg.define_asset_job(
             through_job(stage),
@@ -101,12 +105,12 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             description="Nightly, per batch: stale vectors, then claims and drafts.",
         ),
         dg.define_asset_job(
-            "rebuild_warehouse",
+            WAREHOUSE_JOB,
             selection=selection([dg.AssetKey(["warehouse", "duckdb"])]),
             description="Rebuild the DuckDB file and sweep the lake's bytes.",
         ),
         dg.define_asset_job(
-            "lake_rules",
+            RULES_JOB,
             selection=dg.AssetSelection.checks(*sql_check_keys()),
             description="All rules of sql/checks over the whole lake.",
         ),

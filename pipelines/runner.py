@@ -15,7 +15,17 @@ import dagster as dg
 from assets import STAGES, all_assets
 from pipelines.freshness import due
 from pipelines.intake import register
-from pipelines.jobs import CLAIM_KEYS, CORPUS, MODEL_KEYS, PROBE_KEYS, batch_keys, keys_of_stage, through_job
+from pipelines.jobs import (
+    CLAIM_KEYS,
+    CORPUS,
+    MODEL_KEYS,
+    PROBE_KEYS,
+    RULES_JOB,
+    WAREHOUSE_JOB,
+    batch_keys,
+    keys_of_stage,
+    through_job,
+)
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import Hospital
 
@@ -85,8 +95,8 @@ class Runner:
                 ):
                     self._execute(job, batch)
         if self.executed or not self.hospital.warehouse.is_file():
-            self._execute("rebuild_warehouse", None)
-            self._execute("lake_rules", None)
+            self._execute(WAREHOUSE_JOB, None)
+            self._execute(RULES_JOB, None)
         else:
             self.say("nothing new: every asset is as its inputs are")
         return intake.batches

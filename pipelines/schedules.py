@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.jobs import WAREHOUSE_JOB
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 
@@ -33,7 +34,7 @@ def nightly_refresh(
 
 
 @dg.schedule(
-    job_name="rebuild_warehouse",
+    job_name=WAREHOUSE_JOB,
     cron_schedule="0 5 * * *",
     execution_timezone="UTC",
     description="05:00 UTC: the DuckDB file after the night's refresh.",

@@ -6,7 +6,7 @@ Belongs here: what starts a run by itself. Training is never among it.
 import dagster as dg
 
 from pipelines.intake import register
-from pipelines.jobs import through_job
+from pipelines.jobs import RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 
@@ -37,17 +37,14 @@ def new_batches(context: dg.SensorEvaluationContext, hospital: Hospital) -> dg.S
     )
 
 
-@dg.multi_asset_sensor(
-    monitored_assets=dg.AssetSelection.assets(
-        ["deid", "studies"], ["embeddings", "studies"], ["reports", "drafts"]
-    ),
-    job_name="rebuild_warehouse",
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    request_jobs=[job for job in all_jobs() if job.name == WAREHOUSE_JOB],
     minimum_interval_seconds=120,
-    description="Rebuilds the warehouse after runs that changed a table.",
+    description="Rebuilds the warehouse after every run that changed a table.",
 )
-def changed_tables(context: dg.MultiAssetSensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Request one rebuild for any number of new materialisations."""
-    if not any(context.latest_materialization_records_by_key().values()):
-        return dg.SkipReason("no table changed")
-    context.advance_all_cursors()
-    return dg.RunRequest()
+def changed_tables(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+    """Request a rebuild after a successful run, but not after a rebuild or a run of rules."""
+    if context.dagster_run.job_name in (WAREHOUSE_JOB, RULES_JOB):
+        return dg.SkipReason("that run changed no table")
+    return dg.RunRequest(run_key=f"after-{context.dagster_run.run_id}", job_name=WAREHOUSE_JOB)

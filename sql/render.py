@@ -22,8 +22,7 @@ Format = Literal["table", "csv", "json"]
 
 FORMATS: Final[tuple[str, ...]] = ("table", "csv", "json")
 ROWS_SHOWN: Final[int] = 500
-_CELL: Final[int] = 48
-_TEXT: Final[int] = 4000
+_CELL: Final[int] = 10_000
 _LEAST: Final[int] = 12
 _LIST_SHOWN: Final[int] = 3
 
@@ -87,13 +86,15 @@ def _table(result: pa.Table, width: int) -> str:
     if not shown:
         return f"{', '.join(names)}\nno rows\n"
     cells = [[_cell(row[name]) for name in names] for row in shown]
-    widths = _widths(result.schema, names, cells, width)
+    # A text of several lines is there to be read whole, which a grid has no room for.
+    is_prose = any("\n" in cell for row in cells for cell in row)
+    widths = None if is_prose else _widths(result.schema, names, cells, width)
     if widths is not None:
         lines = _grid(result.schema, names, cells, widths)
     else:
         lines = []
-        for number, row in enumerate(shown, start=1):
-            lines += [f"row {number}", *_record(names, [_cell(row[name], _TEXT) for name in names], width)]
+        for number, row in enumerate(cells, start=1):
+            lines += [f"row {number}", *_record(names, row, width)]
     if result.num_rows > ROWS_SHOWN:
         lines.append(f"{ROWS_SHOWN} of {result.num_rows} rows; format csv or json gives all")
     return "".join(f"{line.rstrip()}\n" for line in lines)
@@ -175,9 +176,9 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
-def _cell(value: object, longest: int = _CELL) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, list):
-        parts = [_cell(part, longest) for part in value[:_LIST_SHOWN]]
+        parts = [_cell(part) for part in value[:_LIST_SHOWN]]
         rest = len(value) - len(parts)
         return ", ".join(parts) + (f", … {rest} more" if rest else "")
     simple = plain(value)
@@ -186,9 +187,7 @@ def _cell(value: object, longest: int = _CELL) -> str:
     if isinstance(simple, float):
         return f"{simple:.4g}" if abs(simple) < 1e4 else f"{simple:.1f}"
     text = simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False)
-    # A row of a grid has one line; a record has room for those of a report.
-    lines = text.splitlines() if longest > _CELL else [" ".join(text.split())]
-    return _cut("\n".join(lines), longest)
+    return _cut(text.strip(), _CELL)
 
 
 def _cut(text: str, longest: int) -> str:

@@ -97,7 +97,7 @@ def order_along_normal(
 ) -> list[int]:
     """Indices of the frames along the first frame's normal; ties and unplaced frames keep their order.
 
-    Sagittal slices therefore run towards the patient's left and axial ones towards the head for the usual
+    Sagittal slices therefore run towards the patient's right and axial ones towards the head for the usual
     orientations (LPS axes). Frames without a position come last.
     """
     normal = next((n for iop in iops if (n := slice_normal(iop)) is not None), None)

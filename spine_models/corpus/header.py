@@ -275,7 +275,9 @@ def _enhanced_variant(places: list[Dataset]) -> str | None:
 
 
 def _enhanced_options(places: list[Dataset]) -> str | None:
-    return "FS" if _says(places, "SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER") else None
+    if _says(places, "SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER"):
+        return "FS"
+    return "WE" if _says(places, "SpectrallySelectedExcitation", "WATER") else None
 
 
 def _b_value(ds: Dataset, places: list[Dataset]) -> float | None:

@@ -4,7 +4,7 @@
 SELECT batch_key, study_key, claim_key, agent, status, probability, confidence
 FROM agents.claims
 WHERE
-    -- NaN sorts above every number, so BETWEEN refuses it too.
-    NOT COALESCE(probability BETWEEN 0 AND 1, status = 'not_assessed')
-    OR NOT COALESCE(confidence BETWEEN 0 AND 1, status = 'not_assessed')
+    -- Parquet statistics leave NaN out, so that a comparison alone may skip the rows that hold it.
+    NOT COALESCE(ISFINITE(probability) AND probability BETWEEN 0 AND 1, status = 'not_assessed')
+    OR NOT COALESCE(ISFINITE(confidence) AND confidence BETWEEN 0 AND 1, status = 'not_assessed')
 ORDER BY batch_key, study_key, agent;

@@ -5,8 +5,8 @@ SELECT
     MIN(batch_key) AS batch_key,
     file_key,
     COUNT(*) AS files,
-    LIST(DISTINCT outcome) AS outcomes,
-    LIST(DISTINCT reason) AS reasons
+    LIST(DISTINCT outcome ORDER BY outcome) AS outcomes,
+    LIST(DISTINCT reason ORDER BY reason) AS reasons
 FROM deid.files
 GROUP BY file_key
 HAVING

@@ -23,13 +23,17 @@ WITH keys AS (
     UNION ALL
     SELECT batch_key, 'ehr_patients', 'patient_key', patient_key FROM deid.ehr_patients
     UNION ALL
-    SELECT batch_key, 'ehr_encounters', UNNEST(['patient_key', 'encounter_key']), UNNEST([patient_key, encounter_key])
+    SELECT batch_key, 'ehr_encounters', 'patient_key', patient_key FROM deid.ehr_encounters
+    UNION ALL
+    SELECT batch_key, 'ehr_orders', 'patient_key', patient_key FROM deid.ehr_orders
+    UNION ALL
+    -- A site may leave out its own numbers, and order a study that the archive never received.
+    SELECT batch_key, 'ehr_encounters', 'encounter_key', encounter_key
     FROM deid.ehr_encounters
+    WHERE encounter_key IS NOT NULL
     UNION ALL
-    SELECT batch_key, 'ehr_orders', UNNEST(['patient_key', 'order_key']), UNNEST([patient_key, order_key])
-    FROM deid.ehr_orders
+    SELECT batch_key, 'ehr_orders', 'order_key', order_key FROM deid.ehr_orders WHERE order_key IS NOT NULL
     UNION ALL
-    -- An order may name a study that the archive never received: null, never a raw number.
     SELECT batch_key, 'ehr_orders', 'study_key', study_key FROM deid.ehr_orders WHERE study_key IS NOT NULL
     UNION ALL
     SELECT batch_key, 'audit', UNNEST(['patient_key', 'instance_key']), UNNEST([patient_key, instance_key])

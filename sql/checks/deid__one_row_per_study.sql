@@ -4,7 +4,7 @@
 SELECT
     study_key,
     COUNT(*) AS studies,
-    LIST(DISTINCT batch_key) AS batches,
+    LIST(DISTINCT batch_key ORDER BY batch_key) AS batches,
     COUNT(DISTINCT patient_key) AS patients
 FROM deid.studies
 GROUP BY study_key

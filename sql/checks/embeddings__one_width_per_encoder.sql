@@ -8,7 +8,7 @@ WITH vectors AS (
     UNION ALL
     SELECT encoder, model_version, LEN(vector) FROM embeddings.studies WHERE LEN(vector) > 0
 )
-SELECT encoder, model_version, LIST(DISTINCT width) AS widths, COUNT(*) AS vectors
+SELECT encoder, model_version, LIST(DISTINCT width ORDER BY width) AS widths, COUNT(*) AS vectors
 FROM vectors
 GROUP BY encoder, model_version
 HAVING COUNT(DISTINCT width) > 1

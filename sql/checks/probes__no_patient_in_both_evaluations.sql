@@ -1,7 +1,7 @@
 -- No patient is scored both out of fold and in the test set.
 -- table: probes.predictions
 -- severity: error
-SELECT patient_key, LIST(DISTINCT evaluation) AS evaluations, COUNT(DISTINCT study_key) AS studies
+SELECT patient_key, LIST(DISTINCT evaluation ORDER BY evaluation) AS evaluations, COUNT(DISTINCT study_key) AS studies
 FROM probes.predictions
 GROUP BY patient_key
 HAVING COUNT(DISTINCT evaluation) > 1

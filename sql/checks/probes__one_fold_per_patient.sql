@@ -7,7 +7,7 @@ SELECT
     sequence_set,
     evaluation,
     patient_key,
-    LIST(DISTINCT fold) AS folds
+    LIST(DISTINCT fold ORDER BY fold) AS folds
 FROM probes.predictions
 GROUP BY condition, encoder, sequence_set, evaluation, patient_key
 HAVING

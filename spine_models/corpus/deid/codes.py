@@ -35,6 +35,6 @@ def meaning_of(scheme: str, value: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def standard_words() -> frozenset[str]:
-    """Lower-case words of five letters and more that the meanings of anatomical and imaging codes are made of."""
-    words = (w for meaning in _meanings().values() for w in re.findall(r"[a-z]{5,}", meaning.casefold()))
-    return frozenset(words)
+    """Words of five letters and more that code meanings spell in lower case, so that eponyms are not among them."""
+    spelled = (w for meaning in _meanings().values() for w in re.findall(r"(?<![\w-])[a-z]{5,}(?![\w-])", meaning))
+    return frozenset(spelled)

@@ -18,13 +18,12 @@ from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import read_partial
-from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
-from pydicom.uid import UID
 
 from spine_models.corpus.deid.codes import meaning_of
 from spine_models.corpus.deid.dates import PatientDates
+from spine_models.corpus.deid.encode import TooLong, part10
 from spine_models.corpus.deid.known import KIND_OF_TAG, KnownIdentifiers
 from spine_models.corpus.deid.pixels import CleanPixels, clean_pixels
 from spine_models.corpus.deid.policy import FIELDS, Action, action_for, fallback, private_safe, standard_vr
@@ -33,7 +32,6 @@ from spine_models.corpus.deid.quarantine import ENHANCED_MR, Reason, Refused, ch
 from spine_models.corpus.deid.vocabulary import rebuild
 
 ENGINE: Final = "spineagent-deid/1"
-_IMPLEMENTATION: Final = UID("2.25.302718262412396173208540913962518712402")
 _MAX_DEPTH: Final = 24
 _DUMMY: Final = "ANONYMIZED"
 _METHOD: Final = "PS3.15 Basic Profile with clean descriptors"
@@ -124,7 +122,6 @@ def deidentify_object(source: Dataset, *, names: Pseudonymizer, patient: Patient
         pixels = clean_pixels(probe)
         walk = _prepare(probe, names, patient)
         out = _dataset(source, walk, 0, pixels)
-        _declare(out, walk)
         walk.counts["cleaned"] += pixels.cleaned
         payload = _written(out, pixels)
         return Cleaned(payload, out, pixels.sha256, walk.counts, KnownIdentifiers.of(walk.found))
@@ -177,7 +174,9 @@ def _dataset(source: Dataset, walk: _Walk, depth: int, pixels: CleanPixels | Non
         raise Refused(Reason.UNREADABLE)
     kept: dict[BaseTag, DataElement | RawDataElement] = {}
     private: list[BaseTag] = []
-    for tag in sorted(source.keys()):
+    # Taken before any sequence is opened: opening one makes the reader decode elements around it.
+    raw = {tag: source.get_item(tag) for tag in source.keys()}
+    for tag in sorted(raw):
         number = int(tag)
         if (number >> 16) & 1:
             private.append(tag)
@@ -188,17 +187,23 @@ def _dataset(source: Dataset, walk: _Walk, depth: int, pixels: CleanPixels | Non
                 kept[tag] = _raw(tag, pixels.vr, pixels.value, undefined=pixels.transfer_syntax not in _PLAIN)
                 walk.counts["kept"] += 1
             continue
-        element = _element(source, tag, number, action, walk, depth)
+        element = _element(source, raw[tag], tag, action, walk, depth)
         if element is not None:
             kept[tag] = element
     if private:
         _private(source, private, kept, walk)
     _coded(source, kept, walk)
+    if not depth:
+        _declare(kept, walk)
+        if not kept.keys() >= _IMAGE:
+            raise Refused(Reason.UNREADABLE)
     out = Dataset(kept)
     out.set_original_encoding(False, True, "iso8859")
     return out
 
 
+_IMAGE: Final = frozenset(BaseTag(0x00280000 + n) for n in (0x02, 0x04, 0x10, 0x11, 0x100, 0x101, 0x102, 0x103))
+"""Attributes without which nobody can read the pixels; an object that lacks one is not released."""
 _PLAIN: Final = frozenset({"1.2.840.10008.1.2.1"})
 
 
@@ -213,8 +218,9 @@ def _text(tag: BaseTag, vr: str, value: bytes) -> RawDataElement:
 
 
 def _element(
-    source: Dataset, tag: BaseTag, number: int, action: Action, walk: _Walk, depth: int
+    source: Dataset, raw: DataElement | RawDataElement, tag: BaseTag, action: Action, walk: _Walk, depth: int
 ) -> DataElement | RawDataElement | None:
+    number = int(tag)
     vr = standard_vr(number) or "UN"
     if depth and (number in KIND_OF_TAG or vr == "PN"):
         walk.found.extend(_spoken(source, tag, KIND_OF_TAG.get(number, "name")))
@@ -230,10 +236,7 @@ def _element(
         return _blank(tag, vr, action, walk)
     if action is Action.SEQUENCE:
         return _sequence(source, tag, number, walk, depth)
-    if action is Action.KEEP and isinstance(raw := source.get_item(tag), DataElement):
-        walk.counts["kept"] += 1
-        return DataElement(tag, _plain_vr(vr, walk), raw.value)
-    value = _value_bytes(source, tag, vr, walk)
+    value = _value_bytes(raw, vr, walk)
     if value is None:
         return _blank(tag, vr, Action.REMOVE, walk)
     if action is Action.KEEP:
@@ -244,8 +247,7 @@ def _element(
     return _text(tag, vr, new)
 
 
-def _value_bytes(source: Dataset, tag: BaseTag, vr: str, walk: _Walk) -> bytes | None:
-    element = source.get_item(tag)
+def _value_bytes(element: DataElement | RawDataElement, vr: str, walk: _Walk) -> bytes | None:
     if isinstance(element, RawDataElement):
         if element.VR == "UN" or element.VR == "SQ" or element.value is None:
             return element.value if element.value == b"" and element.VR != "SQ" else None
@@ -442,30 +444,31 @@ def _plain(source: Dataset, tag: int) -> str:
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \x00")
 
 
-def _declare(out: Dataset, walk: _Walk) -> None:
-    out[0x00120062] = _text(BaseTag(0x00120062), "CS", b"YES")
-    out[0x00120063] = _text(BaseTag(0x00120063), "LO", f"{ENGINE}\\{_METHOD}".encode())
+def _declare(kept: dict[BaseTag, DataElement | RawDataElement], walk: _Walk) -> None:
+    texts = (
+        (0x00120062, "CS", b"YES"),
+        (0x00120063, "LO", f"{ENGINE}\\{_METHOD}".encode()),
+        (0x00280303, "CS", b"MODIFIED"),
+    )
+    kept |= {BaseTag(tag): _text(BaseTag(tag), vr, value) for tag, vr, value in texts}
     codes = [*_CODES, _SAFE_PRIVATE] if walk.private_kept else list(_CODES)
-    items = []
-    for value, meaning in codes:
-        fields = ((0x00080100, "SH", value), (0x00080102, "SH", "DCM"), (0x00080104, "LO", meaning))
-        item = Dataset({BaseTag(t): _text(BaseTag(t), vr, text.encode()) for t, vr, text in fields})
-        item.set_original_encoding(False, True, "iso8859")
-        items.append(item)
-    out[0x00120064] = DataElement(0x00120064, "SQ", Sequence(items))
-    out[0x00280303] = _text(BaseTag(0x00280303), "CS", b"MODIFIED")
+    items = [_code_item(value, meaning) for value, meaning in codes]
+    kept[BaseTag(0x00120064)] = DataElement(0x00120064, "SQ", Sequence(items))
+
+
+def _code_item(value: str, meaning: str) -> Dataset:
+    fields = ((0x00080100, "SH", value), (0x00080102, "SH", "DCM"), (0x00080104, "LO", meaning))
+    item = Dataset({BaseTag(t): _text(BaseTag(t), vr, text.encode()) for t, vr, text in fields})
+    item.set_original_encoding(False, True, "iso8859")
+    return item
 
 
 def _written(out: Dataset, pixels: CleanPixels) -> bytes:
     meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = out.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = out.SOPInstanceUID
-    meta.TransferSyntaxUID = UID(pixels.transfer_syntax)
-    meta.ImplementationClassUID = _IMPLEMENTATION
-    meta.ImplementationVersionName = "SPINEAGENT_1"
+    meta.add_new(0x00020010, "UI", pixels.transfer_syntax)
     out.file_meta = meta
-    out.preamble = b"\x00" * 128
-    buffer = BytesIO()
-    dcmwrite(buffer, out, implicit_vr=False, little_endian=True, enforce_file_format=True)
-    return buffer.getvalue()
+    uids = [bytes(out.get_item(tag).value).decode("ascii").strip("\x00") for tag in (0x00080016, 0x00080018)]
+    try:
+        return part10(out, sop_class=uids[0], sop_instance=uids[1], transfer_syntax=pixels.transfer_syntax)
+    except TooLong:
+        raise Refused(Reason.UNREADABLE) from None

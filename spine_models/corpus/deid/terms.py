@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from spine_models.corpus.deid import vocabulary
 from spine_models.corpus.deid.codes import standard_words
 
 _FOLDER: Final = Path(__file__).parent
@@ -36,7 +37,7 @@ def names() -> frozenset[str]:
 @lru_cache(maxsize=1)
 def clinical() -> frozenset[str]:
     """Lower-case clinical words and the English of reports, eponyms included."""
-    words = _lines("clinical_words.txt")
+    words = _lines("clinical_words.txt") | vocabulary.words("anatomy_and_contrast")
     return words | frozenset(part for word in words for part in re.split(r"[-/]", word))
 
 
@@ -55,6 +56,12 @@ def is_clinical(word: str) -> bool:
     if any(folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS):
         return True
     return folded in standard_words() or bool(len(folded) >= 7 and _CLINICAL_ENDING.fullmatch(folded))
+
+
+def is_ambiguous(word: str) -> bool:
+    """True for a word of both lists, such as Brown or Gray: a capital inside a sentence makes it a name."""
+    folded = word.casefold().strip("'’.-")
+    return folded in names() and folded in clinical()
 
 
 def is_name(word: str) -> bool:

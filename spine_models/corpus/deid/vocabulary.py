@@ -21,11 +21,13 @@ _FIELDS: Final = {
     "model": ("models", "vendors"),
     "software": ("software", "vendors"),
     "ethnic": ("ethnic",),
+    "anatomy_and_contrast": ("contrast", "anatomy"),
 }
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _SEGMENT: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LEVEL: Final = re.compile(r"(?:[ctls]\d{1,2}){1,2}", re.IGNORECASE)
 _MEASURE: Final = re.compile(r"(?<![A-Za-z0-9.,-])(?:b\s?=?\s?\d{1,4}|\d{1,2}(?:\.\d{1,2})?\s?(?:mm|cm|ms|deg|T|%))(?![A-Za-z0-9-])")
+_LINKS: Final = frozenset("no and of the or plus to for in on by at from de only all a is with without per".split())
 _JOINTS: Final = re.compile(r"[ _\-+/*.,:;#()<>%=&^]{1,3}")
 
 
@@ -71,6 +73,11 @@ def rebuild(text: str, field: str = "description", veto: Collection[str] = froze
                 kept.append((start, end, False))
         elif piece.casefold() not in veto and (inside or _known(piece, known, veto)):
             kept.append((start, end, not inside))
+    told = [text[a:b].casefold() for a, b, _ in kept]
+    if all(word in _LINKS for word in told):
+        return ""
+    if len(told) * 3 < len(re.findall(r"[^\W_]+", text)):
+        kept = [span for span, word in zip(kept, told, strict=True) if word not in _LINKS]
     return _joined(text, kept)
 
 

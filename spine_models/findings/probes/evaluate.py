@@ -33,6 +33,7 @@ from spine_models.findings.probes.tables import METRICS, PREDICTIONS
 
 SPINEFM: Final = "spinefm"
 EVALUATIONS: Final = ("cv", "test")
+NO_VECTORS: Final = "no study has vectors of this encoder and sequence set"
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ class FittedSet:
 
     Attributes:
         train, test: rows of ``vectors`` [N_train], [N_test].
+        rows: row in the labels of each row of ``vectors``, -1 where there is none.
         folds: of the train rows.
         unfit: per condition why it has no head, or None.
     """
 
     vectors: StudyVectors
+    rows: np.ndarray
     train: np.ndarray
     test: np.ndarray
     folds: np.ndarray
@@ -145,8 +148,11 @@ def fit_set(
     train = known[truth.split[at[known]] == Split.TRAIN]
     test = known[truth.split[at[known]] == Split.TEST]
     labels = truth.labels[at[train]]
+    patients = truth.patient_keys[at[train]]
     unfit = [
-        _too_few(labels[:, c], vectors.patient_keys[train], settings.min_positive, "train")
+        NO_VECTORS
+        if len(vectors.study_keys) == 0
+        else _too_few(labels[:, c], patients, settings.min_positive, "train")
         for c in range(labels.shape[1])
     ]
     result = crossfit(
@@ -160,7 +166,7 @@ def fit_set(
     for c, fitted in enumerate(result.heads.fitted):
         if unfit[c] is None and not fitted:
             unfit[c] = "a training fold has one class only: too few patients of the rarer class"
-    return FittedSet(vectors, train, test, folds[at[train]], result, unfit)
+    return FittedSet(vectors, at, train, test, folds[at[train]], result, unfit)
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ class _Scored:
 
 def _scored(found: FittedSet, truth: StudyLabels, evaluation: str, condition: int) -> _Scored:
     rows = found.train if evaluation == "cv" else found.test
-    label = truth.labels[truth.rows_of(found.vectors.study_keys[rows]), condition]
+    label = truth.labels[found.rows[rows], condition]
     kept = label >= 0
     probability = None
     if found.unfit[condition] is None and kept.any():
@@ -199,7 +205,7 @@ def _scored(found: FittedSet, truth: StudyLabels, evaluation: str, condition: in
             probability = found.result.heads.probabilities(found.vectors.values[rows[kept]])[:, condition]
     return _Scored(
         found.vectors.study_keys[rows][kept],
-        found.vectors.patient_keys[rows][kept],
+        truth.patient_keys[found.rows[rows]][kept],
         label[kept],
         probability,
         found.folds[kept] if evaluation == "cv" else None,

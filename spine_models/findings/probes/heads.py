@@ -82,8 +82,7 @@ def fit_heads(
             if found.unfit[number] is not None:
                 missing.append(entry | {"reason": found.unfit[number]})
                 continue
-            rows = truth.rows_of(found.vectors.study_keys[found.train])
-            column = truth.labels[rows, number]
+            column = truth.labels[found.rows[found.train], number]
             heads.append(
                 entry
                 | {

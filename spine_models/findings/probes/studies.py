@@ -34,7 +34,6 @@ class StudyVectors:
     """Vectors of one encoder and sequence set, sorted by study: keys [N] and values float32 [N, D]."""
 
     study_keys: np.ndarray
-    patient_keys: np.ndarray
     values: np.ndarray
 
 
@@ -59,7 +58,7 @@ def set_vectors(vectors: pl.DataFrame, sequence_set: str) -> StudyVectors:
     """The rows that have every route of the set, as one matrix.
 
     Args:
-        vectors: study_key, patient_key, route, vector of one encoder (embeddings.STUDIES or
+        vectors: study_key, route, vector of one encoder (embeddings.STUDIES or
             probes.BASELINES).
         sequence_set: t1, t2 or all.
 
@@ -76,15 +75,14 @@ def set_vectors(vectors: pl.DataFrame, sequence_set: str) -> StudyVectors:
         keys = rows["study_key"] if keys is None else keys.filter(keys.is_in(rows["study_key"].implode()))
     held = [rows.filter(rows["study_key"].is_in(keys.implode())) for rows in parts.values()]
     if keys is None or len(keys) == 0:
-        empty = np.empty(0, dtype=object)
-        return StudyVectors(empty, empty, np.zeros((0, 0), dtype=np.float32))
+        return StudyVectors(np.empty(0, dtype=object), np.zeros((0, 0), dtype=np.float32))
     for rows in held:
         if rows["vector"].list.len().n_unique() != 1:
             raise ProbeInputError(
                 "study vectors of one encoder have several lengths: embed all batches again"
             )
     values = np.hstack([stack(rows["vector"]) for rows in held])
-    return StudyVectors(keys.to_numpy(), held[0]["patient_key"].to_numpy(), values)
+    return StudyVectors(keys.to_numpy(), values)
 
 
 def study_labels(labels: pl.DataFrame, splits: pl.DataFrame) -> StudyLabels:

@@ -1,0 +1,10 @@
+"""The gate: an independent reader of everything that leaves, which can only say no.
+
+Belongs here: byte-level search and consistency checks. Does not belong here: any import of the engine, the
+policy or the text cleaner; what they overlook must not be overlooked here for the same reason.
+"""
+
+from spine_models.corpus.deid.gate.batch import gate_batch
+from spine_models.corpus.deid.gate.lake import sweep_lake
+
+__all__ = ["gate_batch", "sweep_lake"]

@@ -1,0 +1,119 @@
+"""The whole lake, decoded file by file, searched for every identifier of every batch.
+
+Belongs here: opening what the lake holds (Parquet, DICOM, archives, text) down to searchable bytes.
+Does not belong here: per-batch consistency (batch). Subjects are lake paths, which carry pseudonyms only; a path
+that itself contains an identifier is reported by its top folder.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from spine_models.corpus.deid.gate.frames import FrameSearch
+from spine_models.corpus.deid.gate.identifiers import Known, known_of
+from spine_models.corpus.deid.gate.needles import Haystack
+from spine_models.corpus.deid.pseudonyms import Pseudonymizer
+from spine_models.corpus.deid.tables import GATE
+
+if TYPE_CHECKING:
+    from spine_models.corpus.archive import ArchiveTables
+
+_TEXT: Final = frozenset(
+    ".json .jsonl .html .htm .txt .csv .tsv .md .yaml .yml .sql .svg .xml .log .css .js .toml .ini .py".split()
+)
+_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+
+
+class _Sweep:
+    def __init__(self, known: Known) -> None:
+        self.frames = FrameSearch(known)
+        self.text = Haystack(known.shared)
+        self.binary = Haystack(known.shared, shortest=9)
+
+    def data(self, name: str, data: bytes) -> Counter[str]:
+        suffix = Path(name).suffix.casefold()
+        if suffix == ".parquet":
+            return self.frames.hits(pl.read_parquet(io.BytesIO(data)))
+        if suffix in (".tar", ".tgz") or name.endswith(".tar.gz"):
+            return self._tar(data)
+        if suffix == ".zip":
+            return self._zip(data)
+        if suffix == ".gz":
+            return self.data(name[:-3], gzip.decompress(data))
+        if suffix in _TEXT:
+            return self.text.hits(data)
+        if data[128:132] == b"DICM":
+            return self._dicom(data)
+        return self.binary.hits(data)
+
+    def _dicom(self, data: bytes) -> Counter[str]:
+        found = self.binary.hits(data)
+        at = data.find(b"\xe0\x7f\x10\x00")
+        found += self.text.hits(data[: at if at > 0 else len(data)])
+        if _DEFLATED in data[:1024]:
+            length = 144 + int.from_bytes(data[140:144], "little")
+            try:
+                found += self.text.hits(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[length:]))
+            except zlib.error:
+                found["unreadable"] += 1
+        return found
+
+    def _tar(self, data: bytes) -> Counter[str]:
+        found: Counter[str] = Counter()
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for member in archive:
+                found += self.text.hits(member.name.encode())
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream:
+                    found += self.data(member.name, stream.read())
+        return found
+
+    def _zip(self, data: bytes) -> Counter[str]:
+        found: Counter[str] = Counter()
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in archive.namelist():
+                found += self.text.hits(name.encode()) + self.data(name, archive.read(name))
+        return found
+
+
+def sweep_lake(archive_tables: Sequence[ArchiveTables], lake: Path, *, key: bytes | None = None) -> pl.DataFrame:
+    """Every known identifier of the archive that any file of the lake contains.
+
+    Args:
+        archive_tables: the frames of all batches.
+        lake: the folder of everything that left the restricted zone.
+        key: with the pseudonym key, rows that name a patient are also searched for that patient's single words.
+
+    Returns:
+        GATE rows without a batch key; the subject is the file's path in the lake.
+    """
+    known = Known()
+    for archive in archive_tables:
+        one = known_of(archive, Pseudonymizer(key) if key else None)
+        known.shared |= one.shared
+        for store, more in ((known.own, one.own), (known.births, one.births), (known.studies, one.studies)):
+            for patient, values in more.items():
+                store.setdefault(patient, set()).update(values)  # type: ignore[arg-type]
+    sweep = _Sweep(known)
+    rows = []
+    for path in sorted(p for p in lake.rglob("*") if p.is_file()):
+        relative = path.relative_to(lake).as_posix()
+        named = sweep.text.hits(relative.encode("utf-8", "surrogateescape"))
+        subject = relative.split("/")[0] if named and "/" in relative else "lake" if named else relative
+        try:
+            found = sweep.data(path.name, path.read_bytes())
+        except (OSError, ValueError, EOFError, tarfile.TarError, zipfile.BadZipFile, pl.exceptions.PolarsError):
+            found = Counter({"unreadable": 1})
+        for rule, hits in sorted((found + named).items()):
+            rows.append({"batch_key": None, "rule": rule, "subject": subject, "hits": hits})
+    return pl.DataFrame(rows, schema=GATE)

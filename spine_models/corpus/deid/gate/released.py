@@ -1,0 +1,226 @@
+"""One released DICOM file against its original: elements, UIDs, dates, pixels, and every known identifier.
+
+Belongs here: the rules of the gate for a file, each with a short name.
+Does not belong here: reading tables or the lake (frames, lake), engine or policy code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pydicom
+from pydicom import config
+from pydicom.uid import UID_dictionary
+
+from spine_models.corpus.deid.gate.identifiers import Known, date_needles, parse_day, read_source
+from spine_models.corpus.deid.gate.needles import Haystack
+from spine_models.corpus.deid.gate.parts import NotStrict, Part, parts_of
+from spine_models.corpus.deid.pseudonyms import Pseudonymizer
+
+_PATIENT_GROUP: Final = frozenset(
+    {0x00100010, 0x00100020, 0x00100030, 0x00100040, 0x00101010, 0x00101020, 0x00101030, 0x00102160, 0x001021A0, 0x001021C0, 0x00102203}
+    | {0x00102000, 0x00102110, 0x00102180, 0x001021B0, 0x00104000}
+)
+_SAFE_CREATORS: Final = frozenset({"SIEMENS MR HEADER", "GEMS_PARM_01", "GEMS_ACQU_01", "Philips Imaging DD 001", "Philips MR Imaging DD 001"})
+_NUMERIC: Final = frozenset("US SS UL SL FL FD IS DS AT UV SV".split())
+_GROUPS: Final = frozenset({0x0002, 0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x0032, 0x0038, 0x0040, 0x2050, 0x5200, 0x7FE0})
+_TIMES: Final = frozenset({"DA", "DT", "TM", "UI"})
+_NATIVE: Final = "1.2.840.10008.1.2.1"
+_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A released file and where its original lies."""
+
+    source: Path
+    released: Path
+    patient: str
+    instance: str
+    shift_days: int
+    year_only: bool
+
+
+@dataclass
+class Gatekeeper:
+    """Searchers built once for a batch; per-patient ones on demand."""
+
+    known: Known
+    names: Pseudonymizer
+    _own: dict[str, Haystack] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.everywhere = Haystack(self.known.shared)
+        self.binary = Haystack(self.known.shared, shortest=10)
+
+    def own(self, patient: str) -> Haystack:
+        """Searcher of what only this patient's files and rows are searched for; dates are separate."""
+        if patient not in self._own:
+            self._own[patient] = Haystack(self.known.own.get(patient, ()))
+        return self._own[patient]
+
+
+@lru_cache(maxsize=1)
+def _table() -> tuple[frozenset[int], frozenset[int]]:
+    """(attributes that must be absent, attributes that must be absent or empty) by the options in force."""
+    rows = json.loads(Path(__file__).parent.parent.joinpath("ps315_annex_e.json").read_text(encoding="utf-8"))
+    absent, empty = set(), set()
+    for row in rows:
+        if not re.fullmatch(r"[0-9a-f]{8}", row["id"]):
+            continue
+        softened = any(row.get(k) for k in ("cleanDescOpt", "rtnLongModifDatesOpt", "rtnPatCharsOpt"))
+        tag = int(row["id"], 16)
+        if not softened and tag not in (0x00100010, 0x00100020):
+            if row["basicProfile"] == "X":
+                absent.add(tag)
+            elif row["basicProfile"] in ("Z", "X/Z"):
+                empty.add(tag)
+    return frozenset(absent), frozenset(empty)
+
+
+def check_file(subject: Subject, keeper: Gatekeeper) -> Counter[str]:
+    """Violations of one released file per rule; empty when it may leave."""
+    data = subject.released.read_bytes()
+    try:
+        parts = parts_of(data)
+    except NotStrict:
+        return Counter({"not_strict_part10": 1})
+    source = read_source(subject.source, pixels=True)
+    if source is None:
+        return Counter({"source_unreadable": 1})
+    found: Counter[str] = Counter()
+    with config.disable_value_validation():
+        found += _structure(parts, subject)
+        found += _uids(parts, source, subject, keeper.names)
+        found += _dates(parts, source, subject)
+        found += _pixels(parts, data, source, subject)
+    found += _identifiers(parts, data, source, subject, keeper)
+    return found
+
+
+def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
+    found: Counter[str] = Counter()
+    absent, empty = _table()
+    tags = {p.tag for p in parts}
+    for part in parts:
+        group = part.tag >> 16
+        if group % 2:
+            kept = part.tag & 0xFFFF <= 0xFF and part.value.decode("latin-1").strip(" \x00") in _SAFE_CREATORS
+            numeric = part.creator in _SAFE_CREATORS and part.vr in _NUMERIC
+            found["private_element"] += not (kept or numeric)
+        elif group not in _GROUPS or part.vr == "UN" or (group == 0x0010 and part.tag not in _PATIENT_GROUP):
+            found["element_not_allowed"] += 1
+        if part.tag in absent:
+            found["annex_e_remove"] += 1
+        if part.tag in empty and part.value.strip(b" \x00"):
+            found["annex_e_empty"] += 1
+        if (part.vr == "PN" or part.tag == 0x00100020) and part.value.strip(b" \x00").decode("latin-1") not in ("", subject.patient, "ANONYMIZED"):
+            found["person_name"] += 1
+    declared = next((p.value.strip() for p in parts if p.tag == 0x00120062), b"")
+    codes = {p.value.strip(b" \x00") for p in parts if p.tag == 0x00080100}
+    found["not_declared"] += declared != b"YES" or not {b"113100", b"113105", b"113107", b"113108"} <= codes or 0x00280303 not in tags
+    return +found
+
+
+def _uids(parts: list[Part], source: pydicom.Dataset, subject: Subject, names: Pseudonymizer) -> Counter[str]:
+    originals = _uid_values(source)
+    allowed = {names.uid(uid) for uid in originals} | {names.uid("dummy")}
+    found: Counter[str] = Counter()
+    for part in parts:
+        if part.vr != "UI" or part.tag in (0x00020012,):
+            continue
+        for uid in part.value.decode("latin-1").strip(" \x00").split("\\"):
+            if not uid or uid in UID_dictionary:
+                continue
+            found["uid_not_mapped"] += uid not in allowed
+            found["uid_original"] += uid in originals and not uid.startswith("2.25.")
+    name = next((p.value.decode("latin-1").strip(" \x00") for p in parts if p.tag == 0x00080018), "")
+    found["file_misnamed"] += not name.startswith("2.25.") or f"{int(name[5:] or 0):032x}" != subject.instance
+    return +found
+
+
+def _uid_values(dataset: pydicom.Dataset) -> set[str]:
+    found: set[str] = set()
+    for element in dataset.iterall():
+        if element.VR == "UI" and element.value:
+            value = element.value
+            found |= {str(v).strip() for v in (value if isinstance(value, list | pydicom.multival.MultiValue) else [value])}
+    return found
+
+
+def _dates(parts: list[Part], source: pydicom.Dataset, subject: Subject) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for part in parts:
+        if part.depth or part.vr not in ("DA", "DT", "TM") or part.tag not in source:
+            continue
+        before, after = str(source[part.tag].value or "").strip(), part.value.decode("latin-1").strip(" \x00")
+        if not after:
+            continue
+        if part.vr == "TM":
+            found["time_changed"] += before != after
+            continue
+        old, new = parse_day(before[:10]), parse_day(after[:8])
+        if old is None or new is None:
+            continue
+        wrong = new != date(old.year, 1, 1) if subject.year_only else (new - old).days != subject.shift_days
+        found["date_shift"] += wrong
+        found["time_changed"] += part.vr == "DT" and "." not in before[:10] and before[8:] != after[8:]
+    return +found
+
+
+def _pixels(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Subject) -> Counter[str]:
+    value = next((p.value for p in parts if p.tag == 0x7FE00010 and not p.depth), None)
+    if value is None or "PixelData" not in source:
+        return Counter({"pixels_missing": 1})
+    before = str(source.file_meta.TransferSyntaxUID)
+    after = next((p.value.decode("latin-1").strip("\x00") for p in parts if p.tag == 0x00020010), "")
+    if after == before and after != _NATIVE:
+        try:
+            released = pydicom.dcmread(subject.released)
+            same = np.array_equal(released.pixel_array, source.pixel_array)
+        except Exception:
+            # A decoder that gives up on either side leaves the claim unproved, and unproved blocks.
+            same = False
+        return Counter() if same else Counter({"pixels_differ": 1})
+    raw, order = source.PixelData, "<"
+    if source.file_meta.TransferSyntaxUID.is_encapsulated:
+        raw = np.ascontiguousarray(pydicom.pixels.pixel_array(source, raw=True)).tobytes()
+    elif before == _BIG_ENDIAN and source["PixelData"].VR != "OB":
+        order = ">"
+    size, stored = source.BitsAllocated // 8, int(source.get("BitsStored") or source.BitsAllocated)
+    count = int(source.Rows) * int(source.Columns) * int(source.get("NumberOfFrames") or 1)
+    if len(raw) < count * size or len(value) != count * size + (count * size) % 2:
+        return Counter({"pixels_differ": 1})
+    low = int(source.get("HighBit", stored - 1)) + 1 - stored
+    signed = int(source.get("PixelRepresentation") or 0) == 1
+    old = (np.frombuffer(raw[: count * size], f"{order}u{size}").astype(np.int64) >> low) & ((1 << stored) - 1)
+    new_all = np.frombuffer(value[: count * size], f"<u{size}").astype(np.int64)
+    new = (new_all >> low) & ((1 << stored) - 1)
+    upper = new_all >> (low + stored)
+    clean = np.isin(upper, (0, (1 << (size * 8 - low - stored)) - 1)).all() if signed else not upper.any()
+    return Counter() if np.array_equal(old, new) and clean else Counter({"pixels_differ": 1})
+
+
+def _identifiers(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Subject, keeper: Gatekeeper) -> Counter[str]:
+    native = next((p for p in parts if p.tag == 0x7FE00010 and not p.depth), None)
+    image = native.value if native else b""
+    encapsulated = image[:4] == b"\xfe\xff\x00\xe0"
+    header = data[: data.rfind(image)] if image and not encapsulated else data
+    found = keeper.everywhere.hits(header)
+    found += keeper.binary.hits(image) if not encapsulated else Counter()
+    spoken = b"\x01".join(p.value for p in parts if p.vr not in _TIMES and p.tag != 0x7FE00010)
+    found += keeper.own(subject.patient).hits(spoken)
+    days = [p.value.decode("latin-1") for p in parts if p.vr in ("DA", "DT")]
+    legitimate = {day for text in days if (day := parse_day(text[:8]))}
+    found += Haystack(date_needles(keeper.known, subject.patient, legitimate)).hits(
+        b"\x01".join(p.value for p in parts if p.vr not in ("TM", "UI") and p.tag != 0x7FE00010)
+    )
+    return found

@@ -1,0 +1,89 @@
+"""Structures said to be normal: the absence of what would be wrong with them.
+
+Belongs here: "vertebral body heights and alignment are maintained", "patent neural foramina", "L1-L2: normal".
+Does not belong here: denied findings ("no fracture"), which ``scope`` judges.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from spine_models.corpus.labels.finding import Finding
+from spine_models.corpus.labels.lexicon import Lexicon
+from spine_models.domain import Status
+
+_COPULA: Final = re.compile(
+    r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -|) ?"
+    r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still) )*$"
+)
+_IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
+_ATTRIBUTE: Final = re.compile(
+    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing|\w+al))*[ ,]*$"
+)
+_BETWEEN: Final = re.compile(
+    r"(?:(?!\b(?:is|are|but|with|without|no|except|however|show\w*|demonstrat\w*)\b)[^;:.])*"
+)
+_LOST: Final = re.compile(
+    r"\b(?:replac\w+|loss|reduction|decrease|lack|straightening|reversal|reversed|limits?|not|less than|than|never)"
+    r"(?: (?:of|in|the|upper|lower|usual|expected))* ?$"
+)
+_HEIGHT: Final = re.compile(r"\bheights?\b")
+_WHOLE_LEVEL: Final = re.compile(
+    r"(?:segment |interspace |dis[ck] )?(?:is |are |appears? |the dis[ck] is |there is |shows )?(?:(?:otherwise|grossly|essentially) )?(?:normal|unremarkable|negative|within normal limits"
+    r"|wnl|intact|no (?:significant |focal |other |appreciable )?(?:abnormalit(?:y|ies)|findings?|patholog\w+|dis[ck] (?:disease|patholog\w+"
+    r"|abnormality)))(?: (?:level|in appearance|appearance|dis[ck]|for age|is |are |noted|seen|identified|detected|present))*[ .,]*"
+)
+
+
+def normals(sentence: str, words: Lexicon) -> list[Finding]:
+    """Findings of absence in one folded sentence."""
+    marks = [m for m in words.normal_words.finditer(sentence) if not _LOST.search(sentence[: m.start()])]
+    if not marks:
+        return []
+    structures = _structures(sentence, words)
+    found: list[Finding] = []
+    for mark in marks:
+        before = [s for s in structures if s[2] <= mark.start()]
+        after = [s for s in structures if s[1] >= mark.end()]
+        link = _COPULA.fullmatch(sentence[before[-1][2] : mark.start()]) if before else None
+        attribute = _ATTRIBUTE.fullmatch(sentence[mark.end() : after[0][1]]) if after else None
+        # "the disc shows normal height" is about the height; "the disc is normal in height" about the disc.
+        if attribute and not (link and _IS.search(link.group(0))):
+            chosen = _chain(sentence, after)
+        elif link:
+            chosen = _chain(sentence, before[::-1])
+        else:
+            chosen = []
+        for condition, start, end in chosen:
+            found.append(Finding(condition, start, end, start, end, Status.ABSENT))
+    return found
+
+
+def whole_level(rest: str, words: Lexicon) -> tuple[str, ...]:
+    """Conditions denied by the text behind a level label that calls the level normal; else none."""
+    return words.normal_level if _WHOLE_LEVEL.fullmatch(rest) else ()
+
+
+def _structures(sentence: str, words: Lexicon) -> list[tuple[str, int, int]]:
+    found = [(str(m.lastgroup), m.start(), m.end()) for m in words.normal_structures.finditer(sentence)]
+    for match in _HEIGHT.finditer(sentence):
+        if any(start < match.end() and match.start() < end for _, start, end in found):
+            continue
+        discs, bodies = sentence.rfind("dis", 0, match.start()), sentence.rfind("vertebra", 0, match.start())
+        if max(discs, bodies) >= 0:
+            condition = "disc_height" if discs > bodies else "fracture"
+            found.append((condition, match.start(), match.end()))
+    return sorted(found, key=lambda item: item[1])
+
+
+def _chain(sentence: str, structures: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """The first structure and its neighbours, as long as no verb stands between."""
+    chain = structures[:1]
+    for structure in structures[1:]:
+        low, high = sorted((chain[-1], structure), key=lambda item: item[1])
+        between = sentence[low[2] : high[1]]
+        if len(between) > 50 or not _BETWEEN.fullmatch(between):
+            break
+        chain.append(structure)
+    return chain

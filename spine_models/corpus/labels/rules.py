@@ -1,0 +1,236 @@
+"""The rules labeller: findings of every sentence, judged, placed, and folded into one row per condition.
+
+Belongs here: the order of the readers, what overlaps what, the choice of the mention that a label stands on. Does
+not belong here: words (``lexicon.yaml``), cues (``scope``), levels, sides.
+
+Of several mentions the worst wins: present over ambiguous over absent, wherever in findings or impression it
+stands; among present ones the most severe, then the first. A study with two reports is read as one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import polars as pl
+
+from spine_models.corpus.labels.attributes import grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.finding import Finding
+from spine_models.corpus.labels.levels import find_levels, level_rank, region_of
+from spine_models.corpus.labels.lexicon import Lexicon, Phrases, lexicon
+from spine_models.corpus.labels.narrowing import narrowings
+from spine_models.corpus.labels.normals import normals, whole_level
+from spine_models.corpus.labels.scope import NoEvidence, judge, mask
+from spine_models.corpus.labels.sentences import Sentence, evidence_sentences, fold
+from spine_models.corpus.labels.tables import LABELS, MENTIONS
+from spine_models.domain import TERNARY, Region, Side, Status, condition_keys
+
+LABELLER: Final = "rules"
+RULES_VERSION: Final = "rules-1.0"
+
+_WORST: Final = {Status.PRESENT: 3, Status.AMBIGUOUS: 2, Status.ABSENT: 1, Status.NOT_MENTIONED: 0}
+
+
+@dataclass(frozen=True)
+class LabelTables:
+    """``rules``: 17 rows for every study with a report; ``mentions``: every mention, levels apart."""
+
+    rules: pl.DataFrame
+    mentions: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Mention:
+    """One condition in one sentence; ``start`` and ``end`` are of the evidence in the report."""
+
+    condition: str
+    status: Status
+    levels: tuple[str, ...]
+    side: Side | None
+    severity: str | None
+    start: int
+    end: int
+
+
+def label_reports(reports: pl.DataFrame) -> LabelTables:
+    """Label every study that has a report.
+
+    Args:
+        reports: ``deid.REPORTS``.
+
+    Returns:
+        ``LABELS`` with one row per study and condition, ``MENTIONS`` with one row per mention, level and side.
+        Evidence is verbatim: ``report_text[evidence_start:evidence_end]``.
+    """
+    version = f"{RULES_VERSION}+{lexicon().digest}"
+    labels: list[dict[str, Any]] = []
+    mentions: list[dict[str, Any]] = []
+    ordered = reports.sort("batch_key", "study_key", "report_key")
+    for (_, _), group in ordered.group_by(["batch_key", "study_key"], maintain_order=True):
+        rows = group.to_dicts()
+        found = [(row, mention) for row in rows for mention in read_report(row["report_text"] or "")]
+        mentions.extend(entry for row, mention in found for entry in _mention_rows(row, mention))
+        labels.extend(_label_rows(rows[0], found, version))
+    return LabelTables(pl.DataFrame(labels, schema=LABELS), pl.DataFrame(mentions, schema=MENTIONS))
+
+
+def read_report(text: str) -> list[Mention]:
+    """Every mention of a condition in one report, in the order of the text."""
+    words = lexicon()
+    region = region_of(fold(text))
+    found: list[Mention] = []
+    for sentence in evidence_sentences(text, region):
+        found.extend(_read_sentence(sentence, region, words))
+    return found
+
+
+def _read_sentence(sentence: Sentence, region: Region | None, words: Lexicon) -> Iterator[Mention]:
+    context = sentence.context
+    start, end = sentence.start, sentence.start + len(sentence.text)
+    for finding in _analysed(sentence.text, region):
+        levels = finding.levels
+        if levels is None and context is not None:
+            levels = context.names(words.of(finding.condition).level_kind)
+        yield Mention(
+            finding.condition, finding.status, levels or (), finding.side, finding.severity, start, end
+        )
+
+
+@dataclass(frozen=True)
+class _Analysed:
+    condition: str
+    status: Status
+    levels: tuple[str, ...] | None
+    side: Side | None
+    severity: str | None
+
+
+@lru_cache(maxsize=20_000)
+def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
+    """What one folded sentence says. Reports repeat their sentences, hence the cache."""
+    words = lexicon()
+    healthy = normals(text, words)
+    narrowed = [f for f in narrowings(text, words) if not any(_same_words(f, other) for other in healthy)]
+    findings = sorted([*_lexical(text, words), *narrowed, *healthy], key=lambda f: (f.start, f.end))
+    groups = find_levels(text, region)
+    if groups and re.fullmatch(r"(?:at )?(?:the )?", text[: groups[0].start]):
+        rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[groups[0].end :])
+        findings.extend(
+            Finding(condition, groups[0].end, groups[0].end, groups[0].end, groups[0].end, Status.ABSENT)
+            for condition in whole_level(rest, words)
+        )
+    if not findings:
+        return ()
+    masked = mask(text)
+    spans = [(f.start, f.end) for f in findings]
+    analysed: list[_Analysed] = []
+    inherited: dict[int, str | None] = {}
+    for finding in findings:
+        status = finding.reading
+        if status is not Status.ABSENT:
+            judged = judge(masked, finding.judge_start, finding.judge_end)
+            if isinstance(judged, NoEvidence):
+                continue
+            status = judged if judged is not Status.PRESENT else finding.reading
+        phrases = words.of(finding.condition)
+        others = [span for span in spans if span != (finding.start, finding.end)]
+        group = level_of(text, finding.start, finding.end, groups, others)
+        levels = None if group is None else group.names(phrases.level_kind)
+        if status is Status.ABSENT:
+            analysed.append(_Analysed(finding.condition, status, levels, None, None))
+            continue
+        low = max((e for _, e in others if e <= finding.start), default=0)
+        high = min((s for s, _ in others if s >= finding.end), default=len(text))
+        for grade in grades(text, finding.start, finding.end, low, high, finding.condition):
+            severity = grade.severity.value if grade.severity else None
+            if finding.chain is not None:
+                severity = severity or inherited.get(finding.chain)
+                inherited[finding.chain] = severity
+            side = grade.side if phrases.lateral else None
+            analysed.append(_Analysed(finding.condition, status, levels, side, severity))
+    return tuple(dict.fromkeys(analysed))
+
+
+def _same_words(one: Finding, other: Finding) -> bool:
+    return one.condition == other.condition and one.start < other.end and other.start < one.end
+
+
+def _lexical(text: str, words: Lexicon) -> Iterator[Finding]:
+    for phrases in words.phrases:
+        yield from _of_condition(text, phrases)
+
+
+def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
+    found: list[Finding] = []
+    excluded: list[tuple[int, int]] | None = None
+    readings = [
+        (phrases.present, Status.PRESENT),
+        *((term, Status.PRESENT) for term, with_, unless in phrases.nearby if _near(text, term, with_, unless)),
+        (phrases.weak, Status.AMBIGUOUS),
+        (phrases.absent, Status.ABSENT),
+    ]
+    for pattern, reading in readings:
+        if pattern is None:
+            continue
+        for match in pattern.finditer(text):
+            if excluded is None:
+                pattern_out = phrases.exclude
+                excluded = [m.span() for m in pattern_out.finditer(text)] if pattern_out else []
+            start, end = match.span()
+            taken = [*excluded, *((f.start, f.end) for f in found)]
+            if start == end or any(low < end and start < high for low, high in taken):
+                continue
+            found.append(Finding(phrases.key, start, end, start, end, reading))
+    return found
+
+
+def _near(text: str, term: re.Pattern[str], with_: re.Pattern[str], unless: re.Pattern[str]) -> bool:
+    return bool(term.search(text) and with_.search(text) and not unless.search(text))
+
+
+def _mention_rows(row: dict[str, Any], mention: Mention) -> Iterable[dict[str, Any]]:
+    for level in mention.levels or (None,):
+        yield _identity(row) | {
+            "condition": mention.condition,
+            "status": mention.status.value,
+            "level": level,
+            "side": mention.side.value if mention.side else None,
+            "severity": mention.severity,
+            "evidence": row["report_text"][mention.start : mention.end],
+            "evidence_start": mention.start,
+            "evidence_end": mention.end,
+        }
+
+
+def _identity(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("batch_key", "patient_key", "study_key", "report_key")
+    return {name: row[name] for name in names} | {"labeller": LABELLER}
+
+
+def _label_rows(
+    first: dict[str, Any], found: list[tuple[dict[str, Any], Mention]], version: str
+) -> Iterator[dict[str, Any]]:
+    for condition in condition_keys():
+        own = [(row, mention) for row, mention in found if mention.condition == condition]
+        worst = max((m.status for _, m in own), key=_WORST.__getitem__, default=Status.NOT_MENTIONED)
+        chosen = [(row, mention) for row, mention in own if mention.status is worst]
+        row, top = max(chosen, key=lambda pair: severity_rank(pair[1].severity), default=(first, None))
+        levels = {level for _, mention in chosen for level in mention.levels}
+        same_place = [m for _, m in chosen if top is not None and m.levels == top.levels]
+        side = merge_sides({m.side for m in same_place if m.side is not None}) if top else None
+        yield _identity(row) | {
+            "labeller_version": version,
+            "condition": condition,
+            "status": worst.value,
+            "label": TERNARY[worst],
+            "level": top.levels[0] if top and top.levels else None,
+            "levels": sorted(levels, key=level_rank),
+            "side": side.value if side else None,
+            "severity": top.severity if top else None,
+            "evidence": row["report_text"][top.start : top.end] if top else None,
+            "evidence_start": top.start if top else None,
+            "evidence_end": top.end if top else None,
+        }

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spine_models.corpus.labels import label_reports
+from spine_models.domain import Severity, Side, Status
+
+HERE = Path(__file__).parent
+CORPUS = yaml.safe_load((HERE / "corpus.yaml").read_text(encoding="utf-8"))
+HELD_OUT = yaml.safe_load((HERE / "heldout.yaml").read_text(encoding="utf-8"))
+
+
+def expected(says: list[str]) -> dict[str, dict[str, object]]:
+    wanted: dict[str, dict[str, object]] = {}
+    for line in says:
+        condition, status, *rest = line.split()
+        details: dict[str, object] = {"status": status, "levels": [], "side": None, "severity": None}
+        for word in rest:
+            if word in set(Severity):
+                details["severity"] = word
+            elif word in set(Side):
+                details["side"] = word
+            else:
+                details["levels"] = word.split(",")
+        wanted[condition] = details
+    return wanted
+
+
+def differences(frame, entry: dict) -> list[str]:
+    """What is read differently from what the entry says; side and severity count for what is present."""
+    wanted = expected(entry["says"])
+    found = []
+    for row in frame.iter_rows(named=True):
+        want = wanted.get(row["condition"], {"status": Status.NOT_MENTIONED.value})
+        if row["status"] != want["status"]:
+            found.append(f"{row['condition']}: {row['status']} instead of {want['status']}")
+            continue
+        if row["status"] in ("not_mentioned", "absent"):
+            continue
+        if set(row["levels"]) != set(want["levels"]):
+            found.append(f"{row['condition']}: levels {row['levels']} instead of {want['levels']}")
+        for name in ("side", "severity"):
+            if want[name] is not None and row[name] != want[name]:
+                found.append(f"{row['condition']}: {name} {row[name]} instead of {want[name]}")
+    return found
+
+
+def test_the_corpora_are_large_enough():
+    assert len(CORPUS) >= 120
+    assert len(HELD_OUT) >= 40
+    assert not {e["text"] for e in CORPUS} & {e["text"] for e in HELD_OUT}
+
+
+@pytest.mark.parametrize("entry", CORPUS, ids=[e["text"][:60].replace("\n", " ") for e in CORPUS])
+def test_prose_is_read_as_a_radiologist_would(entry, reports):
+    rules = label_reports(reports([entry["text"]])).rules
+    assert differences(rules, entry) == []
+
+
+def test_prose_that_the_rules_were_not_made_for(reports):
+    wrong = [e["text"] for e in HELD_OUT if differences(label_reports(reports([e["text"]])).rules, e)]
+    assert len(wrong) <= ALLOWED, wrong
+
+
+ALLOWED = 0

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from spine_models.config import SequenceSettings
+from spine_models.corpus.deid.tables import INSTANCES
+from spine_models.corpus.sequences import CLASSIFIER_VERSION, classify_series
+from spine_models.corpus.sequences.tables import SERIES
+
+SETTINGS = SequenceSettings()
+
+
+def instance(series: str = "s1", number: int = 1, **facts: Any) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(INSTANCES.names())
+    row |= {
+        "batch_key": "internal-0001", "patient_key": "p", "study_key": "st", "series_key": series,
+        "instance_key": f"{series}-{number}", "sop_class": "MR", "instance_number": number, "frames": 1,
+        "series_description": "t1_tse_sag", "body_part": "LSPINE", "vendor": "Siemens", "field_strength_t": 1.5,
+        "scanning_sequence": "SE", "tr_ms": 600.0, "te_ms": 10.0, "flip_deg": 150.0, "has_contrast_agent": False,
+        "iop": [0.0, 1, 0, 0, 0, -1], "ipp_mm": [4.0 * number, 0, 0],
+    }  # fmt: skip
+    return row | facts
+
+
+def classify(*rows: dict[str, Any], settings: SequenceSettings = SETTINGS) -> list[dict[str, Any]]:
+    frame = classify_series(pl.DataFrame(list(rows), schema=INSTANCES), settings=settings)
+    assert frame.schema == SERIES
+    return frame.to_dicts()
+
+
+def test_one_row_per_series_with_route_plane_region_and_spacing():
+    t2 = {
+        "series_description": "t2_tse_tra",
+        "tr_ms": 4000.0,
+        "te_ms": 100.0,
+        "iop": [1.0, 0, 0, 0, 0.95, 0.31],
+    }
+    rows = classify(*[instance(number=n) for n in (1, 2, 3)], *[instance("s2", n, **t2) for n in (1, 2)])
+    assert [row["series_key"] for row in rows] == ["s1", "s2"]
+    first, second = rows
+    assert (first["contrast"], first["route"], first["plane"], first["region"]) == (
+        "T1",
+        "t1",
+        "sagittal",
+        "lumbar",
+    )
+    assert (first["n_instances"], first["n_slices"], first["slice_spacing_mm"]) == (3, 3, 4.0)
+    assert not first["abstained"]
+    assert (second["contrast"], second["route"], second["plane"]) == ("T2", "t2", "axial")
+
+
+def test_no_instances_give_an_empty_table():
+    assert classify() == []
+
+
+def test_below_the_limit_the_contrast_is_null_and_the_route_other():
+    unknown = {"series_description": None, "tr_ms": None, "te_ms": None}
+    row = classify(instance(**unknown))[0]
+    assert (row["contrast"], row["route"], row["abstained"]) == (None, "other", True)
+    sure = classify(instance())[0]
+    assert sure["confidence"] < 0.99
+    strict = classify(instance(), settings=SequenceSettings(min_confidence=0.99))[0]
+    assert (strict["contrast"], strict["abstained"], strict["confidence"]) == (None, True, sure["confidence"])
+
+
+def test_a_contradiction_is_in_the_table():
+    row = classify(instance(series_description="t2_tse_sag"))[0]
+    assert row["abstained"]
+    assert row["disagreement"] == "text says T2, timing says T1"
+
+
+def test_a_series_that_mixes_kinds_is_abstained_on():
+    parts = [instance(number=n, series_description="t2_dixon", image_type=f"DERIVED\\PRIMARY\\{part}")
+             for n, part in enumerate(("WATER", "FAT", "IN_PHASE", "OPP_PHASE"), 1)]  # fmt: skip
+    row = classify(*parts)[0]
+    assert row["abstained"]
+    assert row["rule"].startswith("mixed_series: Dixon-fat")
+
+
+def test_diffusion_weightings_of_one_series_agree():
+    rows = [instance(number=n, series_description="ep2d_diff", scanning_sequence="EP", te_ms=80.0, b_value=b)
+            for n, b in enumerate((0.0, 400.0, 800.0), 1)]  # fmt: skip
+    assert classify(*rows)[0]["contrast"] == "DWI"
+
+
+@pytest.mark.parametrize(
+    ("image_type", "frames", "slices"), [("ORIGINAL\\MOSAIC", 1, None), ("ORIGINAL", 20, 20)]
+)
+def test_many_slices_in_one_instance(image_type, frames, slices):
+    row = classify(instance(image_type=image_type, frames=frames, spacing_between_mm=3.3))[0]
+    assert (row["n_slices"], row["slice_spacing_mm"]) == (slices, 3.3)
+
+
+def test_order_of_rows_does_not_matter():
+    rows = [instance("s2", n, te_ms=float(n)) for n in (1, 2)] + [instance("s1", n) for n in (1, 2)]
+    frame = pl.DataFrame(rows, schema=INSTANCES)
+    assert classify_series(frame, settings=SETTINGS).equals(
+        classify_series(frame.reverse(), settings=SETTINGS)
+    )
+    assert CLASSIFIER_VERSION

@@ -1,0 +1,207 @@
+"""What the queries answer, on the tiny lake and on lakes with one thing changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from sql.catalogue import queries
+from sql.warehouse import open_lake
+
+
+@pytest.fixture
+def answer(lake, tmp_path):
+    """Write the lake as it is now and ask a named query."""
+
+    def ask(name: str) -> list[dict[str, object]]:
+        with open_lake(lake.write(tmp_path)) as connection:
+            relation = connection.sql(queries()[name].statement)
+            return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+    return ask
+
+
+def test_the_file_ledger_adds_up_to_the_inbox(answer, lake):
+    rows = answer("file_ledger")
+    assert sum(row["files"] for row in rows) == len(lake.rows["deid.files"])
+    assert rows[0] == {"outcome": "released", "reason": None, "files": 30}
+    assert [(row["outcome"], row["reason"]) for row in rows[1:]] == [
+        ("duplicate", "duplicate_sop"),
+        ("rejected", "not_dicom"),
+        ("quarantined", "not_mr"),
+    ]
+
+
+def test_reject_reasons_are_shares_of_their_cohort(answer):
+    rows = answer("reject_reasons")
+    assert [(row["outcome"], row["reason"], row["files"]) for row in rows] == [
+        ("quarantined", "not_mr", 1),
+        ("rejected", "not_dicom", 1),
+    ]
+    assert rows[0]["share_of_cohort"] == pytest.approx(1 / 33)
+
+
+def test_the_cohort_table_counts_patients_once_and_studies_all(answer):
+    rows = answer("cohort_table")
+    total = rows[-1]
+    assert (total["cohort"], total["region"], total["split"]) == ("all", "all", "all")
+    assert {k: total[k] for k in ("patients", "studies", "series", "slices", "female", "male", "other_sex")} == {
+        "patients": 4, "studies": 5, "series": 15, "slices": 25, "female": 2, "male": 2, "other_sex": 0,
+    }  # fmt: skip
+    assert total["age_mean_years"] == pytest.approx((61 + 45 + 90 + 30) / 4)
+    assert (total["vendors"], total["field_strengths"]) == ("Siemens 5", "1.5 T 5")
+    detail = {row["split"]: (row["patients"], row["studies"]) for row in rows if row["region"] == "lumbar"}
+    assert detail == {"train": (2, 3), "val": (1, 1), "test": (1, 1)}
+
+
+def test_a_patient_whose_headers_disagree_has_no_sex(answer, lake):
+    lake.change("deid.studies", sex="M")
+    assert answer("cohort_table")[-1]["other_sex"] == 1
+
+
+def test_a_study_takes_the_region_of_most_slices_but_never_of_another_body_part(answer, lake):
+    study = lake.first("deid.studies", age_years=45)["study_key"]
+    for row in lake.rows["sequences.series"]:
+        if row["study_key"] == study:
+            row["region"] = "cervical" if row["route"] == "t1" else "other"
+            row["n_slices"] = 1 if row["route"] == "t1" else 90
+    assert {row["region"] for row in answer("study_timeline") if row["study_key"] == study} == {"cervical"}
+
+
+def test_sequence_counts_keep_abstained_series(answer):
+    rows = answer("sequence_counts")
+    assert [(row["route"], row["contrast"], row["series"], row["slices"]) for row in rows] == [
+        ("t1", "T1", 5, 10),
+        ("t2", "STIR", 5, 10),
+        ("other", None, 5, 5),
+    ]
+
+
+def test_the_audit_counts_instances_without_a_record(answer, lake):
+    assert [(row["instances"], row["without_audit"]) for row in answer("deid_audit")] == [(10, 0), (15, 0)]
+    lake.drop("deid.audit")
+    first = answer("deid_audit")[0]
+    assert (first["instances"], first["without_audit"], first["removed"], first["kept"]) == (9, 1, 27, 360)
+
+
+def test_prevalence_leaves_ambiguous_labels_out(answer, lake):
+    lake.change("labels.consensus", where={"condition": "fracture"}, status="ambiguous", label=-1)
+    lake.change("labels.consensus", where={"condition": "pars"}, status="present", label=1)
+    rows = {row["condition"]: row for row in answer("label_prevalence")}
+    assert list(rows)[:2] == ["canal", "neuroforaminal"]
+    assert (rows["canal"]["prevalence"], rows["canal"]["train_present"], rows["canal"]["test_present"]) == (
+        1.0,
+        3,
+        1,
+    )
+    assert (rows["fracture"]["ambiguous"], rows["fracture"]["absent"], rows["fracture"]["prevalence"]) == (
+        1,
+        4,
+        0.0,
+    )
+    assert rows["pars"]["prevalence"] == pytest.approx(1 / 5)
+    assert sum(row["studies"] for row in rows.values()) == 17 * 5
+
+
+def test_split_leakage_finds_a_planted_test_patient(answer, lake):
+    before = {row["training_set"]: (row["patients"], row["test_patients"]) for row in answer("split_leakage")}
+    assert before == {
+        "slices of route t1": (3, 0),
+        "slices of route t2": (3, 0),
+        "folds of spinefm": (2, 0),
+        "folds of pixel_pca": (2, 0),
+    }
+    tar = lake.first("shards.slices", split="train", route="t1")["shard"]
+    lake.change("shards.slices", where={"split": "test", "route": "t1"}, shard=tar)
+    lake.change("probes.predictions", where={"evaluation": "test"}, evaluation="cv")
+    after = {row["training_set"]: row["test_patients"] for row in answer("split_leakage")}
+    assert after == {
+        "slices of route t1": 1,
+        "slices of route t2": 0,
+        "folds of spinefm": 1,
+        "folds of pixel_pca": 0,
+    }
+
+
+def test_auroc_stands_in_the_order_of_the_conditions_with_our_encoder_first(answer):
+    rows = answer("auroc_by_condition")
+    assert len(rows) == 17 * 4
+    assert [row["encoder"] for row in rows[:4]] == ["spinefm", "pixel_pca", "spinefm", "pixel_pca"]
+    assert (rows[0]["condition"], rows[0]["auroc"], rows[0]["reason"]) == ("canal", 0.8, None)
+    assert (rows[4]["condition"], rows[4]["auroc"], rows[4]["reason"]) == (
+        "neuroforaminal",
+        None,
+        "no positives",
+    )
+
+
+def test_encoders_are_compared_on_the_same_conditions(answer, lake):
+    """A condition that one encoder alone could be evaluated on says nothing about the others."""
+    lake.change(
+        "probes.metrics",
+        where={"condition": "pars", "encoder": "spinefm", "evaluation": "cv"},
+        **{"status": "evaluated", "auroc": 0.1, "auprc": 0.1},
+    )
+    rows = [row for row in answer("encoder_comparison") if row["evaluation"] == "cv"]
+    assert [(row["encoder"], row["conditions"], row["mean_auroc"], row["best_in"]) for row in rows] == [
+        ("spinefm", 1, 0.8, 1),
+        ("pixel_pca", 1, 0.7, 0),
+    ]
+
+
+def test_every_sentence_has_its_provenance(answer, lake):
+    rows = answer("sentence_provenance")
+    studies = len(lake.rows["deid.studies"])
+    assert len(rows) == studies * (2 + 17)
+    finding = next(row for row in rows if row["kind"] == "finding")
+    assert finding["agent"] == "diagnosis/canal"
+    assert finding["agent_version"] == "a1"
+    assert finding["model_versions"] == ["m-t1", "m-t2"]
+    assert len(finding["source_instances"]) == 4
+    notice = next(row for row in rows if row["kind"] == "notice")
+    assert (notice["claim_key"], notice["agent"]) == (None, None)
+
+
+def test_a_timeline_gives_true_intervals_and_none_for_years(answer, lake):
+    rows = [row for row in answer("study_timeline") if row["age_years"] == 61]
+    assert [(row["study_number"], row["days_since_first"]) for row in rows] == [(1, 0), (2, 60)]
+    assert rows[0]["reported"] == ["canal"]
+    assert rows[0]["claimed"] == ["canal", "fracture"]
+    for row in lake.rows["deid.studies"]:
+        row["study_date"] = row["study_date"][:4]
+    assert {row["days_since_first"] for row in answer("study_timeline")} == {None}
+
+
+def test_what_is_stale_is_empty_and_then_names_each_stage(answer, lake):
+    assert answer("what_is_stale") == []
+    lake.drop("embeddings.slices")
+    lake.change("embeddings.slices", pixel_hash="old")
+    lake.change("embeddings.studies", model_version="m-t1-new")
+    lake.rows["reports.sentences"] = [
+        r for r in lake.rows["reports.sentences"] if r["batch_key"] == "internal-0001"
+    ]
+    lake.rows["labels.consensus"] = [
+        r for r in lake.rows["labels.consensus"] if r["batch_key"] == "internal-0001"
+    ]
+    found = [
+        (row["stage"], row["batch_key"], row["reason"], row["subjects"]) for row in answer("what_is_stale")
+    ]
+    assert found == [
+        ("labels", "internal-0002", "reports are not labelled", 3),
+        ("embeddings", "internal-0001", "pixels have changed", 1),
+        ("embeddings", "internal-0001", "slices have no vector", 1),
+        ("agents", "internal-0001", "vectors have changed since the claim", 2),
+        ("reports", "internal-0002", "claims are not in a draft", 51),
+    ]
+
+
+def test_labels_that_wait_for_a_person(answer, lake):
+    lake.change("labels.consensus", status="ambiguous", label=-1, agreed=False)
+    assert [(row["condition"], row["agreed"], row["evidence"]) for row in answer("review_queue")] == [
+        ("canal", False, "canal stenosis")
+    ]
+
+
+def test_a_draft_stands_beside_its_claims(answer):
+    row = answer("draft_text")[0]
+    assert (row["present"], row["indeterminate"], row["not_assessed"]) == (["canal", "fracture"], None, 15)
+    assert "radiologist" in row["report_text"]
