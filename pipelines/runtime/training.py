@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,11 @@ def launch(context: Any, job: TrainingJob, processes: int) -> Trained:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "pipelines.runtime.training"]
     client = dg.PipesSubprocessClient(cwd=str(REPO), env=os.environ | {"PYTHONPATH": str(REPO)})
-    invocation = client.run(
-        context=context.op_execution_context, command=command, extras={"job": job.__dict__}
-    )
+    with warnings.catch_warnings():
+        # Dagster's Pipes client calls a method of its own that it marks as preview.
+        warnings.filterwarnings("ignore", message=".*PipesMessageReader.expected_writer_count")
+        extras = {"job": job.__dict__}
+        invocation = client.run(context=context.op_execution_context, command=command, extras=extras)
     messages = invocation.get_custom_messages()
     if not messages:
         raise dg.Failure("the training process ended without its closing message: see its log in this run")
@@ -101,7 +104,7 @@ def main() -> None:
 
 def _progress(route: str, row: dict[str, float], steps: int) -> None:
     step = int(row["step"])
-    if step % max(1, steps // 12) == 0 or step == steps:
+    if "loss" in row and (step % max(1, steps // 12) == 0 or step == steps):
         sys.stderr.write(f"  pretraining {route}: step {step:,} of {steps:,}, loss {row['loss']:.3f}\n")
         sys.stderr.flush()
 

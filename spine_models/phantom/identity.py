@@ -109,7 +109,7 @@ def draw_patient(number: int, rng: np.random.Generator) -> Patient:
         ("ssn", patient.ssn),
         ("street", patient.street),
         ("birth_date", patient.birth.strftime("%Y%m%d")),
-        ("birth_date", patient.birth.isoformat()),
+        ("birth_date", patient.birth.strftime("%m/%d/%Y")),
         ("kin", patient.kin),
         ("hospital", HOSPITALS[site]),
     ]

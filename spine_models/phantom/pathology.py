@@ -72,15 +72,15 @@ def draw_findings(region: Region, rng: np.random.Generator) -> list[Finding]:
         if condition == "herniation":
             side = [Side.LEFT, Side.RIGHT, Side.CENTRAL][int(rng.integers(3))]
         inner = vertebrae[1:-1] if condition in _VERTEBRAL else discs[1:] if len(discs) > 5 else discs
-        if condition == "intramedullary":
-            inner = discs[1:-1]
+        if condition in ("intramedullary", "spondylolisthesis"):
+            inner = discs[1:-1] if condition == "intramedullary" else discs[1:]
         free = [level for level in inner if level not in taken] or list(inner)
         level = free[int(rng.integers(len(free)))]
         if not present or region not in _ONLY.get(condition, {region}):
             continue
         if condition == "compression":
             severity = Severity.SEVERE
-            found = [f for f in found if not (f.condition == "canal")]
+            found = [f for f in found if f.condition != "canal"]
             found.append(Finding("canal", level, None, Severity.SEVERE))
         if condition not in ("lipomatosis",):
             taken.add(level)

@@ -3,7 +3,7 @@
 Belongs here: relaxation times, proton densities and signal equations. Does not belong here: where a tissue lies.
 
 T1, T2 and proton density follow published measurements at 1.5 T and 3 T: cord, muscle, blood (Stanisz et al., MRM
-2005), marrow, fat, paravertebral muscle (de Bazelaire et al., Radiology 2004), disc (Stelzeneder et al., Eur Radiol
+2005), marrow, fat, paravertebral muscle (de Bazelaire et al., Radiology 2004; fat at 1.5 T as its STIR null implies), disc (Stelzeneder et al., Eur Radiol
 2012; Johannessen et al., Spine 2006 for nucleus and annulus), CSF (Rooney et al., MRM 2007). Lesions are mixtures
 chosen to show the textbook signal: oedema dark on T1 and bright on STIR, haemangioma bright on T1 and T2.
 """
@@ -53,7 +53,7 @@ class Relaxation:
 
 TABLE: Final[dict[int, Relaxation]] = {
     Tissue.AIR: Relaxation(0.0, 1000, 1000, 50, 20),
-    Tissue.FAT: Relaxation(0.95, 343, 382, 68, 25),
+    Tissue.FAT: Relaxation(0.95, 260, 365, 68, 25),
     Tissue.MUSCLE: Relaxation(0.80, 856, 898, 29, 18),
     Tissue.CORTEX: Relaxation(0.06, 600, 700, 5, 1),
     Tissue.MARROW: Relaxation(0.62, 549, 586, 49, 9),
@@ -64,7 +64,7 @@ TABLE: Final[dict[int, Relaxation]] = {
     Tissue.LIGAMENT: Relaxation(0.30, 700, 800, 18, 6),
     Tissue.VESSEL: Relaxation(0.07, 1441, 1932, 200, 30),
     Tissue.SOFT: Relaxation(0.75, 700, 800, 42, 20),
-    Tissue.OEDEMA: Relaxation(0.82, 1250, 1400, 105, 40),
+    Tissue.OEDEMA: Relaxation(0.78, 1400, 1600, 105, 40),
     Tissue.HAEMANGIOMA: Relaxation(0.95, 330, 360, 130, 25),
     Tissue.CYST: Relaxation(0.98, 2900, 3100, 900, 250),
     Tissue.TUMOUR: Relaxation(0.85, 1050, 1250, 105, 50),

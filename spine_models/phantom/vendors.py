@@ -58,7 +58,7 @@ VENDORS: Final = (
 PROTOCOL: Final[dict[str, Sequence]] = {
     "T1": Sequence("T1", "se", 560, 10, echo_train=3),
     "T2": Sequence("T2", "se", 3600, 102, echo_train=17),
-    "STIR": Sequence("STIR", "ir", 4200, 52, 160, echo_train=11),
+    "STIR": Sequence("STIR", "ir", 4200, 52, 175, echo_train=11),
     "T2*": Sequence("T2*", "gre", 470, 14, flip_deg=28),
 }
 _SIEMENS = {"T1": "t1_tse", "T2": "t2_tse", "STIR": "t2_tirm", "T2*": "t2_me2d"}
@@ -75,7 +75,7 @@ def sequence_for(name: str, field_t: float) -> Sequence:
     if field_t < 2:
         return base
     factor = {"T1": 1.15, "T2": 1.1, "STIR": 1.1, "T2*": 1.1}[name]
-    ti = None if base.ti_ms is None else 210.0
+    ti = None if base.ti_ms is None else 245.0
     return Sequence(base.name, base.kind, base.tr_ms * factor, base.te_ms, ti, base.flip_deg, base.echo_train)
 
 

@@ -118,7 +118,7 @@ def action_for(tag: int, enhanced: bool = False) -> Action:
         enhanced: the object is Enhanced MR, which requires some values that classic MR may lack.
     """
     group, vr = tag >> 16, standard_vr(tag)
-    if vr is None or group < 0x0008 or 0x5000 <= group <= 0x501E or 0x6000 <= group <= 0x601E or group > 0x7FE0:
+    if vr is None or group < 0x0004 or 0x5000 <= group <= 0x501E or 0x6000 <= group <= 0x601E or group > 0x7FE0:
         return Action.REMOVE
     if tag in _REBUILT_BY_ENGINE:
         return Action.ENGINE

@@ -17,30 +17,36 @@ from spine_models.corpus.labels.levels import LevelGroup
 from spine_models.domain import Severity, Side
 
 _WORDS: Final = re.compile(
-    r"(?P<severe>moderately[- ]severe|severe?(?:ly)?\b|marked(?:ly)?|advanced|high[- ]grade|critical|profound(?:ly)?|extreme"
+    r"(?P<severe>moderately[- ]severe|severe?(?:ly)?\b|marked(?:ly)?|advanced|high[- ]grade|critical"
+    r"|profound(?:ly)?|extreme"
     r"|complete|grade (?:[345]|iii|iv|v)\b|near[- ]complete)"
     r"|(?P<moderate>mod(?:erate(?:ly)?)?\b|grade (?:2|ii)\b)"
-    r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|grade (?:1|i)\b|low[- ]grade|borderline|minimally)"
+    r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|grade (?:1|i)\b|low[- ]grade"
+    r"|borderline|minimally)"
     r"|(?P<size_severe>large|huge|massive)|(?P<size_mild>small|tiny)"
-    r"|(?P<bilateral>bilat\w*|both|(?:left|right) (?:greater|more|worse|less|>|<)(?: \w+)? ?(?:than )?(?:the )?"
-    r"(?:left|right)|(?:left|right) ?[><] ?(?:left|right)|(?:left and right|right and left)(?! (?:mild|moder|sever)))"
+    r"|(?P<bilateral>bilat\w*|both|(?:left|right) (?:greater|more|worse|less|>"
+    r"|<)(?: \w+)? ?(?:than )?(?:the )?"
+    r"(?:left|right)|(?:left|right) ?[><] ?(?:left|right)|(?:left and right|right and left)(?! (?:mild"
+    r"|moder|sever)))"
     r"|(?P<left>left(?:ward)?|left-sided)|(?P<right>right(?:ward)?|right-sided)"
     r"|(?P<central>(?<!para)(?<!para-)(?:central|midline)(?!(?: \w+)? (?:canal|stenosis|narrowing|spinal)))"
 )
-_SIZES: Final = frozenset(
-    {"herniation", "cyst", "synovial", "intramedullary", "extramedullary"}
-)
+_SIZES: Final = frozenset({"herniation", "cyst", "synovial", "intramedullary", "extramedullary"})
 _NO_SEVERITY: Final = re.compile(r"\b(?:not|no|without|nor)\b(?: \w+)? ?$")
 _BREAK_BEFORE: Final = re.compile(
-    r"[;:]|,(?! ?(?:mild|moderate|severe|left|right|bilateral|more|greater|worse))|\b(?:with|without|causing|resulting in"
-    r"|producing|but|which|there (?:is|are)|is|are|due to|from|secondary to|contributing to|leads? to|results? in)\b"
-    r"|(?<!left )(?<!right )(?<!sided )\band (?=(?:\w+ )*?(?:mild|moderate|severe|minimal|slight|marked|no)\b)"
+    r"[;:]|,(?! ?(?:mild|moderate|severe|left|right|bilateral|more|greater|worse))|\b(?:with|without"
+    r"|causing|resulting in"
+    r"|producing|but|which|there (?:is|are)|is|are|due to|from|secondary to|contributing to|leads? to"
+    r"|results? in)\b"
+    r"|(?<!left )(?<!right )(?<!sided )\band (?=(?:\w+ )*?(?:mild|moderate|severe|minimal|slight|marked"
+    r"|no)\b)"
 )
 _BREAK_AFTER: Final = re.compile(
-    r"[;.]|\b(?:with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to|contributing"
-    r"|and (?=(?:mild|moderate|severe|minimal|slight|marked|no|left|right|bilateral)?\w* ?(?:central|canal|neural|foram|lateral"
-    r"|subart|disc|facet))|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress"
-    r"|extend|measur|project)\w*)\b"
+    r"[;.]|\b(?:with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to"
+    r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
+    r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
+    r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
+    r"|measur|project)\w*)\b"
 )
 _LAST_BREAK: Final = re.compile(r"[,;:]|\b(?:and|with|or|without|at|but)\b")
 _ORDER: Final = {None: 0, Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}
@@ -106,7 +112,9 @@ def grades(sentence: str, start: int, end: int, low: int, high: int, condition: 
             return [*led, *trailed] if led[0].side is Side.BILATERAL else trailed
         return [Grade(grade.side, worst) for grade in led]
     # "severe stenosis on the left, moderate on the right": the leading word goes with the first side.
-    return _paired([("severity", str(max((g.severity for g in led), key=severity_rank))), *_read(after, condition)])
+    return _paired(
+        [("severity", str(max((g.severity for g in led), key=severity_rank))), *_read(after, condition)]
+    )
 
 
 def _read(text: str, condition: str) -> list[tuple[str, str]]:
@@ -166,13 +174,16 @@ def _paired(words: list[tuple[str, str]]) -> list[Grade]:
 
 
 _LINK: Final = re.compile(
-    r"[^,;]{0,70}?\b(?:at|of|in|involving|within|from|on|level|for|affecting|through\w*)\b[^,;]{0,30}$|[ (]{0,2}$"
+    r"[^,;]{0,70}?\b(?:at|of|in|involving|within|from|on|level|for|affecting|through\w*)\b[^,;]{0,30}$"
+    r"|[ (]{0,2}$"
     r"|[ \w]{0,25}[ (]$"
 )
 _APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b")
 
 
-_NOT_TOGETHER: Final = re.compile(r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative)\b")
+_NOT_TOGETHER: Final = re.compile(
+    r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative)\b"
+)
 
 
 def _together(sentence: str, groups: list[LevelGroup], others: list[tuple[int, int]]) -> LevelGroup:

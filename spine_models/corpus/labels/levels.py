@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from spine_models.domain import DISCS, DISCS_OF_REGION, VERTEBRAE, Region
+from spine_models.domain import DISCS_OF_REGION, VERTEBRAE, Region
 
 _RANK: Final = {name: index for index, name in enumerate(VERTEBRAE)}
 
@@ -22,15 +22,19 @@ _PAIR: Final = (
 )
 _ITEM: Final = re.compile(rf"(?<![a-z0-9])(?:{_PAIR}|{_ONE})(?![a-z])")
 _NOT_A_PLACE: Final = re.compile(
-    r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve|roots?\b|radicul|dermatom|myotom)"
+    r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve|roots?\b|radicul"
+    r"|dermatom|myotom)"
 )
 _IMAGE: Final = re.compile(
-    r"[ ,/()-]*(?:w\b|wi\b|weight|signal|hyper|hypo|iso-?(?:intens|signal)|bright|dark|intens|short|prolong|sequence"
-    r"|imag|stir|flair|fat\b|fse|tse|space|vibe|gre\b|axial|sagittal|coronal|dixon|post|pre-?contrast|values?|relax"
+    r"[ ,/()-]*(?:w\b|wi\b|weight|signal|hyper|hypo|iso-?(?:intens|signal)|bright|dark|intens|short|prolong"
+    r"|sequence"
+    r"|imag|stir|flair|fat\b|fse|tse|space|vibe|gre\b|axial|sagittal|coronal|dixon|post|pre-?contrast"
+    r"|values?|relax"
     r"|contrast|map|lengthen|(?:and|or)? ?t[12][ -]*(?:w|weight|signal|hyper|hypo|imag|,? and|,? stir|/))"
 )
 _BODY_AFTER: Final = re.compile(
-    r" ?(?:vertebra|bod(?:y|ies)|level|fracture|compress|superior|inferior|end-?plate|pedicle|h(?:a)?emangioma|spinous"
+    r" ?(?:vertebra|bod(?:y|ies)|level|fracture|compress|superior|inferior|end-?plate|pedicle"
+    r"|h(?:a)?emangioma|spinous"
     r"|burst|wedge|lamina|transverse)"
 )
 _BODY_BEFORE: Final = re.compile(

@@ -15,41 +15,54 @@ from spine_models.corpus.labels.lexicon import Lexicon
 from spine_models.domain import Status
 
 _HEAD: Final = re.compile(
-    r"\b(?:(?P<noun>stenos[ei]s|narr?owings?|encroachments?|compromise|effacement|impingement|constriction|occlusion"
+    r"\b(?:(?P<noun>stenos[ei]s|narr?owings?|encroachments?|compromise|effacement|impingement|constriction"
+    r"|occlusion"
     r"|obliteration|crowding|compression|patency)"
-    r"|(?P<verb>narr?ow(?:s|ing|ed)?|encroach(?:es|ing|ed)|effac(?:es|ing|ed)|compromis(?:es|ing|ed)|stenos(?:ed|ing)"
+    r"|(?P<verb>narr?ow(?:s|ing|ed)?|encroach(?:es|ing|ed)|effac(?:es|ing|ed)|compromis(?:es|ing|ed)"
+    r"|stenos(?:ed|ing)"
     r"|stenotic|impinge(?:s|d)?|impinging|obliterat(?:es|ing|ed)|constrict(?:s|ing|ed)|occlud(?:es|ing|ed)"
     r"|crowd(?:s|ing|ed)|compress(?:es|ing|ed)))\b"
 )
 _NOT_THIS: Final = re.compile(
-    r"(?:space|dis[ck]|joint|arter(?:y|ial)|vascular|carotid|airway|tracheal|vessel|root|nerve|sleeve|cord|esophageal|aortic"
+    r"(?:space|dis[ck]|joint|arter(?:y|ial)|vascular|carotid|airway|tracheal|vessel|root|nerve|sleeve|cord"
+    r"|esophageal|aortic"
     r"|cauda equina)s? $"
 )
 _LEVEL: Final = r"[ctl]\d{1,2}(?: ?[-/] ?[ctls]?\d{1,2})?"
 _ADJECTIVE: Final = (
-    r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|significant|high-grade|high|low|grade|critical"
-    r"|mildly|moderately|severely|left|right|bilateral|bilaterally|both|any|the|neural|osseous|bony|degenerative|zone"
-    r"|zones|recess|entry|exit|sided|level|at|in|worse|greater|than|more|further|acquired|congenital|developmental|ap"
+    r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|significant|high-grade|high|low|grade"
+    r"|critical"
+    r"|mildly|moderately|severely|left|right|bilateral|bilaterally|both|any|the|neural|osseous|bony"
+    r"|degenerative|zone"
+    r"|zones|recess|entry|exit|sided|level|at|in|worse|greater|than|more|further|acquired|congenital"
+    r"|developmental|ap"
     r"|relative|focal|diffuse|multilevel|spinal|central|associated|appreciable|definite|new|some"
-    r"|mild-to-moderate|moderate-to-severe|left-sided|right-sided|overall|proximal|distal|canal|inferior|superior"
+    r"|mild-to-moderate|moderate-to-severe|left-sided|right-sided|overall|proximal|distal|canal|inferior"
+    r"|superior"
     rf"|substantial|clear|evidence|of|persistent|residual|to|secondary|stable|unchanged|{_LEVEL})"
 )
 _FILL: Final = re.compile(rf"(?:[ ,/()&><-]|\b{_ADJECTIVE}\b|\b(?:and|or|nor)\b)*")
 _TIGHT: Final = re.compile(rf"(?:[ /()><-]|\b{_ADJECTIVE}\b|\b(?:and|or|to|,)\b)*")
 _COORDINATE: Final = re.compile(r"[,/&]|\b(?:and|or|nor)\b|\bas well as\b")
 _AFTER_HEAD: Final = re.compile(
-    r"(?:[ -]|\b(?:of|in|at|within|on|upon|into|to|involving|along|affecting|both|the|entire|these|its|their|on the"
+    r"(?:[ -]|\b(?:of|in|at|within|on|upon|into|to|involving|along|affecting|both|the|entire|these|its"
+    r"|their|on the"
     rf"|{_ADJECTIVE[3:-1]})\b)*"
 )
 _SUBJECT: Final = re.compile(
-    r"[^;]{0,70}?(?::|\b(?:is|are|was|were|appears?|remains?|shows?|showing|demonstrates?|demonstrating|has|have|with"
+    r"[^;]{0,70}?(?::|\b(?:is|are|was|were|appears?|remains?|shows?|showing|demonstrates?|demonstrating|has"
+    r"|have|with"
     r"|exhibits?|reveals?|there is|there are|becomes|not)\b)[^;:]{0,60}"
 )
 _VALUE: Final = re.compile(
-    r"(?: is| are| -| bilaterally)? ?(?::|=|-) ?(?:(?P<grade>(?:there is )?(?:mild|moderate|severe|marked|minimal|slight|left"
-    r"|right|bilateral|narrow|tight|small)\b)|(?P<none>none|nil|no\b(?! \w)|negative|not narrowed|clear|open))"
+    r"(?: is| are| -| bilaterally)? ?(?::|=|-) ?(?:(?P<grade>(?:there is )?(?:mild|moderate|severe|marked"
+    r"|minimal|slight|left"
+    r"|right|bilateral|narrow|tight|small)\b)|(?P<none>none|nil|no\b(?! \w)|negative|not narrowed|clear"
+    r"|open))"
 )
-_SMALL: Final = re.compile(rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated)\b")
+_SMALL: Final = re.compile(
+    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated)\b"
+)
 _SAC_HEADS: Final = re.compile(r"narrow|stenos|constrict|compress")
 
 

@@ -14,25 +14,31 @@ from spine_models.corpus.labels.lexicon import Lexicon
 from spine_models.domain import Status
 
 _COPULA: Final = re.compile(
-    r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -|) ?"
+    r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?"
+    r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -|) ?"
     r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still) )*$"
 )
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
 _ATTRIBUTE: Final = re.compile(
-    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing|\w+al))*[ ,]*$"
+    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing"
+    r"|\w+al))*[ ,]*$"
 )
 _BETWEEN: Final = re.compile(
-    r"(?:(?!\b(?:is|are|but|with|without|no|except|however|show\w*|demonstrat\w*)\b)[^;:.])*"
+    r"(?:(?!\b(?:is|are|but|with|without|no|except|however|mild\w*|moderate\w*|severe\w*|minimal\w*|marked\w*|slight\w*|show\w*|demonstrat\w*)\b)[^;:.])*"
 )
 _LOST: Final = re.compile(
-    r"\b(?:replac\w+|loss|reduction|decrease|lack|straightening|reversal|reversed|limits?|not|less than|than|never)"
+    r"\b(?:replac\w+|loss|reduction|decrease|lack|straightening|reversal|reversed|limits?|not|less than"
+    r"|than|never)"
     r"(?: (?:of|in|the|upper|lower|usual|expected))* ?$"
 )
 _HEIGHT: Final = re.compile(r"\bheights?\b")
 _WHOLE_LEVEL: Final = re.compile(
-    r"(?:segment |interspace |dis[ck] )?(?:is |are |appears? |the dis[ck] is |there is |shows )?(?:(?:otherwise|grossly|essentially) )?(?:normal|unremarkable|negative|within normal limits"
-    r"|wnl|intact|no (?:significant |focal |other |appreciable )?(?:abnormalit(?:y|ies)|findings?|patholog\w+|dis[ck] (?:disease|patholog\w+"
-    r"|abnormality)))(?: (?:level|in appearance|appearance|dis[ck]|for age|is |are |noted|seen|identified|detected|present))*[ .,]*"
+    r"(?:segment |interspace |dis[ck] )?(?:is |are |appears? |the dis[ck] is |there is "
+    r"|shows )?(?:(?:otherwise|grossly|essentially) )?(?:normal|unremarkable|negative|within normal limits"
+    r"|wnl|intact|no (?:significant |focal |other |appreciable )?(?:abnormalit(?:y|ies)|findings?"
+    r"|patholog\w+|dis[ck] (?:disease|patholog\w+"
+    r"|abnormality)))(?: (?:level|in appearance|appearance|dis[ck]|for age|is |are |noted|seen|identified"
+    r"|detected|present))*[ .,]*"
 )
 
 

@@ -168,7 +168,11 @@ def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
     excluded: list[tuple[int, int]] | None = None
     readings = [
         (phrases.present, Status.PRESENT),
-        *((term, Status.PRESENT) for term, with_, unless in phrases.nearby if _near(text, term, with_, unless)),
+        *(
+            (term, Status.PRESENT)
+            for term, with_, unless in phrases.nearby
+            if _near(text, term, with_, unless)
+        ),
         (phrases.weak, Status.AMBIGUOUS),
         (phrases.absent, Status.ABSENT),
     ]

@@ -23,47 +23,64 @@ class NoEvidence(Enum):
 
 
 _DEGREE: Final = (
-    r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|high[- ]grade|critical|significant|small|large|tiny"
-    r"|stable|unchanged|persistent|grade [1-4i]|multi-?level|diffuse|subtle|prominent|extensive|chronic|acute|subacute)"
+    r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|high[- ]grade|critical|significant|small"
+    r"|large|tiny"
+    r"|stable|unchanged|persistent|grade [1-4i]|multi-?level|diffuse|subtle|prominent|extensive|chronic"
+    r"|acute|subacute)"
 )
 _SEEN: Final = (
-    r"(?:seen|identified|noted|evident|present|demonstrated|appreciated|visuali[sz]ed|detected|observed|shown|found"
+    r"(?:seen|identified|noted|evident|present|demonstrated|appreciated|visuali[sz]ed|detected|observed"
+    r"|shown|found"
     r"|suggested|apparent|visible|recogni[sz]ed)"
 )
 
 # Words that look like a denial and are none.
 _PSEUDO: Final = re.compile(
-    r"\bno (?:(?:significant|appreciable|definite|substantial|obvious|interval|other|real|gross) ){0,2}(?:interval )?"
-    r"(?:changes?|progression|worsening|improvement|increase|decrease|reduction)(?: (?:in|of|to|from|since|with))?\b"
-    r"|\bnot (?:significantly |substantially |appreciably |markedly )?(?:changed|progressed|worsened|improved|increased)"
-    r"|\bwithout (?:significant |interval |appreciable )*(?:change|progression|worsening|improvement)(?: in| of)?\b"
+    r"\bno (?:(?:significant|appreciable|definite|substantial|obvious|interval|other|real"
+    r"|gross) ){0,2}(?:interval )?"
+    r"(?:changes?|progression|worsening|improvement|increase|decrease|reduction)(?: (?:in|of|to|from|since"
+    r"|with))?\b"
+    r"|\bnot (?:significantly |substantially |appreciably |markedly )?(?:changed|progressed|worsened"
+    r"|improved|increased)"
+    r"|\bwithout (?:significant |interval |appreciable )*(?:change|progression|worsening|improvement)(?: in"
+    r"| of)?\b"
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
 )
 _NEGATION: Final = re.compile(
-    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|negative for|absence of|lack of|lacks?"
-    r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies|fails? to \w+|excludes?"
+    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|negative for|absence of"
+    r"|lack of|lacks?"
+    r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
+    r"|fails? to \w+|excludes?"
     r"|rules? out the presence|not(?! (?:well|clearly|fully|definitely|readily|optimally|adequately)? ?"
-    r"(?:seen|identified|visuali[sz]ed|evaluated|included|imaged|assessed|present|evident|demonstrated|appreciated"
+    r"(?:seen|identified|visuali[sz]ed|evaluated|included|imaged|assessed|present|evident|demonstrated"
+    r"|appreciated"
     r"|noted|excluded|detected|shown|found|visible|applicable)))\b"
 )
 _NEGATION_ENDS: Final = re.compile(
-    r";|\b(?:but|however|although|though|except(?:ing)?|apart from|aside from|other than|besides|whereas|while|yet"
+    r";|\b(?:but|however|although|though|except(?:ing)?|apart from|aside from|other than|besides|whereas"
+    r"|while|yet"
     r"|nevertheless|nonetheless|there (?:is|are|remains?|has|have)|because of|due to|secondary to|related to"
-    r"|on the basis of|in the setting of|superimposed (?:on|upon)|despite|adjacent to|in addition|additionally|instead"
+    r"|on the basis of|in the setting of|superimposed (?:on|upon)|despite|adjacent to|in addition"
+    r"|additionally|instead"
     r"|now|only)\b"
     r"|(?<!mild)(?<!moderate)(?<!severe)(?<!significant)(?<!focal)(?<!large)(?<!acute)(?<!chronic)"
-    rf",\s*(?:and |now |then )?(?:with |but )?(?:(?:a|an|the|this|these|it|there|mildly|moderately|severely) |{_DEGREE}\b)"
+    rf",\s*(?:and |now |then )?(?:with |but )?(?:(?:a|an|the|this|these|it|there|mildly|moderately"
+    rf"|severely) |{_DEGREE}\b)"
     rf"|\band (?:with )?(?:(?:a|an|there|this|these) |{_DEGREE}\b(?! (?:or|and) ))"
-    rf"|\bwith (?:a |an |associated |resultant |resulting |secondary |only |some )*(?:{_DEGREE}|left|right|bilateral)\b"
-    rf"|\b(?:is|are|was|were)\s+(?:\w+ly\s+)?(?:not |again )?(?:{_SEEN}|patent|normal|preserved|maintained|intact)\b"
+    rf"|\bwith (?:a |an |associated |resultant |resulting |secondary |only |some )*(?:{_DEGREE}|left|right"
+    rf"|bilateral)\b"
+    rf"|\b(?:is|are|was|were)\s+(?:\w+ly\s+)?(?:not |again )?(?:{_SEEN}|patent|normal|preserved|maintained"
+    rf"|intact)\b"
     r"|,[^,]*\b(?:is|are|shows?|demonstrat\w+|reveals?|has|have|exhibits?)\b"
     r"|,\s*(?:which|causing|resulting|producing|contributing)\b"
 )
 _NOT_EXCLUDED: Final = re.compile(r"\b(?:can ?not|could not|not|to|please|help)(?: be)?(?: \w+ly)? $")
 # "moderate right and no left foraminal stenosis" affirms, on one side.
 _ONE_SIDE: Final = re.compile(r" (?:significant )?(?:left|right)(?:[ -]sided)? (?:neural )?")
-_OTHER_SIDE: Final = re.compile(r"\b(?:mild|moderate|severe|minimal|slight)\w* (?:left|right)(?:[ -]sided)?,? (?:and|but|with) $")
+_OTHER_SIDE: Final = re.compile(
+    r"\b(?:mild|moderate|severe|minimal|slight)\w* (?:left|right)(?:[ -]sided)?,? (?:and|but|with) $"
+)
 _LISTED: Final = re.compile(r"(?:(?!\b(?:and|with|but|is|are|there)\b)[^;.])*,? \b(?:or|nor)\b")
 _NOT_ENDS: Final = re.compile(r",|\band\b")
 
@@ -72,41 +89,58 @@ _DENIED_AFTER: Final = re.compile(
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*resolved|(?:is|are) (?:\w+ly )?(?:absent|ruled out)"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*resolved|(?:is"
+    r"|are) (?:\w+ly )?(?:absent|ruled out)"
     r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
 )
 _DENIED_VALUE: Final = re.compile(
-    r"[^,;:.?\w]{0,2}(?:\([^)]*\))? ?(?::|=|-) ?(?:none|no\b(?! (?:significant |interval )?change)|nil|absent|negative|not "
+    r"[^,;:.?\w]{0,2}(?:\([^)]*\))? ?(?::|=|-) ?(?:none|no\b(?! (?:significant |interval )?change)|nil"
+    r"|absent|negative|not "
     rf"(?:{_SEEN}|significant)|n/a|normal|unremarkable|within normal|-(?: |$)|0\b)"
 )
 _DOUBT_BEFORE: Final = re.compile(
-    r"\b(?:impending|possib(?:le|ly|ility of)|questionabl[ey]|question(?:ed|s)?(?: of)?|equivocal|suspected|suspicion (?:of|for)"
-    r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for|may(?: \w+)? (?:represent|reflect|be|indicate"
-    r"|suggest|relate to|have|correspond to)|may|might|could(?: \w+)? (?:represent|reflect|be|indicate|relate to|suggest)"
-    r"|can ?not(?: be)?(?: \w+ly)? (?:exclude|rule out)|(?:to|not|please) (?:entirely |completely |definitely )?exclude"
-    r"|rule out|r/o|suggest(?:ive of|ing|s|ed|ion of)?|rais(?:es?|ing)(?: the)? (?:possibility|question|concern|suspicion)"
-    r"|differential(?: diagnos[ie]s| considerations?)?(?: would)?(?: includes?| including| of)?|vs\.?|versus|borderline"
-    r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b|\?[ ]?$|(?<= )\?(?=\w)"
+    r"\b(?:impending|possib(?:le|ly|ility of)|questionabl[ey]|question(?:ed|s)?(?: of)?|equivocal|suspected"
+    r"|suspicion (?:of|for)"
+    r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
+    r"|may(?: \w+)? (?:represent|reflect|be|indicate"
+    r"|suggest|relate to|have|correspond to)|may|might|could(?: \w+)? (?:represent|reflect|be|indicate"
+    r"|relate to|suggest)"
+    r"|can ?not(?: be)?(?: \w+ly)? (?:exclude|rule out)|(?:to|not|please) (?:entirely |completely "
+    r"|definitely )?exclude"
+    r"|rule out|r/o|suggest(?:ive of|ing|s|ed|ion of)?|rais(?:es?|ing)(?: the)? (?:possibility|question"
+    r"|concern|suspicion)"
+    r"|differential(?: diagnos[ie]s| considerations?)?(?: would)?(?: includes?| including| of)?|vs\.?"
+    r"|versus|borderline"
+    r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b"
+    r"|\?[ ]?$|(?<= )\?(?=\w)"
 )
 _DOUBT_ENDS: Final = re.compile(
-    rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)|with (?:a |an |associated )*"
+    rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)"
+    rf"|with (?:a |an |associated )*"
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
 )
 _DOUBT_AFTER: Final = re.compile(
-    r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable|suspected|considered"
+    r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
+    r"|suspected|considered"
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
     r"|\bless likely\b|\bversus\b|\bvs\b)"
-    r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25}, (?:possible|questionable|equivocal|not excluded|less likely)(?=[.;]?$)"
+    r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25}, (?:possible|questionable|equivocal|not excluded"
+    r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
 _ELSEWHEN: Final = re.compile(
-    r"\b(?:history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for|of)|to assess|to look"
-    r" for|work-?up (?:of|for)|(?:clinical|there is) (?:concern|suspicion|question) (?:for|of)(?= .* (?:recommend|consider))"
-    r"|presents? with|complain\w* of|if there (?:is|are)(?: \w+)? (?:concern|suspicion)(?: \w+)? (?:for|of)|risk (?:of|for)"
-    r"|(?:surgery|treatment|treated|laminectomy|fusion|discectomy|decompression|repair|resection|screening|monitor\w*) (?:for|of)"
-    r"|(?:on|in|from) (?:the )?(?:prior|previous) (?:mri|ct|exam\w*|stud(?:y|ies)),?|should there be|in the absence of"
+    r"\b(?:history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
+    r"|of)|to assess|to look"
+    r" for|work-?up (?:of|for)|(?:clinical|there is) (?:concern|suspicion|question) (?:for"
+    r"|of)(?= .* (?:recommend|consider))"
+    r"|presents? with|complain\w* of|if there (?:is|are)(?: \w+)? (?:concern|suspicion)(?: \w+)? (?:for|of)"
+    r"|risk (?:of|for)"
+    r"|(?:surgery|treatment|treated|laminectomy|fusion|discectomy|decompression|repair|resection|screening"
+    r"|monitor\w*) (?:for|of)"
+    r"|(?:on|in|from) (?:the )?(?:prior|previous) (?:mri|ct|exam\w*|stud(?:y|ies)),?|should there be"
+    r"|in the absence of"
     r"|correlat\w+ (?:for|with (?:signs|symptoms) of)|predispos\w+ to|secondary signs of)\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
@@ -144,9 +178,7 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
 
 
 def _denied_before(before: str, after: str) -> bool:
-    last = None
-    for last in _NEGATION.finditer(before):
-        continue
+    last = _last(_NEGATION, before)
     if last is None:
         return False
     between = before[last.end() :]
@@ -167,7 +199,10 @@ def _denied_before(before: str, after: str) -> bool:
 
 
 def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], before: str) -> bool:
-    last = None
-    for last in cues.finditer(before):
-        continue
+    last = _last(cues, before)
     return last is not None and ends.search(before, last.end()) is None
+
+
+def _last(cues: re.Pattern[str], before: str) -> re.Match[str] | None:
+    found = list(cues.finditer(before))
+    return found[-1] if found else None

@@ -24,28 +24,41 @@ _FOLD: Final = str.maketrans(
 )
 
 _NOT_EVIDENCE: Final = (
-    r"(?:relevant |pertinent |brief )?clinical(?: (?:history|information|info|indications?|data|details?|questions?"
-    r"|background|statement|context|notes?|symptoms?|presentation|reason|concern|diagnosis|problem|history/indication"
+    r"(?:relevant |pertinent |brief )?clinical(?: (?:history|information|info|indications?|data|details?"
+    r"|questions?"
+    r"|background|statement|context|notes?|symptoms?|presentation|reason|concern|diagnosis|problem"
+    r"|history/indication"
     r"|indication/history|and technical information))?"
     r"|(?:past )?(?:medical |surgical |patient |brief |interval )?history(?: of present illness)?|hx"
-    r"|indications?(?: for (?:exam\w*|study|procedure))?|history(?: and|/| / )indications?|indications?(?:/| and )history"
+    r"|indications?(?: for (?:exam\w*|study|procedure))?|history(?: and|/| / )indications?|indications?(?:/"
+    r"| and )history"
     r"|reason(?: for)?(?: (?:the )?(?:exam\w*|study|visit|mri?|test|order|referral|scan|consult\w*))?"
-    r"|(?:mri? |imaging |scan(?:ning)? |exam\w* )?(?:techniques?|protocols?|parameters|sequences)|technical(?: \w+)?"
-    r"|comparisons?(?: (?:exam\w*|stud(?:y|ies)|made))?|compared? with|priors?(?: (?:stud(?:y|ies)|exam\w*|imaging))?"
-    r"|procedures?|exam(?:ination)?s?|stud(?:y|ies)|contrast(?: agent)?|medications?|symptoms?|chief complaint"
-    r"|referring (?:diagnosis|physician)|(?:electronically )?signed(?: by)?|dictated(?: by)?|medical necessity"
-    r"|recommendations?|disclaimer|question(?: to be answered)?|icd(?:-?10)?(?: codes?)?|order(?:ing)?(?: \w+)?"
+    r"|(?:mri? |imaging |scan(?:ning)? |exam\w* )?(?:techniques?|protocols?|parameters|sequences)"
+    r"|technical(?: \w+)?"
+    r"|comparisons?(?: (?:exam\w*|stud(?:y|ies)|made))?|compared? with|priors?(?: (?:stud(?:y|ies)|exam\w*"
+    r"|imaging))?"
+    r"|procedures?|exam(?:ination)?s?|stud(?:y|ies)|contrast(?: agent)?|medications?|symptoms?"
+    r"|chief complaint"
+    r"|referring (?:diagnosis|physician)|(?:electronically )?signed(?: by)?|dictated(?: by)?"
+    r"|medical necessity"
+    r"|recommendations?|disclaimer|question(?: to be answered)?|icd(?:-?10)?(?: codes?)?"
+    r"|order(?:ing)?(?: \w+)?"
 )
 _EVIDENCE: Final = (
-    r"(?:detailed |imaging |mri? |radiolog\w+ |general |pertinent |other |additional |incidental |final |significant )*"
-    r"(?:findings?|impressions?|conclusions?|opinions?|summary|results?|reports?|interpretations?|observations?"
-    r"|comments?|addend(?:um|a)|diagnos(?:is|es)|assessment|body of report|description)(?: and (?:plan|recommendation)s?)?"
+    r"(?:detailed |imaging |mri? |radiolog\w+ |general |pertinent |other |additional |incidental |final "
+    r"|significant )*"
+    r"(?:findings?|impressions?|conclusions?|opinions?|summary|results?|reports?|interpretations?"
+    r"|observations?"
+    r"|comments?|addend(?:um|a)|diagnos(?:is|es)|assessment|body of report|description)(?: and (?:plan"
+    r"|recommendation)s?)?"
     r"|impression(?:/| and )(?:plan|recommendation)s?"
 )
 _ANATOMY: Final = (
     r"alignment|vertebra\w*|marrow|bones?|osseous|dis[ck]s?|cord|conus|canal|soft tissues?"
-    r"|paravertebral|paraspinal|foram\w+|facets?|spine|levels?|cervical|thoracic|lumbar|sacr\w+|ligaments?|joints?"
-    r"|recess(?:es)?|nerves?|roots?|cauda equina|thecal sac|extra-?spinal|curvature|lordosis|fractures?|stenosis"
+    r"|paravertebral|paraspinal|foram\w+|facets?|spine|levels?|cervical|thoracic|lumbar|sacr\w+|ligaments?"
+    r"|joints?"
+    r"|recess(?:es)?|nerves?|roots?|cauda equina|thecal sac|extra-?spinal|curvature|lordosis|fractures?"
+    r"|stenosis"
     r"|intra-?dural|epidural|visuali[sz]ed"
 )
 _HEADING: Final = re.compile(
@@ -55,14 +68,21 @@ _HEADING: Final = re.compile(
 _INLINE: Final = re.compile(
     rf"(?:(?<=[.:;!?\])] )|(?<=  )|(?<=\n))(?:(?P<no>{_NOT_EVIDENCE})|(?P<yes>{_EVIDENCE})) ?:"
 )
-_BULLET: Final = re.compile(r"[ ]*(?:[-*•·>+]+|\(?\d{1,2}[.)]|\(?[a-h][.)]|#\d{1,2}[.):]?)[ ]+")
-_ENDS: Final = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|;|(?<=[a-z0-9)])\.(?=[A-Z][a-z])|(?<=[a-z]) (?=At (?:the )?[CTL]-?\d)")
+_BULLET: Final = re.compile(
+    r"[ ]*(?:(?:[-*•·>+]+|\(?\d{1,2}[.)]|\(?[a-h][.)]|#\d{1,2}[.):]?)[ ]+|\d{1,2}[.)](?=[a-z]{2}))"
+)
+_NUMBERED: Final = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s+$")
+_ENDS: Final = re.compile(
+    r"[.!?]+[\"')\]]*(?=\s|$)|;|(?<=[a-z0-9)])\.(?=[A-Z][a-z])|(?<=[a-z]) (?=At (?:the )?[CTL]-?\d)"
+)
 _ABBREVIATION: Final = re.compile(
     r"\b(?:e\.g|i\.e|vs|dr|mr|mrs|ms|approx|fig|cf|etc|resp|incl|no|st|ca|w|cm|mm(?= [a-z]))$"
 )
 _OPEN_END: Final = re.compile(
-    r"(?:[,(/-]|\b(?:of|the|at|and|or|with|to|in|is|are|a|an|no|without|on|from|by|for|which|that|there|be|been|as|into"
-    r"|this|mild|moderate|severe|left|right|bilateral|than|minimal|neural|central|spinal|disc|disk|was|has|have|not"
+    r"(?:[,(/-]|\b(?:of|the|at|and|or|with|to|in|is|are|a|an|no|without|on|from|by|for|which|that|there|be"
+    r"|been|as|into"
+    r"|this|mild|moderate|severe|left|right|bilateral|than|minimal|neural|central|spinal|disc|disk|was|has"
+    r"|have|not"
     r"|due|secondary|causing|resulting))[ ]*$"
 )
 _LABEL: Final = re.compile(r"(?:at )?(?:the )?(?:level (?:of )?)?(?:the )?$")
@@ -70,7 +90,8 @@ _AFTER_LABEL: Final = re.compile(
     r" ?(?:dis[ck])?(?: ?space)? ?(?:levels?)? ?(?:\([^)]*\))? ?(?P<mark>[:,.-]|$)?"
 )
 _ELSEWHERE: Final = re.compile(
-    r"(?:the )?(?:other|remaining|remainder|rest of|otherwise|elsewhere|additional|para-?spin\w+|para-?vert\w+"
+    r"(?:the )?(?:other|remaining|remainder|rest of|otherwise|elsewhere|additional|para-?spin\w+"
+    r"|para-?vert\w+"
     r"|pre-?vert\w+|visuali[sz]ed|vertebral|conus|spinal cord|soft tissue|bone marrow|marrow|alignment)\b"
 )
 _WRAP_COLUMNS: Final = 55
@@ -130,7 +151,7 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
         for left, right in spans[skipped:]:
             sentence = folded[left:right].replace("\n", " ")
             label, alone = _label(sentence, region, opens_block=left == start)
-            if left > start and _BULLET.search(folded, max(start, left - 6), left):
+            if left > start and _NUMBERED.search(folded[max(start, left - 6) : left]):
                 context = None
             if label is not None:
                 context, sticky = label, alone
@@ -276,7 +297,7 @@ def _sentence_spans(text: str, folded: str, start: int, end: int) -> Iterator[tu
     for match in _ENDS.finditer(text, start, end):
         if match.group(0).startswith(".") and _ABBREVIATION.search(folded, left, match.start()):
             continue
-        if left == start and folded[left : match.start()].strip().isdigit():
+        if folded[left : match.start()].strip().isdigit():
             continue
         span = _trim(folded, left, match.end())
         left = match.end()

@@ -43,7 +43,9 @@ VENDORS = {
     "philips": {"Manufacturer": "Philips Medical Systems", "ManufacturerModelName": "Ingenia", "SeriesDescription": "T2W_TSE_AX", "ProtocolName": "WIP T2W_TSE_AX", "SequenceName": "TSE", "ScanningSequence": "SE", "SequenceVariant": "SK", "ScanOptions": "FS", "ReceiveCoilName": "MULTI COIL", "ImageType": ["ORIGINAL", "PRIMARY", "M_SE", "M", "SE"], "BodyPartExamined": "LSPINE"},
     "canon": {"Manufacturer": "TOSHIBA_MEC", "ManufacturerModelName": "Vantage Titan", "SeriesDescription": "STIR SAG", "ProtocolName": "STIR SAG", "SequenceName": "FIR", "ScanningSequence": ["SE", "IR"], "SequenceVariant": "NONE", "ScanOptions": "FC", "ReceiveCoilName": "Atlas Speeder", "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"], "BodyPartExamined": "LSPINE"},
 }  # fmt: skip
-_SYLLABLES = "ba ke zu mor vin tal que dra fel gon hux jor lim nax pol rix sut tov wen yar zil bro cli dus".split()
+_SYLLABLES = (
+    "ba ke zu mor vin tal que dra fel gon hux jor lim nax pol rix sut tov wen yar zil bro cli dus".split()
+)
 
 
 @dataclass
@@ -149,10 +151,19 @@ def _identity(ds: Dataset, who: Person, p: Planter) -> None:
     ds.PatientName = f"{who.name}={p.wide()}^{p.wide()}=やまだ^{p.name()}"
     ds.PatientID, ds.IssuerOfPatientID = who.mrn, p.name()
     p.plants += [who.mrn, who.mrn.lstrip("0"), *who.name.split("^"), who.study, who.series, who.frame]
-    ds.PatientBirthDate, ds.PatientSex, ds.PatientAge, ds.PatientWeight, ds.PatientSize = p.date(), "F", "091Y", "71.5", "1.69"
+    ds.PatientBirthDate, ds.PatientSex, ds.PatientAge, ds.PatientWeight, ds.PatientSize = (
+        p.date(),
+        "F",
+        "091Y",
+        "71.5",
+        "1.69",
+    )
     ds.OtherPatientIDs, ds.OtherPatientNames = [p.digits(), p.ident()], [p.person(), p.person()]
     ds.PatientBirthName, ds.PatientMotherBirthName = p.person(), p.person()
-    ds.PatientAddress, ds.PatientTelephoneNumbers = f"12 {p.name()} Street, {p.name()}, IL 62701", [p.phone(), p.phone()]
+    ds.PatientAddress, ds.PatientTelephoneNumbers = (
+        f"12 {p.name()} Street, {p.name()}, IL 62701",
+        [p.phone(), p.phone()],
+    )
     ds.MilitaryRank, ds.BranchOfService, ds.MedicalRecordLocator = p.name(), p.name(), p.ident()
     ds.InsurancePlanIdentification, ds.Occupation = p.ident(), f"{p.name()} teacher"
     ds.CountryOfResidence, ds.RegionOfResidence, ds.PatientReligiousPreference = p.name(), p.name(), p.name()
@@ -164,26 +175,63 @@ def _identity(ds: Dataset, who: Person, p: Planter) -> None:
 
 def _visit(ds: Dataset, who: Person, p: Planter) -> None:
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = who.study, who.series, p.uid()
-    ds.FrameOfReferenceUID, ds.InstanceCreatorUID, ds.SynchronizationFrameOfReferenceUID = who.frame, p.uid(), p.uid()
-    for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "InstanceCreationDate", "PerformedProcedureStepStartDate"):
+    ds.FrameOfReferenceUID, ds.InstanceCreatorUID, ds.SynchronizationFrameOfReferenceUID = (
+        who.frame,
+        p.uid(),
+        p.uid(),
+    )
+    for keyword in (
+        "StudyDate",
+        "SeriesDate",
+        "AcquisitionDate",
+        "ContentDate",
+        "InstanceCreationDate",
+        "PerformedProcedureStepStartDate",
+    ):
         setattr(ds, keyword, p.date())
     ds.AcquisitionDateTime = p.date() + "101530.250000"
     for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"):
         setattr(ds, keyword, "101530.25")
     ds.AccessionNumber, ds.StudyID = p.ident(), p.digits()
     ds.ReferringPhysicianName, ds.ReferringPhysicianAddress = p.person(), f"{p.name()} Road 4"
-    ds.ReferringPhysicianTelephoneNumbers, ds.RequestingPhysician, ds.RequestingService = p.phone(), p.person(), p.name()
+    ds.ReferringPhysicianTelephoneNumbers, ds.RequestingPhysician, ds.RequestingService = (
+        p.phone(),
+        p.person(),
+        p.name(),
+    )
     ds.PhysiciansOfRecord, ds.PerformingPhysicianName = [p.person(), p.person()], p.person()
-    ds.NameOfPhysiciansReadingStudy, ds.OperatorsName, ds.ConsultingPhysicianName = p.person(), p.person(), p.person()
+    ds.NameOfPhysiciansReadingStudy, ds.OperatorsName, ds.ConsultingPhysicianName = (
+        p.person(),
+        p.person(),
+        p.person(),
+    )
     ds.InstitutionName, ds.InstitutionAddress = f"{p.name()} Hospital", f"{p.name()} Street"
-    ds.InstitutionalDepartmentName, ds.StationName, ds.StationAETitle = p.name(), p.ident(), p.name().upper()[:16]
+    ds.InstitutionalDepartmentName, ds.StationName, ds.StationAETitle = (
+        p.name(),
+        p.ident(),
+        p.name().upper()[:16],
+    )
     p.plants[-1] = p.plants[-1][:16]
-    ds.DeviceSerialNumber, ds.GantryID, ds.PlateID, ds.DetectorID, ds.DeviceID = p.digits(), p.ident(), p.ident(), p.ident(), p.ident()
+    ds.DeviceSerialNumber, ds.GantryID, ds.PlateID, ds.DetectorID, ds.DeviceID = (
+        p.digits(),
+        p.ident(),
+        p.ident(),
+        p.ident(),
+        p.ident(),
+    )
     ds.AdmissionID, ds.ServiceEpisodeID, ds.CurrentPatientLocation = p.ident(), p.ident(), p.name()
-    ds.AdmittingDiagnosesDescription, ds.VisitComments, ds.StudyComments = p.prose()[:64], p.prose(), p.prose()
+    ds.AdmittingDiagnosesDescription, ds.VisitComments, ds.StudyComments = (
+        p.prose()[:64],
+        p.prose(),
+        p.prose(),
+    )
     ds.RequestedProcedureID, ds.RequestedProcedureDescription = p.ident(), f"MRI LUMBAR {p.name()}"
     ds.PerformedProcedureStepID, ds.PerformedProcedureStepDescription = p.ident(), f"MR SPINE {p.name()}"
-    ds.ClinicalTrialSponsorName, ds.ClinicalTrialSubjectID, ds.ClinicalTrialSiteName = p.name(), p.ident(), p.name()
+    ds.ClinicalTrialSponsorName, ds.ClinicalTrialSubjectID, ds.ClinicalTrialSiteName = (
+        p.name(),
+        p.ident(),
+        p.name(),
+    )
     ds.ReasonForStudy, ds.ReasonForTheRequestedProcedure = p.name(), p.name()
 
 
@@ -193,7 +241,10 @@ def _descriptions(ds: Dataset, vendor: dict[str, object], p: Planter) -> None:
     ds.StudyDescription = f"MRI L-SPINE {p.name()} {p.slashed()}"
     ds.AcquisitionComments, ds.ImageComments, ds.FrameComments = p.prose(), p.prose(), p.prose()
     ds.DerivationDescription, ds.ContributionDescription = p.prose(), p.prose()
-    ds.SoftwareVersions, ds.ProtocolName = [f"syngo MR E11 {p.name()}"], f"{vendor['ProtocolName']} {p.name()}"
+    ds.SoftwareVersions, ds.ProtocolName = (
+        [f"syngo MR E11 {p.name()}"],
+        f"{vendor['ProtocolName']} {p.name()}",
+    )
     ds.TransmitCoilName, ds.ContrastBolusAgent = f"Body {p.name()}"[:16], f"Gadavist {p.name()}"
     p.plants[-2] = p.plants[-2][:11]
     ds.RescaleType, ds.PositionReferenceIndicator, ds.StackID = p.name()[:12], p.name(), p.name()[:12]
@@ -206,16 +257,22 @@ def _descriptions(ds: Dataset, vendor: dict[str, object], p: Planter) -> None:
 def _nested(ds: Dataset, p: Planter) -> None:
     code = _item(CodeValue=p.ident(), CodingSchemeDesignator="99LOCAL", CodeMeaning=p.name())
     ds.InstitutionCodeSequence = [code]
-    ds.ProcedureCodeSequence = [_item(CodeValue=p.digits(12), CodingSchemeDesignator=p.name()[:12], CodeMeaning=p.prose()[:64])]
+    ds.ProcedureCodeSequence = [
+        _item(CodeValue=p.digits(12), CodingSchemeDesignator=p.name()[:12], CodeMeaning=p.prose()[:64])
+    ]
     p.plants.append(ds.ProcedureCodeSequence[0].CodingSchemeDesignator)
     ds.OperatorIdentificationSequence = [
         _item(
             InstitutionName=p.name(),
-            PersonIdentificationCodeSequence=[_item(CodeMeaning=p.name(), CodeValue=p.digits(12), CodingSchemeDesignator="L")],
+            PersonIdentificationCodeSequence=[
+                _item(CodeMeaning=p.name(), CodeValue=p.digits(12), CodingSchemeDesignator="L")
+            ],
             PersonTelephoneNumbers=p.phone(),
         )
     ]
-    ds.OtherPatientIDsSequence = [_item(PatientID=p.digits(), IssuerOfPatientID=p.name(), TypeOfPatientID="TEXT")]
+    ds.OtherPatientIDsSequence = [
+        _item(PatientID=p.digits(), IssuerOfPatientID=p.name(), TypeOfPatientID="TEXT")
+    ]
     ds.RequestAttributesSequence = [
         _item(
             ScheduledProcedureStepDescription=f"T2 SAG {p.name()}",
@@ -225,19 +282,35 @@ def _nested(ds: Dataset, p: Planter) -> None:
         )
     ]
     image = _item(ReferencedSOPClassUID=ds.SOPClassUID, ReferencedSOPInstanceUID=p.uid())
-    image.PurposeOfReferenceCodeSequence = [_item(CodeValue="121311", CodingSchemeDesignator="DCM", CodeMeaning=p.name())]
+    image.PurposeOfReferenceCodeSequence = [
+        _item(CodeValue="121311", CodingSchemeDesignator="DCM", CodeMeaning=p.name())
+    ]
     image.PatientName = p.person()
     ds.ReferencedImageSequence = [image]
-    deep = _item(PatientName=p.person(), PatientComments=p.prose(), StudyDate=p.date(), SeriesDescription=f"T1 {p.name()}")
+    deep = _item(
+        PatientName=p.person(),
+        PatientComments=p.prose(),
+        StudyDate=p.date(),
+        SeriesDescription=f"T1 {p.name()}",
+    )
     deep.OriginalAttributesSequence = [_item(PatientID=p.digits())]
-    ds.DerivationCodeSequence = [_item(SourceImageSequence=[_item(ReferencedSOPInstanceUID=p.uid(), RelatedSeriesSequence=[deep])])]
-    ds.ReferencedStudySequence = [_item(ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1", ReferencedSOPInstanceUID=p.uid())]
+    ds.DerivationCodeSequence = [
+        _item(SourceImageSequence=[_item(ReferencedSOPInstanceUID=p.uid(), RelatedSeriesSequence=[deep])])
+    ]
+    ds.ReferencedStudySequence = [
+        _item(ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1", ReferencedSOPInstanceUID=p.uid())
+    ]
     ds.ReferencedPatientSequence = [_item(ReferencedSOPInstanceUID=p.uid(), PatientName=p.person())]
     ds.OriginalAttributesSequence = [
-        _item(ModifyingSystem=p.name(), ModifiedAttributesSequence=[_item(PatientName=p.person(), PatientID=p.digits())])
+        _item(
+            ModifyingSystem=p.name(),
+            ModifiedAttributesSequence=[_item(PatientName=p.person(), PatientID=p.digits())],
+        )
     ]
     ds.ContentSequence = [_item(TextValue=p.prose(), PersonName=p.person())]
-    ds.AcquisitionContextSequence = [_item(TextValue=p.prose(), ConceptNameCodeSequence=[_item(CodeMeaning=p.name())])]
+    ds.AcquisitionContextSequence = [
+        _item(TextValue=p.prose(), ConceptNameCodeSequence=[_item(CodeMeaning=p.name())])
+    ]
     ds.PerformedProtocolCodeSequence = [_item(LongCodeValue=p.name(), CodeMeaning=f"MR {p.name()}")]
     ds.IconImageSequence = [_item(Rows=2, Columns=2, BitsAllocated=8, PixelData=p.name().encode())]
 
@@ -250,7 +323,9 @@ def _hidden(ds: Dataset, p: Planter, little: bool) -> None:
     siemens = ds.private_block(0x0019, "SIEMENS MR HEADER", create=True)
     siemens.add_new(0x0C, "IS", "800")
     siemens.add_new(0x0F, "SH", p.name())
-    ds.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", (p.prose() + " ").encode() * 3 + b"\x00")
+    ds.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(
+        0x10, "OB", (p.prose() + " ").encode() * 3 + b"\x00"
+    )
     ds.private_block(0x2005, "Philips MR Imaging DD 001", create=True).add_new(0x70, "LO", p.name())
     ds.add_new(0x60000010, "US", 4)
     ds.add_new(0x60000040, "CS", "G")
@@ -262,7 +337,9 @@ def _hidden(ds: Dataset, p: Planter, little: bool) -> None:
     if little:
         odd = p.name().encode()
         ds[0x00189FF0] = RawDataElement(BaseTag(0x00189FF0), "LO", len(odd), odd, 0, False, True)
-        ds[0x00102201] = RawDataElement(BaseTag(0x00102201), "UN", len(odd), p.name().encode()[: len(odd)], 0, False, True)
+        ds[0x00102201] = RawDataElement(
+            BaseTag(0x00102201), "UN", len(odd), p.name().encode()[: len(odd)], 0, False, True
+        )
         p.plants[-1] = p.plants[-1][: len(odd)]
     ds.add_new(0x20300020, "LO", p.name())
     ds.add_new(0x40004000, "LT", p.prose())
@@ -321,7 +398,9 @@ def _file(ds: Dataset, syntax: str, p: Planter) -> bytes:
     meta.TransferSyntaxUID = uid
     ds.preamble = p.name().encode().ljust(128, b"\x00")
     buffer = BytesIO()
-    dcmwrite(buffer, ds, implicit_vr=syntax == "implicit", little_endian=syntax != "big", enforce_file_format=False)
+    dcmwrite(
+        buffer, ds, implicit_vr=syntax == "implicit", little_endian=syntax != "big", enforce_file_format=False
+    )
     if syntax == "deflated":
         return buffer.getvalue()
     return buffer.getvalue() + p.name().encode() * 3
@@ -370,12 +449,19 @@ def enhanced_file(who: Person, *, seed: int, frames: int = 3) -> Planted:
                 MRTimingAndRelatedParametersSequence=[timing],
                 PixelMeasuresSequence=[_item(PixelSpacing=[0.5, 0.5], SliceThickness="4")],
                 PlaneOrientationSequence=[_item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])],
-                ReferencedImageSequence=[_item(ReferencedSOPInstanceUID=p.uid(), ReferencedSOPClassUID=ds.SOPClassUID)],
+                ReferencedImageSequence=[
+                    _item(ReferencedSOPInstanceUID=p.uid(), ReferencedSOPClassUID=ds.SOPClassUID)
+                ],
             )
         ]
         groups = []
         for n in range(frames):
-            content = _item(FrameAcquisitionDateTime=p.date() + "101530", FrameComments=p.prose(), FrameLabel=p.name(), StackID="1")
+            content = _item(
+                FrameAcquisitionDateTime=p.date() + "101530",
+                FrameComments=p.prose(),
+                FrameLabel=p.name(),
+                StackID="1",
+            )
             content.InStackPositionNumber = n + 1
             echo = _item(EffectiveEchoTime=98.0)
             private = _item(FrameType=["ORIGINAL", "PRIMARY", "T2", p.name().upper()])
@@ -394,4 +480,14 @@ def enhanced_file(who: Person, *, seed: int, frames: int = 3) -> Planted:
     return Planted(data, list(dict.fromkeys(p.plants)), ds, pixels, "philips", "explicit")
 
 
-__all__ = ["SYNTAXES", "VENDORS", "DataElement", "Person", "Planted", "enhanced_file", "person", "planted_file", "residual"]
+__all__ = [
+    "SYNTAXES",
+    "VENDORS",
+    "DataElement",
+    "Person",
+    "Planted",
+    "enhanced_file",
+    "person",
+    "planted_file",
+    "residual",
+]

@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 
 FIRST = "Marguerite Declan Ifeoma Thaddeus Oksana Kwabena Siobhan Ezequiel Priyanka Leocadia Bartholomew Nkechi Rutger Anneliese Tomasz Yevgenia Cormac Delphine Haruka Joaquin Solveig Ignatius Mireille Padraig Zuleika Faisal Brigitte Lucinda Wendell Harriet Robert Maria James Linda Carlos Susan".split()
 LAST = "Okonkwo Villarreal Szczepanski Featherstone Abernathy Lindqvist Takemura O'Shaughnessy Bhattacharya Montefiore Drummond Castellanos Van-Houten McAllister Petrosyan Quarterman Ashdown Wickersham Nakashima Delacroix Fitzwilliam Oyelaran Strickland Pemberton Harrington Gutierrez Johnson Nguyen Patel Cohen Fernandez".split()
-HOUSES = "Lakeview|Saint Brigid|Cedar Hollow|Northgate|Mercy Ridge|St. Aldhelm|Riverbend|Mount Ararat|Silver Birch|Kingsbury|Harborview|Blue Mesa|Fairhaven|Old Mill|Westbrook".split("|")
-HOUSE_KINDS = "Hospital|Medical Center|Clinic|General Hospital|Imaging|Radiology Associates|Community Hospital|Health System|Imaging Center|Memorial Hospital|Spine Center|Urgent Care".split("|")
+HOUSES = "Lakeview|Saint Brigid|Cedar Hollow|Northgate|Mercy Ridge|St. Aldhelm|Riverbend|Mount Ararat|Silver Birch|Kingsbury|Harborview|Blue Mesa|Fairhaven|Old Mill|Westbrook".split(
+    "|"
+)
+HOUSE_KINDS = "Hospital|Medical Center|Clinic|General Hospital|Imaging|Radiology Associates|Community Hospital|Health System|Imaging Center|Memorial Hospital|Spine Center|Urgent Care".split(
+    "|"
+)
 PHRASES = (
     "Pfirrmann grade IV degeneration at L4-L5|Schmorl node at the superior endplate of L2|Modic type 1 endplate changes|Baastrup phenomenon at L3-L4|Scheuermann disease|Tarlov cyst at S2|"
     "Meyerding grade I anterolisthesis of L4 on L5|The conus medullaris terminates at L1-L2|broad-based disc bulge with left foraminal stenosis|moderate central canal stenosis|no cord signal abnormality|"
@@ -60,7 +64,11 @@ def document(rng: random.Random) -> Document:
     for phrase in rng.sample(PHRASES, 12):
         shape = rng.choice(SENTENCES)
         if "{P}" in shape:
-            shape = shape.replace("{P}", "{p}") if phrase[0].isupper() else shape.replace("{P}", phrase[0].upper() + phrase[1:])
+            shape = (
+                shape.replace("{P}", "{p}")
+                if phrase[0].isupper()
+                else shape.replace("{P}", phrase[0].upper() + phrase[1:])
+            )
         lines.append(shape.format(p=phrase))
         phrases.append(phrase)
     for shape in rng.sample(UNKNOWN, 5):
@@ -83,9 +91,17 @@ def _patient(rng: random.Random) -> tuple[dict[str, str], list[tuple[str, str]],
     mrn, acc = f"00{rng.randint(10**5, 10**6 - 1)}", f"ACC{rng.randint(10**6, 10**7 - 1)}"
     year, month, day = rng.randint(1935, 1995), rng.randint(1, 12), rng.randint(1, 28)
     area, mid, end = rng.randint(201, 989), rng.randint(200, 999), rng.randint(1000, 9999)
-    street, city = f"{rng.randint(1, 999)} {rng.choice(['Juniper', 'Larkspur', 'Tamarack'])} Avenue", rng.choice(["Winterfield", "Port Calder", "Eastholm"])
-    email, ssn = f"{first}.{last}@mailbox.net".lower().replace("'", ""), f"{rng.randint(100, 699)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)}"
-    name = "January February March April May June July August September October November December".split()[month - 1]
+    street, city = (
+        f"{rng.randint(1, 999)} {rng.choice(['Juniper', 'Larkspur', 'Tamarack'])} Avenue",
+        rng.choice(["Winterfield", "Port Calder", "Eastholm"]),
+    )
+    email, ssn = (
+        f"{first}.{last}@mailbox.net".lower().replace("'", ""),
+        f"{rng.randint(100, 699)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)}",
+    )
+    name = "January February March April May June July August September October November December".split()[
+        month - 1
+    ]
     facts = {
         "first": first, "last": last, "FIRST": first.upper(), "LAST": last.upper(), "low_last": last.lower(), "low_first": first.lower(),
         "mrn": mrn, "short": mrn.lstrip("0"), "mrn_dash": f"{mrn[:4]}-{mrn[4:]}", "acc": acc, "acc_low": acc.lower(),
@@ -96,5 +112,21 @@ def _patient(rng: random.Random) -> tuple[dict[str, str], list[tuple[str, str]],
         ("name", f"{last}^{first}"), ("id", mrn), ("id", acc), ("birth", f"{year}{month:02d}{day:02d}"),
         ("phone", f"{area}-{mid}-{end}"), ("email", email), ("address", street), ("place", city), ("id", ssn),
     ]  # fmt: skip
-    words = [last, mrn, mrn.lstrip("0"), acc, facts["dob1"], facts["dob2"], facts["dob3"], facts["phone1"], facts["phone2"], email, street, city, ssn, first, facts["mrn_dash"]]
+    words = [
+        last,
+        mrn,
+        mrn.lstrip("0"),
+        acc,
+        facts["dob1"],
+        facts["dob2"],
+        facts["dob3"],
+        facts["phone1"],
+        facts["phone2"],
+        email,
+        street,
+        city,
+        ssn,
+        first,
+        facts["mrn_dash"],
+    ]
     return facts, known, words
