@@ -55,7 +55,9 @@ def register(hospital: Hospital, inbox: Path, *, cohort: str) -> Registration:
         # A report that waited for its study moves to the study's batch: the batch that it leaves must run too.
         known = before.filter((pl.col("inbox") == str(inbox)) & (pl.col("cohort") == cohort))
         touched |= set(known.join(mine, on=identity, how="anti")["batch_key"])
-    tables = new.filter((pl.col("kind") == "ehr") | pl.col("relative_path").str.contains(r"(?i)\.(csv|jsonl)$"))
+    tables = new.filter(
+        (pl.col("kind") == "ehr") | pl.col("relative_path").str.contains(r"(?i)\.(csv|jsonl)$")
+    )
     if not tables.is_empty():
         # Rows of a table concern studies of any batch: every batch of the cohort must see them.
         touched |= set(after.filter(pl.col("cohort") == cohort)["batch_key"])

@@ -69,7 +69,7 @@ def tiny_profile(folder: Path, **changes: object) -> Path:
             "min_train_slices": 16,
         },
         "probes": {
-            "folds": 2,
+            "folds": 3,
             "bootstrap": 20,
             "min_positive": 2,
             "pca_components": 8,

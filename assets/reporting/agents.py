@@ -86,6 +86,7 @@ def agents(
         slices,
         load_heads(hospital.current(("probes", "heads"))),
         settings=hospital.numbers.agents,
+        untrained_versions=hospital.untrained_encoders(),
     )
     yield table_result(
         ("agents", "claims"),

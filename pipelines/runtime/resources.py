@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.storage import Draft, Zone
 from spine_models.config import Profile, load_profile
@@ -86,6 +87,16 @@ class Hospital(dg.ConfigurableResource):
         """Published folders of those partitions that have one."""
         zone = self.zone_of(key)
         return {p: zone.current(key, p) for p in partitions if zone.has_artifact(key, p)}
+
+    def untrained_encoders(self) -> list[str]:
+        """Versions of published encoders that were only initialised; agents must not judge by their vectors."""
+        key = ("backbone", "encoder")
+        cards = [
+            self.lake.card(key, p)
+            for p in encoder_sequences.get_partition_keys()
+            if self.lake.has_artifact(key, p)
+        ]
+        return [str(card["training"]["version"]) for card in cards if not card["training"]["trained"]]
 
     def previous(self, key: Sequence[str], partition: str) -> pl.DataFrame | None:
         """A table as an earlier run left it; None before the first."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import polars as pl
 
@@ -123,7 +124,7 @@ class Zone:
         """Whether a version has been published."""
         return (self.artifact_root(key, partition) / "current.json").is_file()
 
-    def card(self, key: Sequence[str], partition: str | None = None) -> dict[str, object]:
+    def card(self, key: Sequence[str], partition: str | None = None) -> dict[str, Any]:
         """The published version's ``card.json``."""
         return json.loads((self.current(key, partition) / "card.json").read_text(encoding="utf-8"))
 

@@ -38,7 +38,9 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(hospital,
 def test_another_seed_gives_another_hospital(hospital, tmp_path):
     write_hospital(tmp_path, patients=1, seed=12, workers=1)
     first = {h for name, h in digest(hospital).items() if name.endswith(".dcm")}
-    assert not first & {h for name, h in digest(tmp_path).items() if name.endswith(".dcm") and "misc" not in name}
+    assert not first & {
+        h for name, h in digest(tmp_path).items() if name.endswith(".dcm") and "misc" not in name
+    }
 
 
 def test_an_existing_inbox_is_never_overwritten(hospital):
@@ -48,7 +50,11 @@ def test_an_existing_inbox_is_never_overwritten(hospital):
 
 def test_the_truth_names_every_file_of_the_dicom_folder(hospital):
     named = {row["relative_path"] for row in rows(hospital / "truth" / "files.csv")}
-    there = {p.relative_to(hospital / "inbox").as_posix() for p in (hospital / "inbox/dicom").rglob("*") if p.is_file()}
+    there = {
+        p.relative_to(hospital / "inbox").as_posix()
+        for p in (hospital / "inbox/dicom").rglob("*")
+        if p.is_file()
+    }
     assert named == there
 
 
@@ -68,7 +74,10 @@ def test_mr_files_are_valid_and_their_geometry_is_orthonormal(hospital):
             warnings.simplefilter("error")
             ds = pydicom.dcmread(path)
             assert ds.pixel_array.shape == (ds.Rows, ds.Columns)
-        row, column = np.array(ds.ImageOrientationPatient[:3], float), np.array(ds.ImageOrientationPatient[3:], float)
+        row, column = (
+            np.array(ds.ImageOrientationPatient[:3], float),
+            np.array(ds.ImageOrientationPatient[3:], float),
+        )
         assert np.isclose(row @ row, 1, atol=1e-5)
         assert np.isclose(column @ column, 1, atol=1e-5)
         assert np.isclose(row @ column, 0, atol=1e-5)
@@ -99,7 +108,12 @@ def test_planted_identifiers_really_stand_in_the_inbox(hospital):
 def test_a_report_says_what_the_truth_says(hospital):
     findings = rows(hospital / "truth" / "findings.csv")
     reports = {p.stem: p.read_text() for p in (hospital / "inbox/reports").glob("*.txt")}
-    words = {"fracture": "fracture", "hemangioma": "hemangioma", "cyst": "perineural cyst", "synovial": "synovial"}
+    words = {
+        "fracture": "fracture",
+        "hemangioma": "hemangioma",
+        "cyst": "perineural cyst",
+        "synovial": "synovial",
+    }
     checked = 0
     for row in findings:
         text = reports.get(row["accession_number"], "")

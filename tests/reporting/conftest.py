@@ -20,7 +20,12 @@ from spine_models.reporting.agents import diagnose
 from spine_models.reporting.agents.evidence import digest
 from spine_models.reporting.agents.tables import CLAIMS
 
-LUMBAR = (("T1", "sagittal", "t1"), ("T2", "sagittal", "t2"), ("STIR", "sagittal", "t2"), ("T2", "axial", "t2"))
+LUMBAR = (
+    ("T1", "sagittal", "t1"),
+    ("T2", "sagittal", "t2"),
+    ("STIR", "sagittal", "t2"),
+    ("T2", "axial", "t2"),
+)
 
 
 def frame(rows: Sequence[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
@@ -34,7 +39,7 @@ class StubHeads:
 
     probabilities: Mapping[str, float]
     version: str = "heads-a"
-    model_versions: tuple[str, ...] = ("v-t1", "v-t2")
+    model_versions: Mapping[str, str] = field(default_factory=lambda: {"t1": "v-t1", "t2": "v-t2"})
     seen: list[pl.DataFrame] = field(default_factory=list)
 
     @property
@@ -130,11 +135,15 @@ def make_archive(
 def random_claims(seed: int, study: str = "study", *, placed: bool = False) -> pl.DataFrame:
     """17 claims with random statuses; ``placed`` gives some of them a level, a side and a severity."""
     draw = random.Random(seed)
-    weights = draw.choice([(1, 1, 1, 1), (0, 0, 0, 1), (0, 1, 0, 0), (1, 0, 0, 0), (3, 5, 1, 1), (0, 1, 1, 0)])
+    weights = draw.choice(
+        [(1, 1, 1, 1), (0, 0, 0, 1), (0, 1, 0, 0), (1, 0, 0, 0), (3, 5, 1, 1), (0, 1, 1, 0)]
+    )
     rows = []
     for condition in condition_keys():
         status = draw.choices(["present", "absent", "indeterminate", "not_assessed"], weights)[0]
-        low, high = {"present": (0.6, 1), "absent": (0, 0.4), "indeterminate": (0.41, 0.59)}.get(status, (0, 0))
+        low, high = {"present": (0.6, 1), "absent": (0, 0.4), "indeterminate": (0.41, 0.59)}.get(
+            status, (0, 0)
+        )
         known = status != "not_assessed"
         local = placed and known and draw.random() < 0.5
         rows.append(

@@ -124,7 +124,8 @@ def deidentify_batch(
     ehr = _ehr(batch, parsed)
     with_report = set(reports["study_key"])
     cohorts = dict(archive.studies.select("study_uid", "cohort").iter_rows())
-    studies = study_rows(done, {batch.names.key_of_uid(u): c for u, c in cohorts.items()}, with_report)
+    by_key = {batch.names.key_of_uid(uid): cohort for uid, cohort in cohorts.items()}
+    studies = study_rows(done, by_key, with_report, year_only=settings.dates == "year_only")
     return DeidTables(
         files=_files(batch, archive),
         instances=instances,

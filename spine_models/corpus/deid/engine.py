@@ -29,7 +29,7 @@ from spine_models.corpus.deid.pixels import CleanPixels, clean_pixels
 from spine_models.corpus.deid.policy import FIELDS, Action, action_for, fallback, private_safe, standard_vr
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.quarantine import ENHANCED_MR, Reason, Refused, check_header
-from spine_models.corpus.deid.vocabulary import rebuild
+from spine_models.corpus.deid.vocabulary import rebuild, words
 
 ENGINE: Final = "spineagent-deid/1"
 _MAX_DEPTH: Final = 24
@@ -382,6 +382,8 @@ def _described(number: int, vr: str, value: bytes, walk: _Walk) -> bytes:
 @lru_cache(maxsize=4096)
 def _coded_string(value: str) -> str:
     stripped = value.strip()
+    if len(stripped) == 1 or stripped.casefold() in words("description"):
+        return stripped if stripped.isascii() else ""
     return stripped if rebuild(stripped) == stripped else ("OTHER" if rebuild(stripped) else "")
 
 

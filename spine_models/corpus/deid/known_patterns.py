@@ -86,7 +86,7 @@ def _name(value: str) -> list[str]:
     full = [w for w in words if len(w) >= 2]
     if len(full) >= 2:
         pair = "|".join(_letters(w) for w in full)
-        singles.append(rf"(?<![^\W\d_])(?:{pair})(?:[\s,.\^=_-]{{1,4}}(?:[A-Z]\.?[\s,.]+)?(?:{pair}))+(?:['’]s)?(?![^\W\d_])")
+        singles.append(rf"(?<![^\W\d_])(?:{pair})(?:[\s,.\^=_-]{{1,4}}(?:[A-Z]\.?[\s,.]+)?(?:{pair}))+(?:\^[A-Z](?!\w))*(?:['’]s)?(?![^\W\d_])")
     return singles
 
 

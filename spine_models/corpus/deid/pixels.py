@@ -86,7 +86,7 @@ def clean_pixels(dataset: Dataset) -> CleanPixels:
     if "PixelData" not in dataset:
         raise Refused(Reason.NO_PIXELS)
     layout = _layout(dataset)
-    value = dataset["PixelData"].value
+    value = dataset["PixelData"].value or b""
     if syntax in NATIVE:
         expected = layout.length
         if len(value) not in (expected, expected + expected % 2):

@@ -13,28 +13,31 @@ from spine_models.corpus.deid.dates import safe_date
 from spine_models.corpus.deid.work import Done
 
 
-def study_rows(done: Sequence[Done], cohorts: Mapping[str, str], with_report: set[str]) -> list[dict[str, object]]:
+def study_rows(
+    done: Sequence[Done], cohorts: Mapping[str, str], with_report: set[str], *, year_only: bool
+) -> list[dict[str, object]]:
     """One STUDIES row per study of the released instances.
 
     Args:
         done: released instances with their facts.
         cohorts: cohort by study key.
         with_report: study keys that have a released report.
+        year_only: write the year of the study date alone.
     """
     grouped: dict[str, list[Done]] = defaultdict(list)
     for result in done:
         grouped[str(result.instance["study_key"])].append(result)
-    return [_row(key, members, cohorts.get(key), key in with_report) for key, members in grouped.items()]
+    return [_row(key, members, cohorts.get(key), key in with_report, year_only) for key, members in grouped.items()]
 
 
-def _row(key: str, members: list[Done], cohort: str | None, has_report: bool) -> dict[str, object]:
+def _row(key: str, members: list[Done], cohort: str | None, has_report: bool, year_only: bool) -> dict[str, object]:
     first = members[0].instance
     return {
         "batch_key": first["batch_key"],
         "cohort": cohort,
         "patient_key": first["patient_key"],
         "study_key": key,
-        "study_date": _iso(_first(members, "study_date")),
+        "study_date": _iso(_first(members, "study_date"), year_only),
         "age_years": _age(members),
         "sex": _first(members, "sex") or None,
         "n_series": len({m.instance["series_key"] for m in members}),
@@ -47,8 +50,10 @@ def _first(members: list[Done], fact: str) -> str:
     return next((m.facts[fact] for m in members if m.facts.get(fact)), "")
 
 
-def _iso(da: str) -> str | None:
-    return f"{da[:4]}-{da[4:6]}-{da[6:8]}" if len(da) == 8 else None
+def _iso(da: str, year_only: bool) -> str | None:
+    if len(da) != 8:
+        return None
+    return da[:4] if year_only else f"{da[:4]}-{da[4:6]}-{da[6:8]}"
 
 
 def _age(members: list[Done]) -> int | None:

@@ -67,7 +67,8 @@ def rebuild(text: str, field: str = "description", veto: Collection[str] = froze
         inside = any(a <= start and end <= b for a, b in measures)
         after = kept[-1] if kept and _JOINTS.fullmatch(text[kept[-1][1] : start]) else None
         if piece.isdigit() and not inside and piece not in known:
-            joined = after is not None and after[2] and " " not in text[after[1] : start] and len(piece) <= 3
+            hashed = after is not None and text[after[1] : start] == "#" and len(piece) == 1
+            joined = hashed or after is not None and after[2] and " " not in text[after[1] : start] and len(piece) <= 3
             chained = field == "coil" and after is not None and len(piece) == 1
             if joined or chained:
                 kept.append((start, end, False))

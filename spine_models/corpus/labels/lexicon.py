@@ -35,6 +35,7 @@ class Phrases:
     key: str
     level_kind: str
     lateral: bool
+    stems: tuple[str, ...]
     present: re.Pattern[str] | None
     weak: re.Pattern[str] | None
     absent: re.Pattern[str] | None
@@ -92,6 +93,7 @@ def _phrases(key: str, entry: dict[str, Any], macros: dict[str, str]) -> Phrases
         key=key,
         level_kind=entry["levels"],
         lateral=key not in _NOT_LATERAL,
+        stems=tuple(entry.get("stems") or ()),
         present=union("present"),
         weak=union("weak"),
         absent=union("absent"),

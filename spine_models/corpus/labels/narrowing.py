@@ -23,6 +23,9 @@ _HEAD: Final = re.compile(
     r"|stenotic|impinge(?:s|d)?|impinging|obliterat(?:es|ing|ed)|constrict(?:s|ing|ed)|occlud(?:es|ing|ed)"
     r"|crowd(?:s|ing|ed)|compress(?:es|ing|ed)))\b"
 )
+_WORTH_READING: Final = re.compile(
+    r"stenos|narr|encroach|compromi|effac|imping|constrict|occlu|obliter|crowd|compress|canal|foram|recess|artic"
+)
 _NOT_THIS: Final = re.compile(
     r"(?:space|dis[ck]|joint|arter(?:y|ial)|vascular|carotid|airway|tracheal|vessel|root|nerve|sleeve|cord"
     r"|esophageal|aortic"
@@ -76,6 +79,8 @@ class _Place:
 
 def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
     """Findings of canal, neuroforaminal and subarticular narrowing in one folded sentence."""
+    if not _WORTH_READING.search(sentence):
+        return []
     places = [
         _Place(str(m.lastgroup), m.start(), m.end(), "sac" in m.group(0))
         for m in words.structures.finditer(sentence)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import polars as pl
@@ -68,9 +70,9 @@ def label_reports(reports: pl.DataFrame) -> LabelTables:
     version = f"{RULES_VERSION}+{lexicon().digest}"
     labels: list[dict[str, Any]] = []
     mentions: list[dict[str, Any]] = []
-    ordered = reports.sort("batch_key", "study_key", "report_key")
-    for (_, _), group in ordered.group_by(["batch_key", "study_key"], maintain_order=True):
-        rows = group.to_dicts()
+    ordered = reports.sort("batch_key", "study_key", "report_key").iter_rows(named=True)
+    for _, group in groupby(ordered, key=itemgetter("batch_key", "study_key")):
+        rows = list(group)
         found = [(row, mention) for row in rows for mention in read_report(row["report_text"] or "")]
         mentions.extend(entry for row, mention in found for entry in _mention_rows(row, mention))
         labels.extend(_label_rows(rows[0], found, version))
@@ -160,7 +162,8 @@ def _same_words(one: Finding, other: Finding) -> bool:
 
 def _lexical(text: str, words: Lexicon) -> Iterator[Finding]:
     for phrases in words.phrases:
-        yield from _of_condition(text, phrases)
+        if not phrases.stems or any(stem in text for stem in phrases.stems):
+            yield from _of_condition(text, phrases)
 
 
 def _of_condition(text: str, phrases: Phrases) -> list[Finding]:

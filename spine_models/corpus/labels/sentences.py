@@ -96,6 +96,7 @@ _ELSEWHERE: Final = re.compile(
 )
 _WRAP_COLUMNS: Final = 55
 _HEADING_COLUMNS: Final = 90
+_LONGEST: Final = 1200
 _RUN_ON: Final = 4
 """A section behind "HISTORY:" with so many sentences and no findings heading holds the findings too."""
 
@@ -299,12 +300,20 @@ def _sentence_spans(text: str, folded: str, start: int, end: int) -> Iterator[tu
             continue
         if folded[left : match.start()].strip().isdigit():
             continue
-        span = _trim(folded, left, match.end())
+        yield from _pieces(folded, left, match.end())
         left = match.end()
-        if span is not None:
+    yield from _pieces(folded, left, end)
+
+
+def _pieces(folded: str, left: int, right: int) -> Iterator[tuple[int, int]]:
+    """The trimmed sentence, or pieces of it where it is longer than any person writes one."""
+    while right - left > _LONGEST:
+        cut = folded.rfind(" ", left + 1, left + _LONGEST)
+        cut = cut if cut > 0 else left + _LONGEST
+        if (span := _trim(folded, left, cut)) is not None:
             yield span
-    span = _trim(folded, left, end)
-    if span is not None:
+        left = cut
+    if (span := _trim(folded, left, right)) is not None:
         yield span
 
 

@@ -90,7 +90,7 @@ def diagnose(
     nothing = examination_of(())
     blocked: dict[str, Reason] = {}
     vectors = _by_study(study_vectors)
-    usable: list[pl.DataFrame] = []
+    usable = [study_vectors.clear()]
     for study_key in studies["study_key"].sort():
         rows = vectors.get(study_key, study_vectors.clear())
         reason, kept = _gate(examined.get(study_key, nothing), rows, heads, untrained_versions)
@@ -98,8 +98,9 @@ def diagnose(
             usable.append(kept)
         else:
             blocked[study_key] = reason
-    predictions = _predict(heads, pl.concat(usable)) if heads is not None and usable else {}
-    versions = _by_study(pl.concat(usable)) if usable else {}
+    used = pl.concat(usable)
+    predictions = _predict(heads, used) if heads is not None and used.height else {}
+    versions = _by_study(used)
     slices_of = _by_study(slices.filter(pl.col("study_key").is_in(list(versions))))
 
     claims: list[dict[str, object]] = []
@@ -136,9 +137,10 @@ def _gate(
     examination: Examination, vectors: pl.DataFrame, heads: Heads | None, untrained: Collection[str]
 ) -> tuple[Reason | None, pl.DataFrame]:
     """Why a whole study cannot be assessed (None when it can), and the vectors that may be used."""
-    trained = vectors.filter(~pl.col("model_version").is_in(list(untrained)))
-    expected = _fitted_on(heads)
-    kept = trained.filter(pl.col("model_version").is_in(expected))
+    fitted = heads.model_versions if heads is not None else {}
+    held = vectors.select("route", "model_version").rows()
+    trained = [(route, version) for route, version in held if version not in untrained]
+    fits = [pair in trained and fitted.get(pair[0]) == pair[1] for pair in held]
     reason: Reason | None = None
     if examination.region == Region.OTHER:
         reason = Reason.NOT_SPINE
@@ -146,22 +148,15 @@ def _gate(
         reason = Reason.NO_SEQUENCES
     elif not examination.is_spine:
         reason = Reason.REGION_UNKNOWN
-    elif vectors.is_empty():
+    elif not held:
         reason = Reason.NO_VECTORS
-    elif trained.is_empty():
+    elif not trained:
         reason = Reason.ENCODER_UNTRAINED
     elif heads is None or not heads.conditions:
         reason = Reason.NO_HEADS
-    elif kept.is_empty():
+    elif not any(fits) and any(route in fitted for route, _ in trained):
         reason = Reason.OTHER_ENCODER
-    return reason, kept
-
-
-def _fitted_on(heads: Heads | None) -> list[str]:
-    if heads is None:
-        return []
-    versions = heads.model_versions
-    return sorted(versions.values() if isinstance(versions, Mapping) else versions)
+    return reason, vectors.filter(pl.Series(fits, dtype=pl.Boolean))
 
 
 def _predict(heads: Heads, vectors: pl.DataFrame) -> dict[tuple[str, str], _Prediction]:

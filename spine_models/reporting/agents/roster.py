@@ -6,7 +6,7 @@ Does not belong here: running one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 import polars as pl
@@ -31,8 +31,8 @@ class Heads(Protocol):
         """Conditions with a fitted head."""
 
     @property
-    def model_versions(self) -> Collection[str]:
-        """Encoder versions that the heads were fitted on; a mapping is read by its values."""
+    def model_versions(self) -> Mapping[str, str]:
+        """Encoder version by route that the heads were fitted on; vectors of another are refused."""
 
     def predict(self, study_vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities: study_key, condition, sequence_set (t1 | t2 | all), probability."""

@@ -62,10 +62,8 @@ def status_mark(status: str) -> str:
     return f'<span class="status s-{escaped(status)}">{escaped(STATUS_WORDS.get(status, status))}</span>'
 
 
-def probability_bar(probability: float | None, text: str) -> str:
-    """A bar from 0 to 1 with its figure; a dash where there is none."""
-    if probability is None:
-        return '<span class="none" title="no probability">–</span>'
+def probability_bar(probability: float, text: str) -> str:
+    """A bar from 0 to 1 with its figure."""
     return (
         f'<span class="bar" aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i></span>'
         f'<span class="figure">{escaped(text)}</span>'

@@ -14,7 +14,8 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.domain import Region, conditions
-from spine_models.reporting.reports.graph import IMPRESSION, NOTICE
+from spine_models.reporting.agents.evidence import ROUTES_OF_SET
+from spine_models.reporting.reports.graph import IMPRESSION, NOTICE, Kind
 from spine_models.reporting.reports.markup import (
     STATUS_WORDS,
     escaped,
@@ -100,7 +101,7 @@ def _study_page(draft: Row, sentences: list[Row], claims: list[Row]) -> str:
 </article>
 <section class="claims" aria-labelledby="claims-title">
 <h2 id="claims-title">Claims behind the report</h2>
-<p class="hint">One row for each agent. Open a sentence for its claims, a source for its images.</p>
+<p class="hint">Point at a sentence to light up its claims; open a claim for its models and images.</p>
 {_claims_table(ranked, number)}
 </section>
 </main>"""
@@ -139,10 +140,12 @@ def _report(sentences: list[Row], number: dict[str, int], by_number: dict[int, R
 
 
 def _sentence(sentence: Row, number: dict[str, int], by_number: dict[int, Row]) -> str:
-    mark = f'id="s{sentence["position"]}" class="k-{escaped(sentence["kind"])}"'
-    if not sentence["claim_keys"]:
-        return f"<p {mark}>{escaped(sentence['text'])}</p>"
     numbers = sorted(number[key] for key in sentence["claim_keys"])
+    positive = any(by_number[i]["status"] == "present" for i in numbers)
+    emphasis = " is-present" if positive and sentence["kind"] == Kind.FINDING else ""
+    mark = f'id="s{sentence["position"]}" class="k-{escaped(sentence["kind"])}{emphasis}"'
+    if not numbers:
+        return f"<p {mark}>{escaped(sentence['text'])}</p>"
     links = "\n".join(f"<li>{_claim_line(by_number[i], i)}</li>" for i in numbers)
     label = f"{len(numbers)} claim{'s' if len(numbers) > 1 else ''}"
     return (
@@ -159,35 +162,35 @@ def _claim_line(claim: Row, i: int) -> str:
 
 def _claims_table(claims: list[Row], number: dict[str, int]) -> str:
     names = {condition.key: condition.name for condition in conditions()}
-    rows = []
+    groups = []
     for claim in claims:
         place = place_of(claim["level"], claim["side"], claim["severity"])
-        where = f'<span class="place">{escaped(place)}</span>' if place else ""
-        bar = probability_bar(
-            claim["probability"], percent(claim["probability"]) if claim["probability"] is not None else ""
-        )
-        rows.append(
-            f'<tr id="c{number[claim["claim_key"]]}">'
-            f'<th scope="row">{escaped(names[claim["condition"]])}{where}'
-            f'<span class="agent">{escaped(claim["agent"])}</span></th>'
-            f'<td>{status_mark(claim["status"])}</td><td class="probability">{bar}</td>'
-            f"<td>{_source(claim)}</td></tr>"
+        where = f' <span class="place">{escaped(place)}</span>' if place else ""
+        probability = claim["probability"]
+        bar = probability_bar(probability, percent(probability)) if probability is not None else "–"
+        groups.append(
+            f'<tbody id="c{number[claim["claim_key"]]}">\n'
+            f'<tr><th scope="row">{escaped(names[claim["condition"]])}{where}</th>'
+            f'<td>{status_mark(claim["status"])}</td><td class="probability">{bar}</td></tr>\n'
+            f'<tr class="source"><td colspan="3">{_source(claim)}</td></tr>\n</tbody>'
         )
     return (
         '<div class="scroll"><table>\n<thead><tr><th scope="col">Condition</th><th scope="col">Status</th>'
-        '<th scope="col">Probability</th><th scope="col">Source</th></tr></thead>\n<tbody>\n'
-        + "\n".join(rows)
-        + "\n</tbody>\n</table></div>"
+        '<th scope="col">Probability</th></tr></thead>\n' + "\n".join(groups) + "\n</table></div>"
     )
 
 
 def _source(claim: Row) -> str:
-    if claim["reason"]:
-        return f'<span class="reason">{escaped(claim["reason"])}</span>'
-    summary = f"{_extent(claim)} · {escaped(claim['sequence_set'] or '')}"
+    """Agent, model versions and images of a claim, folded; or why there are none."""
+    agent = f"<code>{escaped(claim['agent'])}</code>"
+    if claim["probability"] is None:
+        return f"{agent} · {escaped(claim['reason'] or 'no reason given')}"
+    models = " ".join(short(version) for version in claim["model_versions"])
+    routes = ROUTES_OF_SET.get(claim["sequence_set"], ())
     lists = [
         ("Agent version", [claim["agent_version"]], 24),
-        ("Models", claim["model_versions"], 12),
+        ("Encoder models", claim["model_versions"], 16),
+        ("Routes", [str(route) for route in routes], 4),
         ("Series", claim["source_series"], 12),
         ("Images", claim["source_instances"], 12),
         ("Claim", [claim["claim_key"]], 12),
@@ -197,7 +200,8 @@ def _source(claim: Row) -> str:
         for name, keys, length in lists
         if keys
     )
-    return f'<details><summary>{summary}</summary><dl class="source">{terms}</dl></details>'
+    summary = f"{agent} · models {models} · {_extent(claim)}"
+    return f"<details><summary>{summary}</summary><dl>{terms}</dl></details>"
 
 
 def _highlights(sentences: list[Row], number: dict[str, int]) -> str:
@@ -236,7 +240,7 @@ def _index_page(entries: list[tuple[Row, list[Row]]]) -> str:
         )
         rows.append(
             f'<tr><th scope="row"><a href="{escaped(draft["study_key"])}.html">'
-            f"{escaped(draft['study_key'][:12])}</a></th><td>{escaped(draft['batch_key'])}</td>"
+            f'{escaped(draft["study_key"][:12])}</a></th><td class="batch">{escaped(draft["batch_key"])}</td>'
             f"<td>{escaped(draft['region'])}</td>{figures}<td>{escaped(named) or '–'}</td></tr>"
         )
     heads = "".join(f'<th scope="col" class="count">{status_mark(s)}</th>' for s in STATUS_WORDS)

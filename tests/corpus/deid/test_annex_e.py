@@ -34,9 +34,9 @@ def rows() -> list[tuple[int, str, dict[str, str]]]:
     return found
 
 
-def plant(ds: Dataset) -> None:
+def plant(ds: Dataset, *, own_uids: bool) -> None:
     for tag, vr, _ in rows():
-        if tag in (0x0020000D, 0x0020000E, 0x00080018):
+        if tag in (0x0020000D, 0x0020000E, 0x00080018) and not own_uids:
             continue
         if vr == "SQ":
             item = Dataset()
@@ -54,10 +54,10 @@ def plant(ds: Dataset) -> None:
 def released() -> Dataset:
     with config.disable_value_validation():
         ds = mr()
-        plant(ds)
+        plant(ds, own_uids=False)
         del ds[0x00420011]  # an encapsulated document is held back whole
         deep = Dataset()
-        plant(deep)
+        plant(deep, own_uids=True)
         outer = Dataset()
         outer.ReferencedSOPInstanceUID = "1.2.826.0.1.987654321.6"
         outer.RelatedSeriesSequence = [deep]

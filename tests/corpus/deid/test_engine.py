@@ -120,11 +120,11 @@ def test_a_number_that_is_a_record_number_goes():
 
 def test_codes_of_the_standard_stay_with_their_own_meaning_and_others_go():
     known, local = Dataset(), Dataset()
-    known.CodeValue, known.CodingSchemeDesignator, known.CodeMeaning = "T-11500", "SRT", "Wexbury"
+    known.CodeValue, known.CodingSchemeDesignator, known.CodeMeaning = "T-11501", "SRT", "Wexbury"
     local.CodeValue, local.CodingSchemeDesignator, local.CodeMeaning = "12345678", "99SITE", "Wexbury"
     out = read(cleaned(mr(AnatomicRegionSequence=[known, local])).payload)
     items = out.AnatomicRegionSequence
-    assert [i.get("CodeValue") for i in items] == ["T-11500", None]
+    assert [i.get("CodeValue") for i in items] == ["T-11501", None]
     assert "spine" in items[0].CodeMeaning.lower() or "vertebra" in items[0].CodeMeaning.lower()
 
 
@@ -139,7 +139,8 @@ def test_same_bytes_every_time_and_the_audit_counts_add_up():
 
 def test_value_representations_that_lie_are_not_believed():
     raw = part10(mr(RepetitionTime="3000"))
-    lied = re.sub(
+    found = re.search(rb"\x18\x00\x80\x00DS..3000", raw, flags=re.DOTALL)
+    lied = raw.replace(found[0], b"\x18\x00\x80\x00UN\x00\x00\x04\x00\x00\x003000")
         rb"\x18\x00\x80\x00DS(..)3000",
         rb"\x18\x00\x80\x00UN\x00\x00\x04\x00\x00\x003000",
         raw,

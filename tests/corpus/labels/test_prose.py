@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from spine_models.corpus.labels import label_reports
+from spine_models.corpus.labels import label_reports, rules
+from spine_models.corpus.labels.lexicon import lexicon
 from spine_models.domain import Severity, Side, Status
 
 ALLOWED = 5
@@ -59,10 +61,19 @@ def test_the_corpora_are_large_enough():
 
 @pytest.mark.parametrize("entry", CORPUS, ids=[e["text"][:60].replace("\n", " ") for e in CORPUS])
 def test_prose_is_read_as_a_radiologist_would(entry, reports):
-    rules = label_reports(reports([entry["text"]])).rules
-    assert differences(rules, entry) == []
+    frame = label_reports(reports([entry["text"]])).rules
+    assert differences(frame, entry) == []
 
 
 def test_prose_that_the_rules_were_not_made_for(reports):
     wrong = [e["text"] for e in HELD_OUT if differences(label_reports(reports([e["text"]])).rules, e)]
     assert len(wrong) <= ALLOWED, wrong
+
+
+def test_stems_cost_no_finding():
+    """Without the stems, which only save time, every sentence is read the same."""
+    words = lexicon()
+    patient = replace(words, phrases=tuple(replace(phrases, stems=()) for phrases in words.phrases))
+    for entry in CORPUS + HELD_OUT:
+        text = entry["text"].lower()
+        assert list(rules._lexical(text, words)) == list(rules._lexical(text, patient))

@@ -114,9 +114,9 @@ def test_no_reports_keep_the_schemas():
     ],
 )
 def test_hostile_text_takes_no_time(text):
-    began = time.perf_counter()
+    began = time.process_time()
     read_report(text)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 2
 
 
 def test_a_lexicon_that_does_not_fit_is_named(tmp_path):

@@ -32,6 +32,7 @@ _PATIENT_GROUP: Final = frozenset(
 _SAFE_CREATORS: Final = frozenset({"SIEMENS MR HEADER", "GEMS_PARM_01", "GEMS_ACQU_01", "Philips Imaging DD 001", "Philips MR Imaging DD 001"})
 _NUMERIC: Final = frozenset("US SS UL SL FL FD IS DS AT UV SV".split())
 _GROUPS: Final = frozenset({0x0002, 0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x0032, 0x0038, 0x0040, 0x2050, 0x5200, 0x7FE0})
+_SPOKEN: Final = frozenset("AE CS LO LT PN SH ST UC UT".split())
 _TIMES: Final = frozenset({"DA", "DT", "TM", "UI"})
 _NATIVE: Final = "1.2.840.10008.1.2.1"
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
@@ -69,10 +70,10 @@ class Gatekeeper:
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[frozenset[int], frozenset[int]]:
-    """(attributes that must be absent, attributes that must be absent or empty) by the options in force."""
+def _table() -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+    """Attributes that must be absent, absent or empty, and absent, empty or a dummy, by the options in force."""
     rows = json.loads(Path(__file__).parent.parent.joinpath("ps315_annex_e.json").read_text(encoding="utf-8"))
-    absent, empty = set(), set()
+    absent, empty, dummy = set(), set(), set()
     for row in rows:
         if not re.fullmatch(r"[0-9a-f]{8}", row["id"]):
             continue
@@ -83,7 +84,9 @@ def _table() -> tuple[frozenset[int], frozenset[int]]:
                 absent.add(tag)
             elif row["basicProfile"] in ("Z", "X/Z"):
                 empty.add(tag)
-    return frozenset(absent), frozenset(empty)
+            elif row["basicProfile"] in ("D", "Z/D", "X/D", "X/Z/D"):
+                dummy.add(tag)
+    return frozenset(absent), frozenset(empty), frozenset(dummy)
 
 
 def check_file(subject: Subject, keeper: Gatekeeper) -> Counter[str]:
@@ -108,7 +111,7 @@ def check_file(subject: Subject, keeper: Gatekeeper) -> Counter[str]:
 
 def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
     found: Counter[str] = Counter()
-    absent, empty = _table()
+    absent, empty, dummy = _table()
     tags = {p.tag for p in parts}
     for part in parts:
         group = part.tag >> 16
@@ -122,6 +125,8 @@ def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
             found["annex_e_remove"] += 1
         if part.tag in empty and part.value.strip(b" \x00"):
             found["annex_e_empty"] += 1
+        if part.tag in dummy and part.vr in _SPOKEN and part.value.strip(b" \x00") not in (b"", b"ANONYMIZED"):
+            found["annex_e_replace"] += 1
         if (part.vr == "PN" or part.tag == 0x00100020) and part.value.strip(b" \x00").decode("latin-1") not in ("", subject.patient, "ANONYMIZED"):
             found["person_name"] += 1
     declared = next((p.value.strip() for p in parts if p.tag == 0x00120062), b"")
