@@ -15,8 +15,39 @@ import numpy as np
 from spine_models.phantom.dicom import Study
 from spine_models.phantom.identity import PHYSICIANS
 
-PATIENTS = ["mrn", "last_name", "first_name", "dob", "sex", "ssn", "phone", "email", "street", "city", "state", "zip", "plan_id", "account", "license", "vin", "portal_url", "last_ip", "next_of_kin", "height_cm", "weight_kg"]
-ENCOUNTERS = ["encounter_id", "mrn", "admit_date", "discharge_dttm", "provider", "icd10", "age_at_visit", "note"]
+PATIENTS = [
+    "mrn",
+    "last_name",
+    "first_name",
+    "dob",
+    "sex",
+    "ssn",
+    "phone",
+    "email",
+    "street",
+    "city",
+    "state",
+    "zip",
+    "plan_id",
+    "account",
+    "license",
+    "vin",
+    "portal_url",
+    "last_ip",
+    "next_of_kin",
+    "height_cm",
+    "weight_kg",
+]
+ENCOUNTERS = [
+    "encounter_id",
+    "mrn",
+    "admit_date",
+    "discharge_dttm",
+    "provider",
+    "icd10",
+    "age_at_visit",
+    "note",
+]
 ORDERS = ["accession", "mrn", "study_instance_uid", "order_date", "exam", "reason"]
 
 

@@ -136,7 +136,7 @@ def _study(
     uid = f"{vendor.uid_root}.{day.strftime('%Y%m%d')}{time}.{int(tag) + 1}"
     study = Study(person, vendor, region, day, time, accession, uid, int(rng.integers(len(PHYSICIANS))))
     person.planted += [
-        ("accession", accession), ("uid", uid), ("study_date", day.strftime("%m/%d/%Y")),
+        ("accession", accession), ("uid", uid), ("study_date", day.strftime("%Y%m%d")),
         ("physician", f"Dr. {PHYSICIANS[study.physician]}"), ("station", vendor.station),
     ]  # fmt: skip
     findings = draw_findings(region, rng)
@@ -191,7 +191,23 @@ def _write_reports(folder: Path, examined: Sequence[_Examined]) -> None:
 
 def _write_truth(folder: Path, examined: Sequence[_Examined], files: Sequence[tuple[str, str]]) -> None:
     folder.mkdir()
-    header = ["accession_number", "study_instance_uid", "region", "condition", "status", "planted", "level", "side", "severity", "x_min_mm", "y_min_mm", "z_min_mm", "x_max_mm", "y_max_mm", "z_max_mm"]
+    header = [
+        "accession_number",
+        "study_instance_uid",
+        "region",
+        "condition",
+        "status",
+        "planted",
+        "level",
+        "side",
+        "severity",
+        "x_min_mm",
+        "y_min_mm",
+        "z_min_mm",
+        "x_max_mm",
+        "y_max_mm",
+        "z_max_mm",
+    ]
     rows = []
     for e in examined:
         planted = {f.condition: f for f in e.findings}

@@ -11,8 +11,72 @@ from typing import Final
 
 import numpy as np
 
-FAMILY: Final = ["Abernathy", "Bergstrom", "Castellano", "Delacroix", "Eisenberg", "Fitzwilliam", "Gunnarsson", "Hollingsworth", "Ivanova", "Jorgensen", "Kowalczyk", "Lindqvist", "Montgomery", "Nakashima", "Okonkwo", "Papadopoulos", "Quintana", "Rasmussen", "Szymanski", "Thibodeaux", "Underhill", "Villanueva", "Wojciechowski", "Xanthopoulos", "Yamaguchi", "Zimmermann", "Achterberg", "Brinkerhoff", "Csonka", "Drummond", "Ellsworth", "Featherstone"]
-GIVEN: Final = ["Adelheid", "Bartholomew", "Cordelia", "Dmitri", "Evangeline", "Fiorella", "Giuseppe", "Henrietta", "Ignatius", "Josephine", "Kimberley", "Leopold", "Marguerite", "Nathaniel", "Ophelia", "Percival", "Quentin", "Rosalind", "Sebastian", "Theodora", "Ulrich", "Valentina", "Wilhelmina", "Xavier", "Yvonne", "Zachariah", "Anneliese", "Benedikt", "Clementine", "Desmond"]
+FAMILY: Final = [
+    "Abernathy",
+    "Bergstrom",
+    "Castellano",
+    "Delacroix",
+    "Eisenberg",
+    "Fitzwilliam",
+    "Gunnarsson",
+    "Hollingsworth",
+    "Ivanova",
+    "Jorgensen",
+    "Kowalczyk",
+    "Lindqvist",
+    "Montgomery",
+    "Nakashima",
+    "Okonkwo",
+    "Papadopoulos",
+    "Quintana",
+    "Rasmussen",
+    "Szymanski",
+    "Thibodeaux",
+    "Underhill",
+    "Villanueva",
+    "Wojciechowski",
+    "Xanthopoulos",
+    "Yamaguchi",
+    "Zimmermann",
+    "Achterberg",
+    "Brinkerhoff",
+    "Csonka",
+    "Drummond",
+    "Ellsworth",
+    "Featherstone",
+]
+GIVEN: Final = [
+    "Adelheid",
+    "Bartholomew",
+    "Cordelia",
+    "Dmitri",
+    "Evangeline",
+    "Fiorella",
+    "Giuseppe",
+    "Henrietta",
+    "Ignatius",
+    "Josephine",
+    "Kimberley",
+    "Leopold",
+    "Marguerite",
+    "Nathaniel",
+    "Ophelia",
+    "Percival",
+    "Quentin",
+    "Rosalind",
+    "Sebastian",
+    "Theodora",
+    "Ulrich",
+    "Valentina",
+    "Wilhelmina",
+    "Xavier",
+    "Yvonne",
+    "Zachariah",
+    "Anneliese",
+    "Benedikt",
+    "Clementine",
+    "Desmond",
+]
 STREETS: Final = (
     "Larchmont",
     "Whitcombe",
@@ -66,9 +130,11 @@ class Patient:
 
     @property
     def dicom_name(self) -> str:
+        """Family^Given."""
         return f"{self.family}^{self.given}"
 
     def age_on(self, day: date) -> int:
+        """Whole years on a day."""
         return day.year - self.birth.year - ((day.month, day.day) < (self.birth.month, self.birth.day))
 
 

@@ -7,6 +7,7 @@ A finding changes its own place and nothing else: not the field of view, the noi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -40,7 +41,7 @@ _ONLY: Final[dict[str, set[Region]]] = {
 def discs_of(region: Region) -> tuple[str, ...]:
     """Discs inside the sagittal field of view, from above."""
     names = VERTEBRAE_OF[region]
-    pairs = {f"{a}-{b}" for a, b in zip(names[:-1], names[1:], strict=True)}
+    pairs = {f"{a}-{b}" for a, b in pairwise(names)}
     return tuple(d for r in DISCS_OF_REGION.values() for d in r if d in pairs)
 
 
@@ -85,6 +86,10 @@ def draw_findings(region: Region, rng: np.random.Generator) -> list[Finding]:
         if condition not in ("lipomatosis",):
             taken.add(level)
         found.append(Finding(condition, level, side, severity))
+    inflamed = next((f for f in found if f.condition == "inflammation"), None)
+    if inflamed is not None and not any(f.condition == "edema" for f in found):
+        # Type 1 endplate change is marrow oedema: the truth must not deny what the images show.
+        found.append(Finding("edema", inflamed.level.split("-")[0], None, inflamed.severity))
     return found
 
 

@@ -6,11 +6,13 @@ Belongs here: drawing the parameters of ``anatomy.Spine``. Does not belong here:
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from spine_models.domain import Region
-from spine_models.phantom.anatomy import BUILDS, Spine, centre_and_radii
+from spine_models.phantom.anatomy import BUILDS, Spine
+from spine_models.phantom.lesions import centre_and_radii
 from spine_models.phantom.pathology import VERTEBRAE_OF, Finding
 
 
@@ -34,7 +36,7 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
     age = rng.random()
     dryness = np.clip(rng.normal(0.25 + 0.45 * age, 0.22, discs), 0, 1)
     bulge = np.clip(rng.normal(0.5 + 0.9 * age, 0.5, discs), 0, 2.0)
-    names = [f"{a}-{b}" for a, b in zip(levels[:-1], levels[1:], strict=True)]
+    names = [f"{a}-{b}" for a, b in pairwise(levels)]
     for finding in findings:
         if finding.condition == "disc_height":
             n = names.index(finding.level)
@@ -49,13 +51,24 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
             middles.append(position - disc_heights[n] / 2)
             position -= disc_heights[n]
     shift = -position / 2 + float(rng.normal(0, 2))
+    # float32 throughout: a double scalar would turn every field of points into doubles.
     spine = Spine(
-        region=region, build=build, findings=findings, levels=levels,
-        centre_s=np.array(centres) + shift, heights=heights, disc_s=np.array(middles) + shift,
-        disc_heights=disc_heights, dryness=dryness, bulge=bulge,
-        lordosis=mean.lordosis * float(rng.normal(1, 0.25)), scoliosis=float(rng.normal(0, 1.0)),
-        length=-position * 0.72, fat_mm=float(rng.uniform(8, 20)), texture_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+        region=region,
+        build=build,
+        findings=findings,
+        levels=levels,
+        centre_s=(np.array(centres) + shift).astype(np.float32),
+        heights=heights.astype(np.float32),
+        disc_s=(np.array(middles) + shift).astype(np.float32),
+        disc_heights=disc_heights.astype(np.float32),
+        dryness=dryness,
+        bulge=bulge.astype(np.float32),
+        lordosis=mean.lordosis * float(rng.normal(1, 0.25)),
+        scoliosis=float(rng.normal(0, 1.0)),
+        length=float(-position * 0.72),
+        fat_mm=float(rng.uniform(8, 20)),
+        texture_seed=int(rng.integers(2**31)),
+    )
     for finding in findings:
         finding.box_mm = _box(spine, finding)
     return spine

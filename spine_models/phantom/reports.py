@@ -20,6 +20,12 @@ from spine_models.phantom.identity import HOSPITALS, PHYSICIANS
 from spine_models.phantom.pathology import Finding
 
 SECTIONS: Final = ("ALIGNMENT", "MARROW", "DISCS", "FORAMINA", "CORD")
+HISTORIES: Final = (
+    "Rule out fracture.",
+    "Evaluate for stenosis.",
+    "History of compression fracture at an outside exam, healed.",
+    "Assess for disc herniation versus spondylolisthesis.",
+)
 FILLER: Final = {
     "ALIGNMENT": "Vertebral alignment is assessed on sagittal images.",
     "MARROW": "Marrow signal is otherwise unremarkable.",
@@ -128,7 +134,7 @@ def _letterhead(study: Study, sequences: list[str], rng: np.random.Generator) ->
         f"EXAM: MRI {study.region.value.upper()} SPINE WITHOUT CONTRAST",
         "",
         f"HISTORY: {person.age_on(day)} year old {'woman' if person.sex == 'F' else 'man'} with back pain. "
-        + ("Rule out fracture." if rng.random() < 0.4 else "Evaluate for stenosis."),
+        + HISTORIES[int(rng.integers(len(HISTORIES)))],
         f"TECHNIQUE: {', '.join(sequences)}.",
         f"COMPARISON: {'None.' if rng.random() < 0.6 else f'MRI of {day.year - 1}.'}",
     ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from spine_models.domain import Plane, Region
 from spine_models.phantom.anatomy import Spine
+from spine_models.phantom.shapes import label
 from spine_models.phantom.tissue import Sequence, Tissue, lookup
 
 FIELD_OF_VIEW_MM: Final[dict[Region, float]] = {
@@ -19,7 +20,7 @@ FIELD_OF_VIEW_MM: Final[dict[Region, float]] = {
     Region.THORACIC: 200.0,
     Region.LUMBAR: 220.0,
 }
-MATRIX: Final = {Plane.SAGITTAL: 192, Plane.AXIAL: 144}
+MATRIX: Final = {Plane.SAGITTAL: 160, Plane.AXIAL: 128}
 SAGITTAL_SLICES: Final = 7
 SAGITTAL_SPACING_MM: Final = 4.4
 AXIAL_FIELD_MM: Final = 150.0
@@ -92,7 +93,7 @@ def plan_axial(spine: Spine) -> Stack:
 
 def labels_of(spine: Spine, stack: Stack) -> np.ndarray:
     """Supersampled labels of a stack, int16 [slices, n * 2, n * 2]; shared by all its sequences."""
-    return np.stack([spine.label(s.points(SUPERSAMPLING, stack.thickness_mm)) for s in stack.slices])
+    return np.stack([label(spine, s.points(SUPERSAMPLING, stack.thickness_mm)) for s in stack.slices])
 
 
 def acquire(

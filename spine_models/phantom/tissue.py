@@ -2,10 +2,11 @@
 
 Belongs here: relaxation times, proton densities and signal equations. Does not belong here: where a tissue lies.
 
-T1, T2 and proton density follow published measurements at 1.5 T and 3 T: cord, muscle, blood (Stanisz et al., MRM
-2005), marrow, fat, paravertebral muscle (de Bazelaire et al., Radiology 2004; fat at 1.5 T as its STIR null implies), disc (Stelzeneder et al., Eur Radiol
-2012; Johannessen et al., Spine 2006 for nucleus and annulus), CSF (Rooney et al., MRM 2007). Lesions are mixtures
-chosen to show the textbook signal: oedema dark on T1 and bright on STIR, haemangioma bright on T1 and T2.
+T1, T2 and proton density follow published measurements at 1.5 T and 3 T: cord, muscle and blood (Stanisz et al.,
+MRM 2005), marrow, fat and paravertebral muscle (de Bazelaire et al., Radiology 2004; fat at 1.5 T as its STIR null
+implies), disc (Stelzeneder et al., Eur Radiol 2012; Johannessen et al., Spine 2006 for nucleus and annulus), CSF
+(Rooney et al., MRM 2007). Lesions are mixtures chosen to show the textbook signal: oedema dark on T1 and bright on
+STIR, haemangioma bright on T1 and T2.
 """
 
 from __future__ import annotations

@@ -38,7 +38,11 @@ from spine_models.domain import Outcome
 if TYPE_CHECKING:
     from spine_models.corpus.archive import ArchiveTables
 
-_EHR_FRAMES = {"patients": tables.EHR_PATIENTS, "encounters": tables.EHR_ENCOUNTERS, "orders": tables.EHR_ORDERS}
+_EHR_FRAMES = {
+    "patients": tables.EHR_PATIENTS,
+    "encounters": tables.EHR_ENCOUNTERS,
+    "orders": tables.EHR_ORDERS,
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,11 @@ def deidentify_batch(
         if row["patient_key"]:
             _learn(batch, row["patient_key"], KnownIdentifiers.of(identifiers_of(row["values"])))
     done = _dicom(batch, progress)
-    instances = _frame([d.instance for d in done], tables.INSTANCES, ("patient_key", "study_key", "series_key", "instance_key"))
+    instances = _frame(
+        [d.instance for d in done],
+        tables.INSTANCES,
+        ("patient_key", "study_key", "series_key", "instance_key"),
+    )
     reports = _reports(batch, set(instances["study_key"]))
     ehr = _ehr(batch, parsed)
     with_report = set(reports["study_key"])
@@ -148,7 +156,10 @@ def _learn(batch: _Batch, patient: str, known: KnownIdentifiers) -> None:
 
 
 def _parse_ehr(ehr: pl.DataFrame) -> list[dict[str, Any]]:
-    rows = [{**row, "values": parse_row(row["values_json"]), "table": row["table"].casefold()} for row in ehr.iter_rows(named=True)]
+    rows = [
+        {**row, "values": parse_row(row["values_json"]), "table": row["table"].casefold()}
+        for row in ehr.iter_rows(named=True)
+    ]
     seen: set[tuple[str, tuple[str, ...]]] = set()
     for row in rows:
         shape = (row["table"], tuple(row["values"]))
@@ -192,10 +203,25 @@ def _dicom(batch: _Batch, progress: Callable[[int, int], None] | None) -> list[D
             batch.hold(row, "dicom", Reason.UNRESOLVED_PATIENT)
         else:
             patient = batch.patient_of_study[study]
-            who = patient_of(patient, batch.days(patient), batch.settings.dates, batch.known.get(patient, KnownIdentifiers()))
+            who = patient_of(
+                patient,
+                batch.days(patient),
+                batch.settings.dates,
+                batch.known.get(patient, KnownIdentifiers()),
+            )
             path = str(source_path(row["inbox"], row["relative_path"]))
             tasks.append(
-                Task(index, path, row["sha256"], study, row["sop_uid"], row["batch_key"], who, str(batch.out), batch.settings.hipaa_basis)
+                Task(
+                    index,
+                    path,
+                    row["sha256"],
+                    study,
+                    row["sop_uid"],
+                    row["batch_key"],
+                    who,
+                    str(batch.out),
+                    batch.settings.hipaa_basis,
+                )
             )
     released: list[Done] = []
     for result in run_tasks(tasks, key=batch.key, workers=batch.settings.workers, progress=progress):
@@ -215,7 +241,9 @@ def _dicom(batch: _Batch, progress: Callable[[int, int], None] | None) -> list[D
 def _reports(batch: _Batch, released: set[str]) -> pl.DataFrame:
     out: list[dict[str, object]] = []
     cleaners: dict[str, TextCleaner] = {}
-    rows = sorted(batch.archive.reports.iter_rows(named=True), key=lambda r: (r["inbox"], r["relative_path"], r["row"]))
+    rows = sorted(
+        batch.archive.reports.iter_rows(named=True), key=lambda r: (r["inbox"], r["relative_path"], r["row"])
+    )
     for row in rows:
         study = row["study_uid"] or ""
         patient = batch.patient_of_study.get(study)
@@ -226,8 +254,12 @@ def _reports(batch: _Batch, released: set[str]) -> pl.DataFrame:
         elif (study_key := batch.names.key_of_uid(study)) not in released:
             batch.hold(row, "report", Reason.STUDY_NOT_RELEASED)
         else:
-            known = batch.known.get(patient, KnownIdentifiers()) | KnownIdentifiers.of([("id", row["accession_number"] or "")])
-            cleaner = cleaners.setdefault(f"{patient}{row['accession_number']}", TextCleaner(known, batch.dates(patient)))
+            known = batch.known.get(patient, KnownIdentifiers()) | KnownIdentifiers.of(
+                [("id", row["accession_number"] or "")]
+            )
+            cleaner = cleaners.setdefault(
+                f"{patient}{row['accession_number']}", TextCleaner(known, batch.dates(patient))
+            )
             place = f"{row['inbox']}\x00{row['relative_path']}\x00{row['row']}"
             out.append(
                 {
@@ -244,7 +276,9 @@ def _reports(batch: _Batch, released: set[str]) -> pl.DataFrame:
 
 def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
     studies = batch.archive.studies
-    accessions = {(a or "").casefold(): u for a, u in studies.select("accession_number", "study_uid").iter_rows() if a}
+    accessions = {
+        (a or "").casefold(): u for a, u in studies.select("accession_number", "study_uid").iter_rows() if a
+    }
     uids = frozenset(studies["study_uid"].drop_nulls())
     by_table: dict[str, list[dict[str, object]]] = {table: [] for table in _EHR_FRAMES}
     european = {t: european_columns((r["values"] for r in parsed if r["table"] == t), t) for t in _EHR_FRAMES}
@@ -257,18 +291,30 @@ def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]
             continue
         if not patient:
             batch.quarantine.append(
-                {**{k: row[k] for k in ("batch_key", "inbox", "relative_path")}, "kind": "ehr", "reason": str(Reason.UNRESOLVED_PATIENT)}
+                {
+                    **{k: row[k] for k in ("batch_key", "inbox", "relative_path")},
+                    "kind": "ehr",
+                    "reason": str(Reason.UNRESOLVED_PATIENT),
+                }
             )
             continue
         if patient not in contexts:
             dates = batch.dates(patient)
             cleaner = TextCleaner(batch.known.get(patient, KnownIdentifiers()), dates)
-            contexts[patient] = RowContext(row["batch_key"], patient, dates, cleaner, batch.names, accessions, uids)
-        by_table[row["table"]].append(released_row(row["table"], row["values"], contexts[patient], european[row["table"]]))
+            contexts[patient] = RowContext(
+                row["batch_key"], patient, dates, cleaner, batch.names, accessions, uids
+            )
+        by_table[row["table"]].append(
+            released_row(row["table"], row["values"], contexts[patient], european[row["table"]])
+        )
     for place in sorted({(r["inbox"], r["relative_path"]) for r in parsed}):
         if not matched[place]:
             batch.outcome[place] = (Outcome.QUARANTINED, str(Reason.UNRESOLVED_PATIENT))
-    orders = {"patients": ("patient_key",), "encounters": ("patient_key", "encounter_key"), "orders": ("patient_key", "order_key")}
+    orders = {
+        "patients": ("patient_key",),
+        "encounters": ("patient_key", "encounter_key"),
+        "orders": ("patient_key", "order_key"),
+    }
     return {f"ehr_{t}": _frame(rows, _EHR_FRAMES[t], orders[t]) for t, rows in by_table.items()}
 
 
@@ -303,6 +349,10 @@ def _outcome(batch: _Batch, row: dict[str, Any]) -> tuple[Outcome, str | None]:
         return Outcome.RELEASED, None
     reason = Reason.UNRESOLVED_PATIENT if row["kind"] == "report" else Reason.NO_POLICY
     batch.quarantine.append(
-        {**{k: row[k] for k in ("batch_key", "inbox", "relative_path")}, "kind": row["kind"], "reason": str(reason)}
+        {
+            **{k: row[k] for k in ("batch_key", "inbox", "relative_path")},
+            "kind": row["kind"],
+            "reason": str(reason),
+        }
     )
     return Outcome.QUARANTINED, str(reason)

@@ -36,5 +36,7 @@ def meaning_of(scheme: str, value: str) -> str | None:
 @lru_cache(maxsize=1)
 def standard_words() -> frozenset[str]:
     """Words of five letters and more that code meanings spell in lower case, so that eponyms are not among them."""
-    spelled = (w for meaning in _meanings().values() for w in re.findall(r"(?<![\w-])[a-z]{5,}(?![\w-])", meaning))
+    spelled = (
+        w for meaning in _meanings().values() for w in re.findall(r"(?<![\w-])[a-z]{5,}(?![\w-])", meaning)
+    )
     return frozenset(spelled)

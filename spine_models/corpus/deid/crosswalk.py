@@ -29,7 +29,9 @@ def _cipher(key: bytes) -> AESSIV:
 
 def seal(rows: pl.DataFrame, key: bytes) -> bytes:
     """Encrypted bytes of a CROSSWALK frame."""
-    plain = json.dumps(rows.select(list(CROSSWALK)).sort(list(CROSSWALK)).rows(), separators=(",", ":")).encode()
+    plain = json.dumps(
+        rows.select(list(CROSSWALK)).sort(list(CROSSWALK)).rows(), separators=(",", ":")
+    ).encode()
     return _HEADER + _cipher(key).encrypt(plain, [_HEADER])
 
 

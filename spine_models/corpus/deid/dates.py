@@ -12,16 +12,25 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-_MONTHS: Final = (
-    "january february march april may june july august september october november december".split()
-)
+_MONTHS: Final = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _MONTH: Final = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
     r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
-_WEEKDAY: Final = (
-    r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
-)
+_WEEKDAY: Final = r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
 _LEAD: Final = rf"(?:\b{_WEEKDAY}\b\.?,?\s+(?:the\s+)?)?"
 _YEAR: Final = r"(?:18|19|20)\d\d"
 _TEXT: Final = re.compile(
@@ -43,7 +52,8 @@ _TEXT: Final = re.compile(
 _NAMED: Final = rf"(?:(?!may\b){_MONTH}|(?-i:May|MAY))"
 _DAY_MONTH: Final = re.compile(
     rf"{_LEAD}(?:\b(?P<m>{_NAMED})\.?\s+(?P<d>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b"
-    rf"|\b(?P<e>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<n>{_NAMED})\b)(?!\W{{1,3}}{_YEAR}|\s*[cm]m\b)",
+    rf"|\b(?P<e>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<n>{_NAMED})\b)"
+    rf"(?!\W{{1,3}}{_YEAR}|\s*[cm]m\b)",
     re.IGNORECASE,
 )
 _CUED_SLASH: Final = re.compile(
@@ -220,8 +230,12 @@ class PatientDates:
 
 
 def _month(day: date, like: str) -> str:
-    name = _MONTHS[day.month - 1] if len(like) > 4 or like.casefold() in _MONTHS else _MONTHS[day.month - 1][:3]
-    style: Callable[[str], str] = str.upper if like.isupper() else str.lower if like.islower() else str.capitalize
+    name = (
+        _MONTHS[day.month - 1] if len(like) > 4 or like.casefold() in _MONTHS else _MONTHS[day.month - 1][:3]
+    )
+    style: Callable[[str], str] = (
+        str.upper if like.isupper() else str.lower if like.islower() else str.capitalize
+    )
     return style(name)
 
 

@@ -22,9 +22,29 @@ from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.text import TextCleaner
 
 POLICY_FILE: Final = "spine_models/corpus/deid/ehr_columns.yaml"
-_ACTIONS: Final = frozenset("drop pseudonymise shift age_cap zip3 clean code number sex keep".split())
+_ACTIONS: Final = frozenset(
+    ["drop", "pseudonymise", "shift", "age_cap", "zip3", "clean", "code", "number", "sex", "keep"]
+)
 _RESTRICTED_ZIP3: Final = frozenset(
-    "036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split()
+    [
+        "036",
+        "059",
+        "063",
+        "102",
+        "203",
+        "556",
+        "692",
+        "790",
+        "821",
+        "823",
+        "830",
+        "831",
+        "878",
+        "879",
+        "884",
+        "890",
+        "893",
+    ]
 )
 """Three-digit zones of 20,000 people or fewer (45 CFR 164.514(b)(2)(i)(B), census of 2000): written as 000."""
 
@@ -45,7 +65,9 @@ def column_policy() -> Mapping[str, Mapping[str, str]]:
     for table, columns in document.items():
         for column, action in columns.items():
             if action not in _ACTIONS:
-                raise DeidPolicyError(f"{POLICY_FILE}: column {column!r} of table {table!r} has no action {action!r}")
+                raise DeidPolicyError(
+                    f"{POLICY_FILE}: column {column!r} of table {table!r} has no action {action!r}"
+                )
     return document
 
 
@@ -57,7 +79,9 @@ def check_columns(table: str, columns: Iterable[str]) -> None:
     """
     policy = column_policy().get(table.casefold())
     if policy is None:
-        raise DeidPolicyError(f"EHR table {table!r} has no policy: add it to {POLICY_FILE}, one action per column")
+        raise DeidPolicyError(
+            f"EHR table {table!r} has no policy: add it to {POLICY_FILE}, one action per column"
+        )
     for column in columns:
         if column.strip().casefold() not in policy:
             raise DeidPolicyError(
@@ -68,7 +92,9 @@ def check_columns(table: str, columns: Iterable[str]) -> None:
 
 def parse_row(values_json: str) -> dict[str, str]:
     """A row's values as stripped text under lower-case column names; nulls become empty."""
-    return {k.strip().casefold(): "" if v is None else str(v).strip() for k, v in json.loads(values_json).items()}
+    return {
+        k.strip().casefold(): "" if v is None else str(v).strip() for k, v in json.loads(values_json).items()
+    }
 
 
 def identifiers_of(row: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -99,12 +125,16 @@ class RowContext:
     study_uids: frozenset[str]
 
 
-def released_row(table: str, row: Mapping[str, str], context: RowContext, european: frozenset[str]) -> dict[str, object]:
+def released_row(
+    table: str, row: Mapping[str, str], context: RowContext, european: frozenset[str]
+) -> dict[str, object]:
     """One row of ``ehr_patients``, ``ehr_encounters`` or ``ehr_orders`` as their schemas have it."""
     out: dict[str, object] = {"batch_key": context.batch_key, "patient_key": context.patient_key}
     for column, action in column_policy()[table].items():
         if action not in ("drop", "pseudonymise"):
-            out[column if action != "zip3" else "zip3"] = _value(action, row.get(column, ""), context, column in european)
+            out[column if action != "zip3" else "zip3"] = _value(
+                action, row.get(column, ""), context, column in european
+            )
     if table == "encounters":
         out["encounter_key"] = _digest(context, "encounter", row.get("encounter_id", ""))
     if table == "orders":

@@ -14,7 +14,7 @@ from typing import Final
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-_LONG: Final = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_LONG: Final = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 _IMPLEMENTATION: Final = "2.25.302718262412396173208540913962518712402"
 _SHORT_HEADER: Final = struct.Struct("<HH2sH")
 _LONG_HEADER: Final = struct.Struct("<HH2sHI")

@@ -16,12 +16,18 @@ KINDS: Final = ("name", "id", "phone", "email", "address", "place", "birth", "ui
 
 KIND_OF_TAG: Final[dict[int, str]] = (
     dict.fromkeys((0x00100020, 0x00101000, 0x00080050, 0x00200010, 0x00380010, 0x00380060, 0x00101050), "id")
-    | dict.fromkeys((0x00101090, 0x00402016, 0x00402017, 0x00401001, 0x00400253, 0x00400009, 0x00401006), "id")
-    | dict.fromkeys((0x00181000, 0x00181008, 0x00081010, 0x00400242, 0x00400010, 0x00181004, 0x00120040), "id")
+    | dict.fromkeys(
+        (0x00101090, 0x00402016, 0x00402017, 0x00401001, 0x00400253, 0x00400009, 0x00401006), "id"
+    )
+    | dict.fromkeys(
+        (0x00181000, 0x00181008, 0x00081010, 0x00400242, 0x00400010, 0x00181004, 0x00120040), "id"
+    )
     | dict.fromkeys((0x00401007, 0x00080055, 0x00400241, 0x00400001, 0x00080054, 0x00101080), "id")
     | dict.fromkeys((0x00102154, 0x00102155, 0x00080094, 0x00402010, 0x00401103), "phone")
     | dict.fromkeys((0x00101040, 0x00080081, 0x00080092, 0x00401102), "address")
-    | dict.fromkeys((0x00080080, 0x00081040, 0x00380400, 0x00380300, 0x00401005, 0x00400243, 0x00321020), "place")
+    | dict.fromkeys(
+        (0x00080080, 0x00081040, 0x00380400, 0x00380300, 0x00401005, 0x00400243, 0x00321020), "place"
+    )
     | {0x00100030: "birth"}
 )
 """Standard attributes whose values identify; every PN is a name whatever its attribute."""
@@ -56,7 +62,9 @@ class KnownIdentifiers:
 
     def name_words(self) -> frozenset[str]:
         """Lower-case words of names, of two letters and more."""
-        return frozenset(w for name in self.kind("name") for w in re.findall(r"[^\W\d_]{2,}", name.casefold()))
+        return frozenset(
+            w for name in self.kind("name") for w in re.findall(r"[^\W\d_]{2,}", name.casefold())
+        )
 
     def numbers(self) -> frozenset[str]:
         """Digits of identifiers without leading zeros, of five digits and more."""

@@ -17,9 +17,51 @@ from spine_models.corpus.deid.known import KnownIdentifiers
 from spine_models.corpus.deid.terms import is_clinical
 
 _BREAK: Final = r"(?:-?[ \t]*\r?\n[ \t]*)?"
-_PREFIXES: Final = frozenset("dr prof mr mrs ms md do rn rt np pa jr sr ii iii the of and for de la van von der den st".split())
-_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_LONG: Final = "january february march april may june july august september october november december".split()
+_PREFIXES: Final = frozenset(
+    [
+        "dr",
+        "prof",
+        "mr",
+        "mrs",
+        "ms",
+        "md",
+        "do",
+        "rn",
+        "rt",
+        "np",
+        "pa",
+        "jr",
+        "sr",
+        "ii",
+        "iii",
+        "the",
+        "of",
+        "and",
+        "for",
+        "de",
+        "la",
+        "van",
+        "von",
+        "der",
+        "den",
+        "st",
+    ]
+)
+_MONTHS: Final = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_LONG: Final = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 
 
 @dataclass(frozen=True)
@@ -79,14 +121,16 @@ def _name(value: str) -> list[str]:
     singles = [_flexible(w) + r"(?:['’]s)?" for w in re.findall(r"[^\W\d_]+['’][^\W\d_]+", fold(value))]
     for word in words:
         if len(word) >= 3 or (len(word) == 2 and len(words) > 1):
-            guard = r"(?-i:(?!%s\b))" % re.escape(word.lower()) if is_clinical(word) else ""
+            guard = rf"(?-i:(?!{re.escape(word.lower())}\b))" if is_clinical(word) else ""
             case = rf"(?-i:{re.escape(word)}|{re.escape(word.upper())}|{re.escape(word.capitalize())})"
             body = case if len(word) == 2 else _letters(word)
             singles.append(rf"(?<![^\W\d_]){guard}{body}(?:['’]s)?(?![^\W\d_])")
     full = [w for w in words if len(w) >= 2]
     if len(full) >= 2:
         pair = "|".join(_letters(w) for w in full)
-        singles.append(rf"(?<![^\W\d_])(?:{pair})(?:[\s,.\^=_-]{{1,4}}(?:[A-Z]\.?[\s,.]+)?(?:{pair}))+(?:\^[A-Z](?!\w))*(?:['’]s)?(?![^\W\d_])")
+        singles.append(
+            rf"(?<![^\W\d_])(?:{pair})(?:[\s,.\^=_-]{{1,4}}(?:[A-Z]\.?[\s,.]+)?(?:{pair}))+(?:\^[A-Z](?!\w))*(?:['’]s)?(?![^\W\d_])"
+        )
     return singles
 
 
@@ -182,4 +226,6 @@ def _day(value: str) -> date | None:
     if not american:
         return None
     year = int(american[3]) if len(american[3]) == 4 else 1900 + int(american[3])
-    return safe_date(year, int(american[1]), int(american[2])) or safe_date(year, int(american[2]), int(american[1]))
+    return safe_date(year, int(american[1]), int(american[2])) or safe_date(
+        year, int(american[2]), int(american[1])
+    )

@@ -64,7 +64,11 @@ def _layout(dataset: Dataset) -> _Layout:
         )
     except (AttributeError, TypeError, ValueError):
         raise Refused(Reason.WRONG_PIXEL_LENGTH) from None
-    if allocated not in (8, 16, 32) or not 0 < stored <= allocated or not stored - 1 <= layout.high < allocated:
+    if (
+        allocated not in (8, 16, 32)
+        or not 0 < stored <= allocated
+        or not stored - 1 <= layout.high < allocated
+    ):
         raise Refused(Reason.WRONG_PIXEL_LENGTH)
     return layout
 
@@ -163,4 +167,6 @@ def _decoded(dataset: Dataset, layout: _Layout) -> np.ndarray:
         raise Refused(Reason.UNREADABLE) from None
     if array.size * layout.allocated // 8 != layout.length:
         raise Refused(Reason.WRONG_PIXEL_LENGTH)
-    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).view(f"<u{layout.allocated // 8}")
+    return (
+        np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).view(f"<u{layout.allocated // 8}")
+    )

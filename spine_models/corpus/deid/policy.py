@@ -24,20 +24,42 @@ _ALLOWED_TAGS: Final = frozenset({0x7FE00010})
 _BULK_KEPT: Final = frozenset({0x7FE00010, 0x00283006})
 _REBUILT_BY_ENGINE: Final = frozenset({0x00080005, 0x00120062, 0x00120063, 0x00120064, 0x00280303})
 _CODE_VALUES: Final = frozenset(
-    {0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120, 0x0008010B, 0x0008010C, 0x0008010F}
+    {
+        0x00080100,
+        0x00080102,
+        0x00080103,
+        0x00080104,
+        0x00080119,
+        0x00080120,
+        0x0008010B,
+        0x0008010C,
+        0x0008010F,
+    }
     | {0x00080105, 0x00080106, 0x00080107, 0x0008010D, 0x00080117, 0x00080118}
 )
 _TYPE2: Final = frozenset(
-    {0x00080020, 0x00080030, 0x00080050, 0x00080070, 0x00080090, 0x00100010, 0x00100020, 0x00100030, 0x00100040}
+    {
+        0x00080020,
+        0x00080030,
+        0x00080050,
+        0x00080070,
+        0x00080090,
+        0x00100010,
+        0x00100020,
+        0x00100030,
+        0x00100040,
+    }
     | {0x00200010, 0x00400555, 0x00180010}
 )
 _ENHANCED_TYPE1: Final = frozenset({0x00181000, 0x00081090, 0x00181020, 0x00080023, 0x00080033})
 _TEXT: Final = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "CS"})
 _DATES: Final = {"DA": "date", "DT": "datetime", "TM": "time"}
 _NUMBERS: Final = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"})
-FIELDS: Final = {0x00080070: "vendor", 0x00081090: "model", 0x00181020: "software"} | dict.fromkeys(
-    (0x00181250, 0x00181251, 0x00189047, 0x00189046), "coil"
-) | {0x00102160: "ethnic"}
+FIELDS: Final = (
+    {0x00080070: "vendor", 0x00081090: "model", 0x00181020: "software"}
+    | dict.fromkeys((0x00181250, 0x00181251, 0x00189047, 0x00189046), "coil")
+    | {0x00102160: "ethnic"}
+)
 """Attributes whose words come from a list of their own."""
 
 
@@ -94,7 +116,8 @@ def private_safe() -> dict[tuple[int, str, int], PrivateRule]:
     """Private attributes that stay, by (group, creator, element within the block)."""
     document = yaml.safe_load((_FOLDER / "private_safe.yaml").read_text(encoding="utf-8"))
     return {
-        (row["group"], row["creator"], row["element"]): PrivateRule(row["creator"], row["vr"]) for row in document
+        (row["group"], row["creator"], row["element"]): PrivateRule(row["creator"], row["vr"])
+        for row in document
     }
 
 
@@ -118,7 +141,13 @@ def action_for(tag: int, enhanced: bool = False) -> Action:
         enhanced: the object is Enhanced MR, which requires some values that classic MR may lack.
     """
     group, vr = tag >> 16, standard_vr(tag)
-    if vr is None or group < 0x0004 or 0x5000 <= group <= 0x501E or 0x6000 <= group <= 0x601E or group > 0x7FE0:
+    if (
+        vr is None
+        or group < 0x0004
+        or 0x5000 <= group <= 0x501E
+        or 0x6000 <= group <= 0x601E
+        or group > 0x7FE0
+    ):
         return Action.REMOVE
     if tag in _REBUILT_BY_ENGINE:
         return Action.ENGINE

@@ -52,7 +52,7 @@ def read_key_file(path: Path) -> bytes:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise KeyFileError(f"key file {path} can be read by others: run `chmod 600 {path}`")
     text = path.read_text(encoding="ascii", errors="replace").strip()
-    if not re.fullmatch(r"(?:[0-9a-fA-F]{2}){%d,}" % KEY_BYTES, text):
+    if not re.fullmatch(rf"(?:[0-9a-fA-F]{{2}}){{{KEY_BYTES},}}", text):
         raise KeyFileError(f"key file {path} does not hold {KEY_BYTES} bytes of hex: {_REMEDY}")
     return bytes.fromhex(text)
 

@@ -26,7 +26,17 @@ ENCAPSULATED: Final = frozenset(
     }
 )
 """RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K; kept as they are, without comment segments."""
-_SCREEN: Final = ("SCREEN", "SCREENSAVE", "SCREENSHOT", "SNAPSHOT", "CAPTURE", "REPORT", "DOSE", "WORKSHEET", "GSPS")
+_SCREEN: Final = (
+    "SCREEN",
+    "SCREENSAVE",
+    "SCREENSHOT",
+    "SNAPSHOT",
+    "CAPTURE",
+    "REPORT",
+    "DOSE",
+    "WORKSHEET",
+    "GSPS",
+)
 
 
 class Reason(StrEnum):
@@ -107,7 +117,11 @@ def check_header(dataset: Dataset) -> None:
 def _check_appearance(dataset: Dataset) -> None:
     image_type = _words(dataset, "ImageType")
     told = " ".join([*image_type, *_words(dataset, "SeriesDescription")])
-    if any(word in part for part in image_type for word in _SCREEN) or "SCREEN SAVE" in told or "SCREENSAVE" in told:
+    if (
+        any(word in part for part in image_type for word in _SCREEN)
+        or "SCREEN SAVE" in told
+        or "SCREENSAVE" in told
+    ):
         raise Refused(Reason.SCREEN_SAVE)
     if any(v != "NO" for v in _words(dataset, "BurnedInAnnotation") if v):
         raise Refused(Reason.BURNED_IN)

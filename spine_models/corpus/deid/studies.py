@@ -27,10 +27,15 @@ def study_rows(
     grouped: dict[str, list[Done]] = defaultdict(list)
     for result in done:
         grouped[str(result.instance["study_key"])].append(result)
-    return [_row(key, members, cohorts.get(key), key in with_report, year_only) for key, members in grouped.items()]
+    return [
+        _row(key, members, cohorts.get(key), key in with_report, year_only)
+        for key, members in grouped.items()
+    ]
 
 
-def _row(key: str, members: list[Done], cohort: str | None, has_report: bool, year_only: bool) -> dict[str, object]:
+def _row(
+    key: str, members: list[Done], cohort: str | None, has_report: bool, year_only: bool
+) -> dict[str, object]:
     first = members[0].instance
     return {
         "batch_key": first["batch_key"],

@@ -1,6 +1,6 @@
-"""Word lists for prose: clinical words that are never names, and names known to be names.
+"""Word lists for prose: clinical words that are never names, names known to be names, words around names.
 
-Belongs here: reading the two lists and answering questions about one word.
+Belongs here: reading the lists and answering questions about one word.
 Does not belong here: looking at a word's surroundings (text, cues).
 """
 
@@ -11,11 +11,29 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from spine_models.corpus.deid import vocabulary
 from spine_models.corpus.deid.codes import standard_words
 
 _FOLDER: Final = Path(__file__).parent
-_ENDINGS: Final = ("s", "es", "d", "ed", "ing", "ly", "al", "ally", "ic", "ion", "ous", "ity", "er", "ness", "ment")
+_ENDINGS: Final = (
+    "s",
+    "es",
+    "d",
+    "ed",
+    "ing",
+    "ly",
+    "al",
+    "ally",
+    "ic",
+    "ion",
+    "ous",
+    "ity",
+    "er",
+    "ness",
+    "ment",
+)
 _CLINICAL_ENDING: Final = re.compile(
     r"\w{3,}(?:osis|oses|itis|opathy|opathic|ectomy|otomy|plasty|graphy|graphic|oma|omas|emia|algia|esthesia|ular|eal|tion"
     r"|tions|sion|sions|ments?|ness|ically|ical|ously|ous|ative|able|ible|ally|trophy|trophic|genic|lysis|listhesis|oid|iform)"
@@ -26,6 +44,23 @@ def _lines(name: str) -> frozenset[str]:
     text = (_FOLDER / name).read_text(encoding="utf-8")
     rows = (line for line in text.splitlines() if not line.startswith("#"))
     return frozenset(word for line in rows for word in line.split())
+
+
+@lru_cache(maxsize=1)
+def _cue_words() -> dict[str, list[str]]:
+    document: dict[str, list[str]] = yaml.safe_load((_FOLDER / "cue_words.yaml").read_text(encoding="utf-8"))
+    return document
+
+
+def alternatives(kind: str) -> str:
+    """A group of regular-expression alternatives: the words of one kind in ``cue_words.yaml``."""
+    return f"(?:{'|'.join(_cue_words()[kind])})"
+
+
+def mostly_upper(text: str) -> bool:
+    """True where capitals say nothing, because the text is written in them."""
+    letters = [c for c in text if c.isalpha()]
+    return sum(c.isupper() for c in letters) > 0.6 * max(1, len(letters))
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +88,9 @@ def is_clinical(word: str) -> bool:
         return True
     if folded in names():
         return False
-    if any(folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS):
+    if any(
+        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS
+    ):
         return True
     return folded in standard_words() or bool(len(folded) >= 7 and _CLINICAL_ENDING.fullmatch(folded))
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from spine_models.corpus.deid.cues import people, places, shapes
 from spine_models.corpus.deid.dates import PatientDates
 from spine_models.corpus.deid.known import KnownIdentifiers
 from spine_models.corpus.deid.known_patterns import fold, patterns_of
 from spine_models.corpus.deid.names import unannounced
+from spine_models.corpus.deid.people import people
+from spine_models.corpus.deid.places import places
+from spine_models.corpus.deid.shapes import shapes
 
 _REPEATED: Final = re.compile(r"(\[(?:NAME|ID|PHONE|PLACE|ADDRESS|DATE)\])(?:[ \t,]*\1)+")
 

@@ -26,8 +26,34 @@ _FIELDS: Final = {
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _SEGMENT: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _LEVEL: Final = re.compile(r"(?:[ctls]\d{1,2}){1,2}", re.IGNORECASE)
-_MEASURE: Final = re.compile(r"(?<![A-Za-z0-9.,-])(?:b\s?=?\s?\d{1,4}|\d{1,2}(?:\.\d{1,2})?\s?(?:mm|cm|ms|deg|T|%))(?![A-Za-z0-9-])")
-_LINKS: Final = frozenset("no and of the or plus to for in on by at from de only all a is with without per".split())
+_MEASURE: Final = re.compile(
+    r"(?<![A-Za-z0-9.,-])(?:b\s?=?\s?\d{1,4}|\d{1,2}(?:\.\d{1,2})?\s?(?:mm|cm|ms|deg|T|%))(?![A-Za-z0-9-])"
+)
+_LINKS: Final = frozenset(
+    [
+        "no",
+        "and",
+        "of",
+        "the",
+        "or",
+        "plus",
+        "to",
+        "for",
+        "in",
+        "on",
+        "by",
+        "at",
+        "from",
+        "de",
+        "only",
+        "all",
+        "a",
+        "is",
+        "with",
+        "without",
+        "per",
+    ]
+)
 _JOINTS: Final = re.compile(r"[ _\-+/*.,:;#()<>%=&^]{1,3}")
 
 
@@ -68,7 +94,9 @@ def rebuild(text: str, field: str = "description", veto: Collection[str] = froze
         after = kept[-1] if kept and _JOINTS.fullmatch(text[kept[-1][1] : start]) else None
         if piece.isdigit() and not inside and piece not in known:
             hashed = after is not None and text[after[1] : start] == "#" and len(piece) == 1
-            joined = hashed or after is not None and after[2] and " " not in text[after[1] : start] and len(piece) <= 3
+            joined = hashed or (
+                after is not None and after[2] and " " not in text[after[1] : start] and len(piece) <= 3
+            )
             chained = field == "coil" and after is not None and len(piece) == 1
             if joined or chained:
                 kept.append((start, end, False))

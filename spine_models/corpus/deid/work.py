@@ -11,10 +11,10 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from multiprocessing import current_process, get_context
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import current_process, get_context
 from pathlib import Path
 from typing import Final
 
@@ -55,16 +55,14 @@ class Done:
     instance: dict[str, object] = field(default_factory=dict)
     audit: dict[str, object] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
-    known: KnownIdentifiers = KnownIdentifiers()
+    known: KnownIdentifiers = field(default_factory=KnownIdentifiers)
 
 
 def run_tasks(
     tasks: Sequence[Task], *, key: bytes, workers: int, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Done]:
     """Results in the order of the tasks; few tasks run here, many in worker processes."""
-    done = 0
-    for result in _results(tasks, key, workers):
-        done += 1
+    for done, result in enumerate(_results(tasks, key, workers), 1):
         if progress:
             progress(done, len(tasks))
         yield result
@@ -76,7 +74,10 @@ def _results(tasks: Sequence[Task], key: bytes, workers: int) -> Iterator[Done]:
     if workers > 1 and len(tasks) >= _INLINE_BELOW and not current_process().daemon:
         chunks = [(key, tasks[i : i + _CHUNK]) for i in range(0, len(tasks), _CHUNK)]
         # A worker that dies does not lose the batch: what is left is done in this process.
-        with suppress(BrokenProcessPool), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with (
+            suppress(BrokenProcessPool),
+            ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        ):
             for results in pool.map(_chunk, chunks):
                 finished += len(results)
                 yield from results
@@ -113,7 +114,9 @@ def _released(task: Task, names: Pseudonymizer, data: bytes) -> Done:
     source = read_object(data)
     cleaned = deidentify_object(source, names=names, patient=task.patient)
     ds = cleaned.dataset
-    keys = [f"{int(str(uid)[5:]):032x}" for uid in (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)]
+    keys = [
+        f"{int(str(uid)[5:]):032x}" for uid in (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID)
+    ]
     relative = f"{task.patient.key}/{keys[0]}/{keys[1]}/{keys[2]}.dcm"
     target = Path(task.out) / relative
     target.parent.mkdir(parents=True, exist_ok=True)

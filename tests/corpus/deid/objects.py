@@ -51,9 +51,9 @@ def mr(**changes: object) -> Dataset:
     ds["PixelData"].VR = "OW"
     with config.disable_value_validation():
         for keyword, value in changes.items():
-            if value is None:
-                delattr(ds, keyword)
-            else:
+            if keyword in ds:
+                delattr(ds, keyword)  # an element keeps the validation under which it was made
+            if value is not None:
                 setattr(ds, keyword, value)
     return ds
 
@@ -75,15 +75,13 @@ def part10(ds: Dataset, syntax: str = str(ExplicitVRLittleEndian)) -> bytes:
     return buffer.getvalue()
 
 
-def cleaned(
-    data: bytes | Dataset, *, known: KnownIdentifiers = KnownIdentifiers(), mode: str = "shift"
-) -> Cleaned:
+def cleaned(data: bytes | Dataset, *, known: KnownIdentifiers | None = None, mode: str = "shift") -> Cleaned:
     """An object through the engine with the test key and a shift of 41 days."""
     raw = data if isinstance(data, bytes) else part10(data)
     patient = Patient(
         NAMES.patient_key("12345678"),
         PatientDates("year_only" if mode == "year_only" else "shift", SHIFT),
-        known,
+        known or KnownIdentifiers(),
     )
     return deidentify_object(read_object(raw), names=NAMES, patient=patient)
 
@@ -97,19 +95,46 @@ Wexbury was scanned on 2024-03-05 by tech Marisol Quintero; call (555) 867-5309.
 IMPRESSION: Moderate central canal stenosis at L4-L5.
 Electronically signed by Thaddeus Okonkwo, MD"""
 PATIENT_ROW = {
-    "mrn": "12345678", "last_name": "Wexbury", "first_name": "Odalys", "dob": "03/12/1956", "sex": "F", "ssn": "321-54-9876",
-    "phone": "(555) 867-5309", "email": "odalys.w@mailbox.net", "street": "77 Tamarack Avenue", "city": "Eastholm", "state": "IL",
-    "zip": "62701", "plan_id": "PLN4455667", "account": "AC99887766", "license": "W123-4567-8901", "vin": "1HGCM82633A123456",
-    "portal_url": "https://portal.example/u/998877", "last_ip": "203.0.113.77", "next_of_kin": "Bartholomew Wexbury", "height_cm": "170", "weight_kg": "71.5",
-}  # fmt: skip
+    "mrn": "12345678",
+    "last_name": "Wexbury",
+    "first_name": "Odalys",
+    "dob": "03/12/1956",
+    "sex": "F",
+    "ssn": "321-54-9876",
+    "phone": "(555) 867-5309",
+    "email": "odalys.w@mailbox.net",
+    "street": "77 Tamarack Avenue",
+    "city": "Eastholm",
+    "state": "IL",
+    "zip": "62701",
+    "plan_id": "PLN4455667",
+    "account": "AC99887766",
+    "license": "W123-4567-8901",
+    "vin": "1HGCM82633A123456",
+    "portal_url": "https://portal.example/u/998877",
+    "last_ip": "203.0.113.77",
+    "next_of_kin": "Bartholomew Wexbury",
+    "height_cm": "170",
+    "weight_kg": "71.5",
+}
 ENCOUNTER_ROW = {
-    "encounter_id": "E5566778", "mrn": "0012345678", "admit_date": "2024-03-05", "discharge_dttm": "03/07/2024 14:30",
-    "provider": "Dr. Okonkwo", "icd10": "M54.5", "age_at_visit": "93", "note": "Ms. Wexbury seen on 03/05/2024, call 555-867-5309.",
-}  # fmt: skip
+    "encounter_id": "E5566778",
+    "mrn": "0012345678",
+    "admit_date": "2024-03-05",
+    "discharge_dttm": "03/07/2024 14:30",
+    "provider": "Dr. Okonkwo",
+    "icd10": "M54.5",
+    "age_at_visit": "93",
+    "note": "Ms. Wexbury seen on 03/05/2024, call 555-867-5309.",
+}
 ORDER_ROW = {
-    "accession": "ACC7654321", "mrn": "12345678", "study_instance_uid": "1.2.3.1000000.1", "order_date": "5 March 2024",
-    "exam": "MRI lumbar spine", "reason": "back pain, ordered by Dr. Okonkwo",
-}  # fmt: skip
+    "accession": "ACC7654321",
+    "mrn": "12345678",
+    "study_instance_uid": "1.2.3.1000000.1",
+    "order_date": "5 March 2024",
+    "exam": "MRI lumbar spine",
+    "reason": "back pain, ordered by Dr. Okonkwo",
+}
 
 
 def write_inbox(folder: Path, *, edit: Callable[[Path], None] | None = None) -> Path:

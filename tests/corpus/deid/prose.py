@@ -8,40 +8,243 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-FIRST = "Marguerite Declan Ifeoma Thaddeus Oksana Kwabena Siobhan Ezequiel Priyanka Leocadia Bartholomew Nkechi Rutger Anneliese Tomasz Yevgenia Cormac Delphine Haruka Joaquin Solveig Ignatius Mireille Padraig Zuleika Faisal Brigitte Lucinda Wendell Harriet Robert Maria James Linda Carlos Susan".split()
-LAST = "Okonkwo Villarreal Szczepanski Featherstone Abernathy Lindqvist Takemura O'Shaughnessy Bhattacharya Montefiore Drummond Castellanos Van-Houten McAllister Petrosyan Quarterman Ashdown Wickersham Nakashima Delacroix Fitzwilliam Oyelaran Strickland Pemberton Harrington Gutierrez Johnson Nguyen Patel Cohen Fernandez".split()
-HOUSES = "Lakeview|Saint Brigid|Cedar Hollow|Northgate|Mercy Ridge|St. Aldhelm|Riverbend|Mount Ararat|Silver Birch|Kingsbury|Harborview|Blue Mesa|Fairhaven|Old Mill|Westbrook".split(
-    "|"
-)
-HOUSE_KINDS = "Hospital|Medical Center|Clinic|General Hospital|Imaging|Radiology Associates|Community Hospital|Health System|Imaging Center|Memorial Hospital|Spine Center|Urgent Care".split(
-    "|"
-)
-PHRASES = (
-    "Pfirrmann grade IV degeneration at L4-L5|Schmorl node at the superior endplate of L2|Modic type 1 endplate changes|Baastrup phenomenon at L3-L4|Scheuermann disease|Tarlov cyst at S2|"
-    "Meyerding grade I anterolisthesis of L4 on L5|The conus medullaris terminates at L1-L2|broad-based disc bulge with left foraminal stenosis|moderate central canal stenosis|no cord signal abnormality|"
-    "mild facet arthropathy|ligamentum flavum thickening|severe bilateral neural foraminal narrowing|vertebral body heights are maintained|No acute fracture|marrow signal is heterogeneous|"
-    "hemangioma in the T12 vertebral body|right paracentral disc extrusion migrating inferiorly|abutting the traversing L5 nerve root|no evidence of discitis or osteomyelitis|annular fissure at L5-S1|"
-    "prior laminectomy with enhancing granulation tissue|epidural lipomatosis|spondylolysis of the pars interarticularis|grade 1 retrolisthesis|Chiari I malformation|Hoffmann sign|Klippel-Feil anomaly|"
-    "Bertolotti syndrome|desiccation of the intervertebral discs|the paraspinal musculature shows fatty atrophy|sagittal T1, T2 and STIR images|axial T2 weighted sequences|without intravenous contrast|"
-    "Gadavist was administered|on a Siemens Skyra scanner|Philips Ingenia|lordosis is preserved|mild dextroscoliosis|Romanus lesions|Andersson lesion|syrinx from C5 to C7|uncovertebral osteophytes|"
-    "ossification of the posterior longitudinal ligament|Castellvi type IIa transitional vertebra|Schizas grade C|perineural cyst|cauda equina compression|myelomalacia|Gibbs artifact|"
-    "Hounsfield|Lasegue test|Babinski sign|DWI and ADC|FLAIR|Dixon fat fraction|CSF pulsation artifact|Degenerative changes are present|Osteophytosis is noted|Spondylosis deformans"
-).split("|")
-SENTENCES = (
-    "There is {p}.|{p}.|Findings include {p}.|At this level, {p} is again seen.|{P}, unchanged from prior.|{p}; clinical correlation is recommended.|- {p}|Stable {p}.|IMPRESSION: 1. {p}.|"
-    "No {p} is identified.|Compared with the previous study, {p} has progressed."
-).split("|")
-UNKNOWN = (
-    "Dictated by: {f} {l}, MD|Findings were discussed with Dr. {l} at 14:20.|Dr. {f} {l} was notified by telephone.|Read by {f} {l}, M.D.|Technologist: {f} {l}|tech {f}|Electronically signed by {l}, {f} MD|"
-    "The patient was accompanied by his wife {f}.|accompanied by her daughter, {f} {l}|Referred by {l} of orthopedics.|RN {f} {l} placed the IV.|Comparison: MRI performed at {h}.|Outside study from {h} was reviewed.|"
-    "Transferred from {h} for evaluation.|Her husband {f} reports worsening gait.|cc: {f} {l}, DO|Spoke with {f} in the emergency department.|Interpreter {f} {l} assisted.|Mr. {l} tolerated the examination.|"
-    "Resident: {f} {l} / Attending: {g} {m}|I, {f} {l}, have personally reviewed the images.|per Dr {l}|Ordering provider: {l}, {f}|She saw {f} {l} in clinic.|Results called to {f} {l} RN.|Seen at {h} in the spine clinic.|"
-    "History provided by son {f}.|Prior surgery by Dr. {l} in 2019.|Imaging was compared with that of {h}.|Mrs. {l} complains of back pain.|Consent obtained by {f} {l}, PA-C.|Contact: {f} {l}"
-).split("|")
-KNOWN = (
-    "Patient: {last}, {first}  MRN: {mrn}|{first} {last} is a 54-year-old.|{FIRST} {LAST}|{last} presented with pain.|MRN {short}|Accession {acc}|accession number: {acc_low}|DOB {dob1}|born {dob2}|date of birth {dob3}|"
-    "Phone {phone1}|call {phone2}|email {email}|lives at {street}|{first}\n{last} was scanned.|{last}^{first}|record {mrn_dash}|{low_last} {low_first}|Pt {first} states pain.|{last}'s prior study|SSN {ssn}|from {city}|id {mrn}"
-).split("|")
+FIRST = [
+    "Marguerite",
+    "Declan",
+    "Ifeoma",
+    "Thaddeus",
+    "Oksana",
+    "Kwabena",
+    "Siobhan",
+    "Ezequiel",
+    "Priyanka",
+    "Leocadia",
+    "Bartholomew",
+    "Nkechi",
+    "Rutger",
+    "Anneliese",
+    "Tomasz",
+    "Yevgenia",
+    "Cormac",
+    "Delphine",
+    "Haruka",
+    "Joaquin",
+    "Solveig",
+    "Ignatius",
+    "Mireille",
+    "Padraig",
+    "Zuleika",
+    "Faisal",
+    "Brigitte",
+    "Lucinda",
+    "Wendell",
+    "Harriet",
+    "Robert",
+    "Maria",
+    "James",
+    "Linda",
+    "Carlos",
+    "Susan",
+]
+LAST = [
+    "Okonkwo",
+    "Villarreal",
+    "Szczepanski",
+    "Featherstone",
+    "Abernathy",
+    "Lindqvist",
+    "Takemura",
+    "O'Shaughnessy",
+    "Bhattacharya",
+    "Montefiore",
+    "Drummond",
+    "Castellanos",
+    "Van-Houten",
+    "McAllister",
+    "Petrosyan",
+    "Quarterman",
+    "Ashdown",
+    "Wickersham",
+    "Nakashima",
+    "Delacroix",
+    "Fitzwilliam",
+    "Oyelaran",
+    "Strickland",
+    "Pemberton",
+    "Harrington",
+    "Gutierrez",
+    "Johnson",
+    "Nguyen",
+    "Patel",
+    "Cohen",
+    "Fernandez",
+]
+HOUSES = [
+    "Lakeview",
+    "Saint Brigid",
+    "Cedar Hollow",
+    "Northgate",
+    "Mercy Ridge",
+    "St. Aldhelm",
+    "Riverbend",
+    "Mount Ararat",
+    "Silver Birch",
+    "Kingsbury",
+    "Harborview",
+    "Blue Mesa",
+    "Fairhaven",
+    "Old Mill",
+    "Westbrook",
+]
+HOUSE_KINDS = [
+    "Hospital",
+    "Medical Center",
+    "Clinic",
+    "General Hospital",
+    "Imaging",
+    "Radiology Associates",
+    "Community Hospital",
+    "Health System",
+    "Imaging Center",
+    "Memorial Hospital",
+    "Spine Center",
+    "Urgent Care",
+]
+PHRASES = [
+    "Pfirrmann grade IV degeneration at L4-L5",
+    "Schmorl node at the superior endplate of L2",
+    "Modic type 1 endplate changes",
+    "Baastrup phenomenon at L3-L4",
+    "Scheuermann disease",
+    "Tarlov cyst at S2",
+    "Meyerding grade I anterolisthesis of L4 on L5",
+    "The conus medullaris terminates at L1-L2",
+    "broad-based disc bulge with left foraminal stenosis",
+    "moderate central canal stenosis",
+    "no cord signal abnormality",
+    "mild facet arthropathy",
+    "ligamentum flavum thickening",
+    "severe bilateral neural foraminal narrowing",
+    "vertebral body heights are maintained",
+    "No acute fracture",
+    "marrow signal is heterogeneous",
+    "hemangioma in the T12 vertebral body",
+    "right paracentral disc extrusion migrating inferiorly",
+    "abutting the traversing L5 nerve root",
+    "no evidence of discitis or osteomyelitis",
+    "annular fissure at L5-S1",
+    "prior laminectomy with enhancing granulation tissue",
+    "epidural lipomatosis",
+    "spondylolysis of the pars interarticularis",
+    "grade 1 retrolisthesis",
+    "Chiari I malformation",
+    "Hoffmann sign",
+    "Klippel-Feil anomaly",
+    "Bertolotti syndrome",
+    "desiccation of the intervertebral discs",
+    "the paraspinal musculature shows fatty atrophy",
+    "sagittal T1, T2 and STIR images",
+    "axial T2 weighted sequences",
+    "without intravenous contrast",
+    "Gadavist was administered",
+    "on a Siemens Skyra scanner",
+    "Philips Ingenia",
+    "lordosis is preserved",
+    "mild dextroscoliosis",
+    "Romanus lesions",
+    "Andersson lesion",
+    "syrinx from C5 to C7",
+    "uncovertebral osteophytes",
+    "ossification of the posterior longitudinal ligament",
+    "Castellvi type IIa transitional vertebra",
+    "Schizas grade C",
+    "perineural cyst",
+    "cauda equina compression",
+    "myelomalacia",
+    "Gibbs artifact",
+    "Hounsfield",
+    "Lasegue test",
+    "Babinski sign",
+    "DWI and ADC",
+    "FLAIR",
+    "Dixon fat fraction",
+    "CSF pulsation artifact",
+    "Degenerative changes are present",
+    "Osteophytosis is noted",
+    "Spondylosis deformans",
+]
+SENTENCES = [
+    "There is {p}.",
+    "{p}.",
+    "Findings include {p}.",
+    "At this level, {p} is again seen.",
+    "{P}, unchanged from prior.",
+    "{p}; clinical correlation is recommended.",
+    "- {p}",
+    "Stable {p}.",
+    "IMPRESSION: 1. {p}.",
+    "No {p} is identified.",
+    "Compared with the previous study, {p} has progressed.",
+]
+UNKNOWN = [
+    "Dictated by: {f} {l}, MD",
+    "Findings were discussed with Dr. {l} at 14:20.",
+    "Dr. {f} {l} was notified by telephone.",
+    "Read by {f} {l}, M.D.",
+    "Technologist: {f} {l}",
+    "tech {f}",
+    "Electronically signed by {l}, {f} MD",
+    "The patient was accompanied by his wife {f}.",
+    "accompanied by her daughter, {f} {l}",
+    "Referred by {l} of orthopedics.",
+    "RN {f} {l} placed the IV.",
+    "Comparison: MRI performed at {h}.",
+    "Outside study from {h} was reviewed.",
+    "Transferred from {h} for evaluation.",
+    "Her husband {f} reports worsening gait.",
+    "cc: {f} {l}, DO",
+    "Spoke with {f} in the emergency department.",
+    "Interpreter {f} {l} assisted.",
+    "Mr. {l} tolerated the examination.",
+    "Resident: {f} {l} / Attending: {g} {m}",
+    "I, {f} {l}, have personally reviewed the images.",
+    "per Dr {l}",
+    "Ordering provider: {l}, {f}",
+    "She saw {f} {l} in clinic.",
+    "Results called to {f} {l} RN.",
+    "Seen at {h} in the spine clinic.",
+    "History provided by son {f}.",
+    "Prior surgery by Dr. {l} in 2019.",
+    "Imaging was compared with that of {h}.",
+    "Mrs. {l} complains of back pain.",
+    "Consent obtained by {f} {l}, PA-C.",
+    "Contact: {f} {l}",
+]
+KNOWN = [
+    "Patient: {last}, {first}  MRN: {mrn}",
+    "{first} {last} is a 54-year-old.",
+    "{FIRST} {LAST}",
+    "{last} presented with pain.",
+    "MRN {short}",
+    "Accession {acc}",
+    "accession number: {acc_low}",
+    "DOB {dob1}",
+    "born {dob2}",
+    "date of birth {dob3}",
+    "Phone {phone1}",
+    "call {phone2}",
+    "email {email}",
+    "lives at {street}",
+    "{first}\n{last} was scanned.",
+    "{last}^{first}",
+    "record {mrn_dash}",
+    "{low_last} {low_first}",
+    "Pt {first} states pain.",
+    "{last}'s prior study",
+    "SSN {ssn}",
+    "from {city}",
+    "id {mrn}",
+]
 
 
 @dataclass
@@ -99,19 +302,53 @@ def _patient(rng: random.Random) -> tuple[dict[str, str], list[tuple[str, str]],
         f"{first}.{last}@mailbox.net".lower().replace("'", ""),
         f"{rng.randint(100, 699)}-{rng.randint(10, 99)}-{rng.randint(1000, 9999)}",
     )
-    name = "January February March April May June July August September October November December".split()[
-        month - 1
-    ]
+    name = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ][month - 1]
     facts = {
-        "first": first, "last": last, "FIRST": first.upper(), "LAST": last.upper(), "low_last": last.lower(), "low_first": first.lower(),
-        "mrn": mrn, "short": mrn.lstrip("0"), "mrn_dash": f"{mrn[:4]}-{mrn[4:]}", "acc": acc, "acc_low": acc.lower(),
-        "dob1": f"{month:02d}/{day:02d}/{year}", "dob2": f"{day} {name} {year}", "dob3": f"{year}{month:02d}{day:02d}",
-        "phone1": f"({area}) {mid}-{end}", "phone2": f"{area}.{mid}.{end}", "email": email, "street": street, "city": city, "ssn": ssn,
-    }  # fmt: skip
+        "first": first,
+        "last": last,
+        "FIRST": first.upper(),
+        "LAST": last.upper(),
+        "low_last": last.lower(),
+        "low_first": first.lower(),
+        "mrn": mrn,
+        "short": mrn.lstrip("0"),
+        "mrn_dash": f"{mrn[:4]}-{mrn[4:]}",
+        "acc": acc,
+        "acc_low": acc.lower(),
+        "dob1": f"{month:02d}/{day:02d}/{year}",
+        "dob2": f"{day} {name} {year}",
+        "dob3": f"{year}{month:02d}{day:02d}",
+        "phone1": f"({area}) {mid}-{end}",
+        "phone2": f"{area}.{mid}.{end}",
+        "email": email,
+        "street": street,
+        "city": city,
+        "ssn": ssn,
+    }
     known = [
-        ("name", f"{last}^{first}"), ("id", mrn), ("id", acc), ("birth", f"{year}{month:02d}{day:02d}"),
-        ("phone", f"{area}-{mid}-{end}"), ("email", email), ("address", street), ("place", city), ("id", ssn),
-    ]  # fmt: skip
+        ("name", f"{last}^{first}"),
+        ("id", mrn),
+        ("id", acc),
+        ("birth", f"{year}{month:02d}{day:02d}"),
+        ("phone", f"{area}-{mid}-{end}"),
+        ("email", email),
+        ("address", street),
+        ("place", city),
+        ("id", ssn),
+    ]
     words = [
         last,
         mrn,

@@ -17,9 +17,18 @@ from tests.corpus.deid.objects import NAMES, SHIFT, annex_e, cleaned, mr
 
 SKIPPED_GROUPS = {0x0000, 0x0002, 0xFFFA, 0xFFFC}  # not in a dataset, or after the pixel data
 VALUES = {
-    "PN": "Zorvaquil^Mordrake", "UI": "1.2.826.0.1.987654321.5", "DA": "19870605", "DT": "19870605101112", "TM": "101112.5",
-    "AS": "044Y", "DS": "7654321.5", "IS": "87654321", "AE": "ZORVAQUIL", "CS": "ZORVAQUIL", "UR": "http://zorvaquil.example",
-}  # fmt: skip
+    "PN": "Zorvaquil^Mordrake",
+    "UI": "1.2.826.0.1.987654321.5",
+    "DA": "19870605",
+    "DT": "19870605101112",
+    "TM": "101112.5",
+    "AS": "044Y",
+    "DS": "7654321.5",
+    "IS": "87654321",
+    "AE": "ZORVAQUIL",
+    "CS": "ZORVAQUIL",
+    "UR": "http://zorvaquil.example",
+}
 BINARY = {"OB": b"zorvaquil!", "OW": b"zorvaquil!", "UN": b"zorvaquil!"}
 NUMBERS = {"US", "SS", "UL", "SL", "FL", "FD"}
 

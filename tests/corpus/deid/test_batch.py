@@ -18,9 +18,16 @@ from tests.corpus.deid.objects import KEY, NAMES, ORDER_ROW, PATIENT_ROW, mr, pa
 
 SETTINGS = DeidSettings(workers=1)
 SCHEMAS = {
-    "files": tables.FILES, "instances": tables.INSTANCES, "studies": tables.STUDIES, "reports": tables.REPORTS, "ehr_patients": tables.EHR_PATIENTS,
-    "ehr_encounters": tables.EHR_ENCOUNTERS, "ehr_orders": tables.EHR_ORDERS, "audit": tables.AUDIT, "quarantine": tables.QUARANTINE,
-}  # fmt: skip
+    "files": tables.FILES,
+    "instances": tables.INSTANCES,
+    "studies": tables.STUDIES,
+    "reports": tables.REPORTS,
+    "ehr_patients": tables.EHR_PATIENTS,
+    "ehr_encounters": tables.EHR_ENCOUNTERS,
+    "ehr_orders": tables.EHR_ORDERS,
+    "audit": tables.AUDIT,
+    "quarantine": tables.QUARANTINE,
+}
 
 
 def archive_of(inbox: Path) -> ArchiveTables:
@@ -48,8 +55,16 @@ def test_frames_have_their_schemas_and_rows(done):
         assert getattr(out, name).schema == schema, name
     counts = {name: len(getattr(out, name)) for name in SCHEMAS}
     assert counts == {
-        "files": 6, "instances": 2, "studies": 1, "reports": 1, "ehr_patients": 1, "ehr_encounters": 1, "ehr_orders": 1, "audit": 2, "quarantine": 0,
-    }  # fmt: skip
+        "files": 6,
+        "instances": 2,
+        "studies": 1,
+        "reports": 1,
+        "ehr_patients": 1,
+        "ehr_encounters": 1,
+        "ehr_orders": 1,
+        "audit": 2,
+        "quarantine": 0,
+    }
     assert set(out.files["outcome"]) == {"released"}
 
 
@@ -118,10 +133,10 @@ def test_a_rerun_gives_the_same_bytes(done, tmp_path):
 
 def test_two_processes_in_opposite_order_agree():
     code = (
-        "import sys, json; from spine_models.corpus.deid import Pseudonymizer; p = Pseudonymizer({key!r});"
-        "ids = [f'{{n:06d}}' for n in range(200)][::int(sys.argv[1])];"
-        "print(json.dumps({{i: [p.patient_key(i), p.uid('1.2.3.' + str(int(i))), p.shift_days(p.patient_key(i), 365)] for i in ids}}))"
-    ).format(key=KEY)
+        f"import sys, json; from spine_models.corpus.deid import Pseudonymizer; p = Pseudonymizer({KEY!r});"
+        "ids = [f'{n:06d}' for n in range(200)][::int(sys.argv[1])];"
+        "print(json.dumps({i: [p.patient_key(i), p.uid('1.2.3.' + str(int(i))), p.shift_days(p.patient_key(i), 365)] for i in ids}))"
+    )
     outputs = [
         subprocess.run([sys.executable, "-c", code, step], capture_output=True, text=True, check=True).stdout
         for step in ("1", "-1")
@@ -142,6 +157,7 @@ def test_what_cannot_be_resolved_is_quarantined_with_a_reason(tmp_path):
             SeriesInstanceUID="1.2.3.56",
             SOPInstanceUID="1.2.3.57",
             PatientID="777",
+            AccessionNumber="CT1",
         )
         (inbox / "dicom" / "ct.dcm").write_bytes(part10(ct))
 

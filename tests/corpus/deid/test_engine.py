@@ -141,10 +141,5 @@ def test_value_representations_that_lie_are_not_believed():
     raw = part10(mr(RepetitionTime="3000"))
     found = re.search(rb"\x18\x00\x80\x00DS..3000", raw, flags=re.DOTALL)
     lied = raw.replace(found[0], b"\x18\x00\x80\x00UN\x00\x00\x04\x00\x00\x003000")
-        rb"\x18\x00\x80\x00DS(..)3000",
-        rb"\x18\x00\x80\x00UN\x00\x00\x04\x00\x00\x003000",
-        raw,
-        flags=re.DOTALL,
-    )
     assert lied != raw
     assert "RepetitionTime" not in read(cleaned(lied).payload)

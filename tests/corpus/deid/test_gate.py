@@ -126,8 +126,20 @@ def test_files_that_belong_to_nobody_or_are_missing_are_found(released, tmp_path
 
 @pytest.mark.parametrize(
     ("text", "rule"),
-    [("Ms. wexbury, odalys", "name"), ("Odalys", "name_part"), ("1 2345 678", None), ("MRN 0012345678", "identifier"), ("5558675309", "phone"), ("555 - 867 / 5309", "identifier"), ("odalys.w@mailbox.net", "identifier"), ("62701", "identifier"), ("03/12/1956", "birth_date"), ("1.2.3.1000000.1", "uid"), ("321-54-9876", "identifier")],
-)  # fmt: skip
+    [
+        ("Ms. wexbury, odalys", "name"),
+        ("Odalys", "name_part"),
+        ("1 2345 678", None),
+        ("MRN 0012345678", "identifier"),
+        ("5558675309", "phone"),
+        ("555 - 867 / 5309", "identifier"),
+        ("odalys.w@mailbox.net", "identifier"),
+        ("62701", "identifier"),
+        ("03/12/1956", "birth_date"),
+        ("1.2.3.1000000.1", "uid"),
+        ("321-54-9876", "identifier"),
+    ],
+)
 def test_each_identifier_in_a_table_is_found(released, text, rule):
     folder, archive, frames = released
     reports = frames["reports"].with_columns(report_text=pl.lit(f"Degenerative change. {text} was seen."))

@@ -8,16 +8,39 @@ from spine_models.corpus.deid.vocabulary import rebuild, words
 
 @pytest.mark.parametrize(
     "text",
-    ["*tse2d1_11", "T2 TSE SAG", "*spcR3d1_87", "_me2d1r3", "DWI b=1000", "t1_vibe_fs_tra_bh_dyn", "L5-S1 T2 AX 3mm", "STIR SAG (LSPINE)", "FC_FREQ_AX_GEMS", "GRE-MT0_RL", "*ep_b1000#1", "MR CSPINE W/O CONTRAST", "T2W_mDIXON_SAG", "Ax T2 FLAIR"],
-)  # fmt: skip
+    [
+        "*tse2d1_11",
+        "T2 TSE SAG",
+        "*spcR3d1_87",
+        "_me2d1r3",
+        "DWI b=1000",
+        "t1_vibe_fs_tra_bh_dyn",
+        "L5-S1 T2 AX 3mm",
+        "STIR SAG (LSPINE)",
+        "FC_FREQ_AX_GEMS",
+        "GRE-MT0_RL",
+        "*ep_b1000#1",
+        "MR CSPINE W/O CONTRAST",
+        "T2W_mDIXON_SAG",
+        "Ax T2 FLAIR",
+    ],
+)
 def test_a_description_of_known_words_is_unchanged(text):
     assert rebuild(text) == text
 
 
 @pytest.mark.parametrize(
     ("text", "kept"),
-    [("SMITH JOHN T2 SAG 12/05/1956", "T2 SAG"), ("phone 555-123-4567 T1", "T1"), ("T1 A123456", "T1"), ("Dr. Wexbury", ""), ("SAG 19560312", "SAG"), ("of the", ""), ("山田 T2", "T2")],
-)  # fmt: skip
+    [
+        ("SMITH JOHN T2 SAG 12/05/1956", "T2 SAG"),
+        ("phone 555-123-4567 T1", "T1"),
+        ("T1 A123456", "T1"),
+        ("Dr. Wexbury", ""),
+        ("SAG 19560312", "SAG"),
+        ("of the", ""),
+        ("山田 T2", "T2"),
+    ],
+)
 def test_what_is_not_known_falls_away(text, kept):
     assert rebuild(text) == kept
 

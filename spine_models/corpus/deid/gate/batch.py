@@ -29,7 +29,12 @@ _HEX_PATH: Final = re.compile(r"(?:[0-9a-f]{32}/){3}[0-9a-f]{32}\.dcm")
 
 
 def gate_batch(
-    archive: ArchiveTables, *, folder: Path, tables: dict[str, pl.DataFrame], key: bytes, settings: DeidSettings
+    archive: ArchiveTables,
+    *,
+    folder: Path,
+    tables: dict[str, pl.DataFrame],
+    key: bytes,
+    settings: DeidSettings,
 ) -> pl.DataFrame:
     """Every violation found in a batch's released files and tables.
 
@@ -60,13 +65,21 @@ def gate_batch(
         for rule, hits in search.hits(frame).items():
             found[rule, name] += hits
     batch_key = archive.files["batch_key"].drop_nulls().first() if len(archive.files) else None
-    rows = [{"batch_key": batch_key, "rule": r, "subject": s, "hits": n} for (r, s), n in sorted(found.items()) if n]
+    rows = [
+        {"batch_key": batch_key, "rule": r, "subject": s, "hits": n}
+        for (r, s), n in sorted(found.items())
+        if n
+    ]
     return pl.DataFrame(rows, schema=GATE)
 
 
-def _subjects(archive: ArchiveTables, folder: Path, names: Pseudonymizer, settings: DeidSettings) -> Iterator[Subject]:
+def _subjects(
+    archive: ArchiveTables, folder: Path, names: Pseudonymizer, settings: DeidSettings
+) -> Iterator[Subject]:
     for row in archive.instances.iter_rows(named=True):
-        if not normalise_patient_id(row["patient_id"] or "") or not (row["study_uid"] and row["series_uid"] and row["sop_uid"]):
+        if not normalise_patient_id(row["patient_id"] or "") or not (
+            row["study_uid"] and row["series_uid"] and row["sop_uid"]
+        ):
             continue
         patient = names.patient_key(row["patient_id"], row["issuer_of_patient_id"])
         try:

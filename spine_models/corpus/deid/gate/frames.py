@@ -46,7 +46,9 @@ class FrameSearch:
         if patient not in self._own:
             self._own[patient] = Haystack(self._known.own.get(patient, ()))
         dates = [c for c in _DATE_COLUMNS if c in rows.columns]
-        legitimate: set[date] = {d for c in dates for v in rows[c].drop_nulls() if (d := parse_day(str(v)[:10]))}
+        legitimate: set[date] = {
+            d for c in dates for v in rows[c].drop_nulls() if (d := parse_day(str(v)[:10]))
+        }
         body = _SEPARATOR.join(string_cells(rows.drop(dates))).encode("utf-8", "replace")
         found = self._own[patient].hits(body)
         births = {n for n in date_needles(self._known, patient, legitimate) if n.rule == "birth_date"}

@@ -27,21 +27,76 @@ if TYPE_CHECKING:
     from spine_models.corpus.archive import ArchiveTables
 
 _NUMBERS: Final = frozenset(
-    "PatientID OtherPatientIDs AccessionNumber StudyID AdmissionID ServiceEpisodeID InsurancePlanIdentification MedicalRecordLocator"
-    " DeviceSerialNumber StationName PerformedStationName ScheduledStationName RequestedProcedureID PerformedProcedureStepID"
-    " ScheduledProcedureStepID PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest PlateID DetectorID CassetteID"
-    " ClinicalTrialSubjectID PerformedStationAETitle StationAETitle RetrieveAETitle PlacerOrderNumberProcedure FillerOrderNumberProcedure"
-    " IssuerOfPatientID".split()
+    [
+        "PatientID",
+        "OtherPatientIDs",
+        "AccessionNumber",
+        "StudyID",
+        "AdmissionID",
+        "ServiceEpisodeID",
+        "InsurancePlanIdentification",
+        "MedicalRecordLocator",
+        "DeviceSerialNumber",
+        "StationName",
+        "PerformedStationName",
+        "ScheduledStationName",
+        "RequestedProcedureID",
+        "PerformedProcedureStepID",
+        "ScheduledProcedureStepID",
+        "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest",
+        "PlateID",
+        "DetectorID",
+        "CassetteID",
+        "ClinicalTrialSubjectID",
+        "PerformedStationAETitle",
+        "StationAETitle",
+        "RetrieveAETitle",
+        "PlacerOrderNumberProcedure",
+        "FillerOrderNumberProcedure",
+        "IssuerOfPatientID",
+    ]
 )
 _PHONES: Final = frozenset(
-    "PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers OrderCallbackPhoneNumber PersonTelephoneNumbers PatientTelecomInformation".split()
+    [
+        "PatientTelephoneNumbers",
+        "ReferringPhysicianTelephoneNumbers",
+        "OrderCallbackPhoneNumber",
+        "PersonTelephoneNumbers",
+        "PatientTelecomInformation",
+    ]
 )
 _PHRASES: Final = frozenset(
-    "PatientAddress InstitutionAddress InstitutionName ReferringPhysicianAddress PersonAddress PatientInstitutionResidence"
-    " InstitutionalDepartmentName CurrentPatientLocation RequestedProcedureLocation RequestingService".split()
+    [
+        "PatientAddress",
+        "InstitutionAddress",
+        "InstitutionName",
+        "ReferringPhysicianAddress",
+        "PersonAddress",
+        "PatientInstitutionResidence",
+        "InstitutionalDepartmentName",
+        "CurrentPatientLocation",
+        "RequestedProcedureLocation",
+        "RequestingService",
+    ]
 )
-_NAME_COLUMNS: Final = frozenset("last_name first_name next_of_kin provider".split())
-_NUMBER_COLUMNS: Final = frozenset("mrn ssn plan_id account license vin portal_url last_ip encounter_id accession zip email".split())
+_NAME_COLUMNS: Final = frozenset(["last_name", "first_name", "next_of_kin", "provider"])
+_NUMBER_COLUMNS: Final = frozenset(
+    [
+        "mrn",
+        "ssn",
+        "plan_id",
+        "account",
+        "license",
+        "vin",
+        "portal_url",
+        "last_ip",
+        "encounter_id",
+        "accession",
+        "zip",
+        "email",
+    ]
+)
 _UIDS: Final = re.compile(r"[0-2](?:\.\d+){3,}")
 
 
@@ -87,7 +142,10 @@ def _distinct(text: str) -> bool:
 
 def parse_day(text: str) -> date | None:
     """A date written year first or month first, or None."""
-    for pattern, order in ((r"(\d{4})[-/.]?(\d{1,2})[-/.]?(\d{1,2})", (1, 2, 3)), (r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", (3, 1, 2))):
+    for pattern, order in (
+        (r"(\d{4})[-/.]?(\d{1,2})[-/.]?(\d{1,2})", (1, 2, 3)),
+        (r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})", (3, 1, 2)),
+    ):
         match = re.match(pattern, text)
         if match:
             try:
@@ -161,7 +219,12 @@ def known_of(archive: ArchiveTables, names: Pseudonymizer | None) -> Known:
         dataset = read_source(source_path(row["inbox"], row["relative_path"]), pixels=False)
         for kind, value in values_of(dataset) if dataset is not None else ():
             known.add(patient, kind, value)
-        for kind, column in (("number", "patient_id"), ("number", "accession_number"), ("uid", "study_uid"), ("uid", "sop_uid")):
+        for kind, column in (
+            ("number", "patient_id"),
+            ("number", "accession_number"),
+            ("uid", "study_uid"),
+            ("uid", "sop_uid"),
+        ):
             known.add(patient, kind, row[column] or "")
     for row in archive.ehr.iter_rows(named=True):
         values = {k.strip().casefold(): str(v or "") for k, v in json.loads(row["values_json"]).items()}

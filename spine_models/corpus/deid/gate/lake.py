@@ -29,7 +29,27 @@ if TYPE_CHECKING:
     from spine_models.corpus.archive import ArchiveTables
 
 _TEXT: Final = frozenset(
-    ".json .jsonl .html .htm .txt .csv .tsv .md .yaml .yml .sql .svg .xml .log .css .js .toml .ini .py".split()
+    [
+        ".json",
+        ".jsonl",
+        ".html",
+        ".htm",
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".md",
+        ".yaml",
+        ".yml",
+        ".sql",
+        ".svg",
+        ".xml",
+        ".log",
+        ".css",
+        ".js",
+        ".toml",
+        ".ini",
+        ".py",
+    ]
 )
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 
@@ -86,7 +106,9 @@ class _Sweep:
         return found
 
 
-def sweep_lake(archive_tables: Sequence[ArchiveTables], lake: Path, *, key: bytes | None = None) -> pl.DataFrame:
+def sweep_lake(
+    archive_tables: Sequence[ArchiveTables], lake: Path, *, key: bytes | None = None
+) -> pl.DataFrame:
     """Every known identifier of the archive that any file of the lake contains.
 
     Args:
@@ -112,7 +134,14 @@ def sweep_lake(archive_tables: Sequence[ArchiveTables], lake: Path, *, key: byte
         subject = relative.split("/")[0] if named and "/" in relative else "lake" if named else relative
         try:
             found = sweep.data(path.name, path.read_bytes())
-        except (OSError, ValueError, EOFError, tarfile.TarError, zipfile.BadZipFile, pl.exceptions.PolarsError):
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            pl.exceptions.PolarsError,
+        ):
             found = Counter({"unreadable": 1})
         for rule, hits in sorted((found + named).items()):
             rows.append({"batch_key": None, "rule": rule, "subject": subject, "hits": hits})

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,59 @@ import ahocorasick
 import yaml
 
 _DATA: Final = Path(__file__).parent.parent
-_NON_ASCII: Final = ("utf-8", "latin-1", "iso2022_jp", "shift_jis", "euc_jp", "gb18030", "euc_kr", "iso8859-5", "iso8859-7", "iso8859-2")
+_NON_ASCII: Final = (
+    "utf-8",
+    "latin-1",
+    "iso2022_jp",
+    "shift_jis",
+    "euc_jp",
+    "gb18030",
+    "euc_kr",
+    "iso8859-5",
+    "iso8859-7",
+    "iso8859-2",
+)
 _WIDE: Final = ("utf-16-le", "utf-16-be")
-_MONTHS: Final = "January February March April May June July August September October November December".split()
-_AFFIXES: Final = frozenset("dr prof mr mrs ms md do rn rt np jr sr ii iii phd van von der den de la del".split())
+_MONTHS: Final = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_AFFIXES: Final = frozenset(
+    [
+        "dr",
+        "prof",
+        "mr",
+        "mrs",
+        "ms",
+        "md",
+        "do",
+        "rn",
+        "rt",
+        "np",
+        "jr",
+        "sr",
+        "ii",
+        "iii",
+        "phd",
+        "van",
+        "von",
+        "der",
+        "den",
+        "de",
+        "la",
+        "del",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +103,13 @@ def of_name(value: str) -> tuple[list[Needle], list[Needle]]:
     single: dict[str, None] = {}
     for group in value.split("="):
         components = [c.strip() for c in group.split("^")] if "^" in group else None
-        words = [w for w in re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", group) if w.casefold() not in _AFFIXES]
+        words = [
+            w for w in re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", group) if w.casefold() not in _AFFIXES
+        ]
         if components and len([c for c in components[:2] if c]) == 2:
             pairs = [(components[0], components[1])]
         else:
-            pairs = list(zip(words, words[1:], strict=False))
+            pairs = list(pairwise(words))
         for a, b in pairs:
             if len(a) + len(b) > 4 and len(a) > 1 and len(b) > 1:
                 for x, y in ((a, b), (b, a)):
@@ -69,7 +121,10 @@ def of_name(value: str) -> tuple[list[Needle], list[Needle]]:
             if (len(word) >= 4 or (wide and len(word) >= 2)) and word.casefold() not in ordinary_words():
                 single[word] = None
             elif len(word) >= 3:
-                full |= dict.fromkeys(f"{t} {word}" for t in ("mr", "mr.", "mrs", "mrs.", "ms", "ms.", "miss", "dr", "dr.", "prof."))
+                full |= dict.fromkeys(
+                    f"{t} {word}"
+                    for t in ("mr", "mr.", "mrs", "mrs.", "ms", "ms.", "miss", "dr", "dr.", "prof.")
+                )
                 full |= dict.fromkeys(f"{word}{s}" for s in ("^",) if len(word) >= 4)
     return [Needle("name", t) for t in full], [Needle("name_part", t) for t in single]
 
@@ -79,7 +134,9 @@ def of_identifier(value: str, rule: str = "identifier") -> list[Needle]:
     text = value.strip()
     compact = re.sub(r"[^0-9A-Za-z]", "", text)
     if len(compact) < 4 or not re.search(r"\d", compact):
-        return [Needle(rule, text)] if len(compact) >= 6 and compact.casefold() not in ordinary_words() else []
+        return (
+            [Needle(rule, text)] if len(compact) >= 6 and compact.casefold() not in ordinary_words() else []
+        )
     forms = {text, compact, compact.lstrip("0"), text.lstrip("0")}
     forms |= {run.lstrip("0") for run in re.findall(r"\d{6,}", text)}
     return [Needle(rule, f) for f in sorted(forms) if len(f) >= 4]
@@ -104,9 +161,22 @@ def of_date(day: date, rule: str) -> list[Needle]:
     name, short = _MONTHS[m - 1], _MONTHS[m - 1][:3]
     forms = {f"{y}{m:02d}{d:02d}"}
     for s in "-/.":
-        forms |= {f"{y}{s}{m:02d}{s}{d:02d}", f"{m:02d}{s}{d:02d}{s}{y}", f"{d:02d}{s}{m:02d}{s}{y}", f"{m}{s}{d}{s}{y}", f"{d}{s}{m}{s}{y}"}
+        forms |= {
+            f"{y}{s}{m:02d}{s}{d:02d}",
+            f"{m:02d}{s}{d:02d}{s}{y}",
+            f"{d:02d}{s}{m:02d}{s}{y}",
+            f"{m}{s}{d}{s}{y}",
+            f"{d}{s}{m}{s}{y}",
+        }
     for n in (name, short):
-        forms |= {f"{d} {n} {y}", f"{n} {d}, {y}", f"{n} {d} {y}", f"{d:02d}-{n}-{y}", f"{d:02d} {n} {y}", f"{n} {d:02d}, {y}"}
+        forms |= {
+            f"{d} {n} {y}",
+            f"{n} {d}, {y}",
+            f"{n} {d} {y}",
+            f"{d:02d}-{n}-{y}",
+            f"{d:02d} {n} {y}",
+            f"{n} {d:02d}, {y}",
+        }
     return [Needle(rule, f) for f in sorted(forms)]
 
 
@@ -124,7 +194,11 @@ def of_phrase(value: str, rule: str) -> list[Needle]:
 
 
 def _spellings(text: str) -> Iterable[tuple[bytes, int]]:
-    cases = dict.fromkeys((text, text.lower(), text.upper(), text.title())) if not text.isascii() else {text: None}
+    cases = (
+        dict.fromkeys((text, text.lower(), text.upper(), text.title()))
+        if not text.isascii()
+        else {text: None}
+    )
     for case in cases:
         for codec in ("ascii", *_WIDE) if text.isascii() else (*_NON_ASCII, *_WIDE):
             try:
@@ -180,7 +254,11 @@ def _stands_alone(hay: str, start: int, end: int, step: int, edge: str) -> bool:
         return True
     before = hay[start - step : start] if start >= step else ""
     after = hay[end : end + step]
-    return not (_joins(before, hay[start], edge) or _joins(after, hay[end - step], edge) or _decimal(hay, start, end, step))
+    return not (
+        _joins(before, hay[start], edge)
+        or _joins(after, hay[end - step], edge)
+        or _decimal(hay, start, end, step)
+    )
 
 
 def _joins(neighbour: str, edge_char: str, edge: str) -> bool:
@@ -195,4 +273,6 @@ def _joins(neighbour: str, edge_char: str, edge: str) -> bool:
 def _decimal(hay: str, start: int, end: int, step: int) -> bool:
     if step != 1 or not hay[start:end].isdigit():
         return False
-    return bool(re.match(r"\.\d", hay[end : end + 2])) or bool(re.match(r"\d\.", hay[max(0, start - 2) : start]))
+    return bool(re.match(r"\.\d", hay[end : end + 2])) or bool(
+        re.match(r"\d\.", hay[max(0, start - 2) : start])
+    )

@@ -26,13 +26,35 @@ from spine_models.corpus.deid.gate.parts import NotStrict, Part, parts_of
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 
 _PATIENT_GROUP: Final = frozenset(
-    {0x00100010, 0x00100020, 0x00100030, 0x00100040, 0x00101010, 0x00101020, 0x00101030, 0x00102160, 0x001021A0, 0x001021C0, 0x00102203}
+    {
+        0x00100010,
+        0x00100020,
+        0x00100030,
+        0x00100040,
+        0x00101010,
+        0x00101020,
+        0x00101030,
+        0x00102160,
+        0x001021A0,
+        0x001021C0,
+        0x00102203,
+    }
     | {0x00102000, 0x00102110, 0x00102180, 0x001021B0, 0x00104000}
 )
-_SAFE_CREATORS: Final = frozenset({"SIEMENS MR HEADER", "GEMS_PARM_01", "GEMS_ACQU_01", "Philips Imaging DD 001", "Philips MR Imaging DD 001"})
-_NUMERIC: Final = frozenset("US SS UL SL FL FD IS DS AT UV SV".split())
-_GROUPS: Final = frozenset({0x0002, 0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x0032, 0x0038, 0x0040, 0x2050, 0x5200, 0x7FE0})
-_SPOKEN: Final = frozenset("AE CS LO LT PN SH ST UC UT".split())
+_SAFE_CREATORS: Final = frozenset(
+    {
+        "SIEMENS MR HEADER",
+        "GEMS_PARM_01",
+        "GEMS_ACQU_01",
+        "Philips Imaging DD 001",
+        "Philips MR Imaging DD 001",
+    }
+)
+_NUMERIC: Final = frozenset(["US", "SS", "UL", "SL", "FL", "FD", "IS", "DS", "AT", "UV", "SV"])
+_GROUPS: Final = frozenset(
+    {0x0002, 0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x0032, 0x0038, 0x0040, 0x2050, 0x5200, 0x7FE0}
+)
+_SPOKEN: Final = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 _TIMES: Final = frozenset({"DA", "DT", "TM", "UI"})
 _NATIVE: Final = "1.2.840.10008.1.2.1"
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
@@ -125,13 +147,23 @@ def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
             found["annex_e_remove"] += 1
         if part.tag in empty and part.value.strip(b" \x00"):
             found["annex_e_empty"] += 1
-        if part.tag in dummy and part.vr in _SPOKEN and part.value.strip(b" \x00") not in (b"", b"ANONYMIZED"):
+        if (
+            part.tag in dummy
+            and part.vr in _SPOKEN
+            and part.value.strip(b" \x00") not in (b"", b"ANONYMIZED")
+        ):
             found["annex_e_replace"] += 1
-        if (part.vr == "PN" or part.tag == 0x00100020) and part.value.strip(b" \x00").decode("latin-1") not in ("", subject.patient, "ANONYMIZED"):
+        if (part.vr == "PN" or part.tag == 0x00100020) and part.value.strip(b" \x00").decode(
+            "latin-1"
+        ) not in ("", subject.patient, "ANONYMIZED"):
             found["person_name"] += 1
     declared = next((p.value.strip() for p in parts if p.tag == 0x00120062), b"")
     codes = {p.value.strip(b" \x00") for p in parts if p.tag == 0x00080100}
-    found["not_declared"] += declared != b"YES" or not {b"113100", b"113105", b"113107", b"113108"} <= codes or 0x00280303 not in tags
+    found["not_declared"] += (
+        declared != b"YES"
+        or not {b"113100", b"113105", b"113107", b"113108"} <= codes
+        or 0x00280303 not in tags
+    )
     return +found
 
 
@@ -157,7 +189,10 @@ def _uid_values(dataset: pydicom.Dataset) -> set[str]:
     for element in dataset.iterall():
         if element.VR == "UI" and element.value:
             value = element.value
-            found |= {str(v).strip() for v in (value if isinstance(value, list | pydicom.multival.MultiValue) else [value])}
+            found |= {
+                str(v).strip()
+                for v in (value if isinstance(value, list | pydicom.multival.MultiValue) else [value])
+            }
     return found
 
 
@@ -206,7 +241,9 @@ def _pixels(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Su
         return Counter({"pixels_differ": 1})
     low = int(source.get("HighBit", stored - 1)) + 1 - stored
     signed = int(source.get("PixelRepresentation") or 0) == 1
-    old = (np.frombuffer(raw[: count * size], f"{order}u{size}").astype(np.int64) >> low) & ((1 << stored) - 1)
+    old = (np.frombuffer(raw[: count * size], f"{order}u{size}").astype(np.int64) >> low) & (
+        (1 << stored) - 1
+    )
     new_all = np.frombuffer(value[: count * size], f"<u{size}").astype(np.int64)
     new = (new_all >> low) & ((1 << stored) - 1)
     upper = new_all >> (low + stored)
@@ -214,7 +251,9 @@ def _pixels(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Su
     return Counter() if np.array_equal(old, new) and clean else Counter({"pixels_differ": 1})
 
 
-def _identifiers(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Subject, keeper: Gatekeeper) -> Counter[str]:
+def _identifiers(
+    parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Subject, keeper: Gatekeeper
+) -> Counter[str]:
     native = next((p for p in parts if p.tag == 0x7FE00010 and not p.depth), None)
     image = native.value if native else b""
     encapsulated = image[:4] == b"\xfe\xff\x00\xe0"

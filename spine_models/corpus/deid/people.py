@@ -1,0 +1,140 @@
+"""Names of people that a title, degree, role, verb or relative announces.
+
+Belongs here: how far a name reaches from the word that announces it.
+Does not belong here: the announcing words (cue_words.yaml), names that nothing announces (names).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from spine_models.corpus.deid.terms import alternatives, is_ambiguous, is_clinical, is_name, mostly_upper
+
+_W: Final = r"[^\W\d_][^\W\d_'’\-]*(?:['’\-][^\W\d_]+)*"
+_TITLE: Final = alternatives("title")
+_DEGREE: Final = alternatives("degree")
+_KIN: Final = alternatives("kin")
+_SOME_ROLE: Final = rf"(?:(?:the\s+)?{alternatives('role')}\b[\s:,]+)?"
+_SOME_TITLE: Final = rf"(?:{_TITLE}\b\.?\s+)?"
+_MANNER: Final = r"(?:\s+and\s+\w+)?(?:\s+(?:electronically|remotely|preliminarily|digitally|verbally))?"
+_WAY: Final = (
+    r"(?:\s+(?:directly|verbally|by\s+(?:tele)?phone|personally|over\s+the\s+phone|the\s+\w+|results|findings|these"
+    r"|this|with|via|at|to|and|were|was)){0,5}"
+)
+_CUES: Final = (
+    rf"\b{_TITLE}\b\.?\s+",
+    rf"\b{alternatives('done')}{_MANNER}\s+(?:by|with)\s*:?\s+{_SOME_ROLE}{_SOME_TITLE}",
+    rf"\b{alternatives('told')}{_WAY}\s+(?:with|to|by)?\s*:?\s*{_SOME_ROLE}{_SOME_TITLE}",
+    rf"\b{alternatives('role')}\b(?:\s*(?:name|of\s+record|on\s+call|initials|signature))?\s*"
+    rf"(?:[:=,]|\bis\b|\bwas\b)\s*{_SOME_TITLE}",
+    r"\b(?:technologist|technician|tech|radiographer|nurse|interpreter|radiologist|surgeon|resident|fellow)\s+",
+    rf"\b(?:(?:his|her|their|the|patient['’]?s|pt['’]?s)\s+)?{_KIN}\b\s*(?:,|:|\(|\bnamed\b|\bis\b)?\s*{_SOME_TITLE}",
+    r"\b(?:per|cc|attn|attention|from|via|dear|patient|pt|named|known\s+as|a\.?k\.?a\.?|by|with|for|of)"
+    rf"\s*:?\s+{_SOME_TITLE}",
+)
+_NAME_AFTER: Final = re.compile(f"(?P<cue>{'|'.join(_CUES)})", re.IGNORECASE)
+_STRONG: Final = re.compile(rf"\b(?:{_TITLE}\b\.?|named|a\.?k\.?a\.?|dear)\s*$", re.IGNORECASE)
+_WEAK: Final = re.compile(r"^(?:per|from|via|patient|pt|by|with|for|of)\b", re.IGNORECASE)
+_TOKEN: Final = re.compile(
+    rf"\s*(?P<join>,\s+|\s+and\s+|\s*/\s*)?(?P<word>(?:[A-Z]\.){{1,3}}|{_W}(?!\w))(?P<dot>\.(?=\s*[A-Z]?[a-z]?))?"
+)
+_PARTICLES: Final = frozenset(
+    "van von der den de la del di da dos du le el al bin ibn ter ten st san santa mc mac o".split()  # noqa: SIM905
+)
+_OPENING: Final = frozenset(("van", "von", "de", "la", "del", "der"))
+_BEFORE_DEGREE: Final = re.compile(
+    rf"(?P<names>(?:(?:[A-Z]\.|{_W})[ \t]*,?[ \t]+){{1,4}}|{_W}(?:,[ \t]*|[ \t]+))(?P<degree>{_DEGREE})(?![\w])"
+)
+
+
+def people(text: str) -> str:
+    """Names that a title, degree, role, verb or relative announces."""
+    text = _BEFORE_DEGREE.sub(_degree, text)
+    out, at = [], 0
+    upper = mostly_upper(text)
+    while match := _NAME_AFTER.search(text, at):
+        end = _run(
+            text,
+            match.end(),
+            strong=bool(_STRONG.search(match["cue"])),
+            weak=bool(_WEAK.match(match["cue"])),
+            upper=upper,
+        )
+        out.append(text[at : match.end()])
+        at = match.end()
+        if end > at:
+            out.append("[NAME]")
+            at = end
+    return "".join(out) + text[at:]
+
+
+def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool) -> int:
+    """End of the name that begins at ``start``; ``start`` where none does."""
+    at, words, pending, lower_name = start, 0, start, False
+    while words < 5:
+        token = _TOKEN.match(text, at)
+        if not token or "\n\n" in text[at : token.end()] or text[at : token.start("word")].count("\n") > 1:
+            break
+        word = token["word"]
+        if text[at : token.start("word")].count("\n") and words and not word[0].isupper():
+            break
+        if token["join"] and (not words or " and " in token["join"]):
+            break
+        bare = word.strip(".")
+        initial = (
+            len(bare) == 1 and bare.isupper() and (token["dot"] or word.endswith(".") or words > 0 or strong)
+        )
+        if bare.casefold() in _PARTICLES and not is_clinical(bare):
+            at = token.end("word")
+            continue
+        if words == 0 and bare.casefold() in _OPENING and (bare[0].isupper() or strong):
+            at = token.end("word")
+            continue
+        follows = lower_name and words == 1 and not is_clinical(bare) and token["join"] is None
+        if not (initial or follows or _taken(word, first=words == 0, strong=strong, weak=weak, upper=upper)):
+            break
+        lower_name = lower_name or (not bare[0].isupper() and is_name(bare))
+        words += not initial or words > 0
+        at = token.end("dot") if initial and token["dot"] else token.end("word")
+        pending = at
+        if not initial and token["dot"]:
+            break
+    return pending
+
+
+def _taken(word: str, *, first: bool, strong: bool, weak: bool, upper: bool) -> bool:
+    if is_ambiguous(word):
+        return word[0].isupper() and (strong or not weak) and not (upper and not strong)
+    if strong and first:
+        return word[0].isupper() or not is_clinical(word)
+    if is_clinical(word):
+        return False
+    if upper and weak:
+        return is_name(word)
+    return word[0].isupper() or is_name(word)
+
+
+def _degree(match: re.Match[str]) -> str:
+    words = list(re.finditer(rf"(?:[A-Z]\.)|{_W}", match["names"]))
+    first = None
+    for word in reversed(words):
+        bare = word[0].strip(".")
+        plain = (
+            len(bare) == 1
+            or (bare[0].isupper() and not is_clinical(bare))
+            or is_name(bare)
+            or (is_ambiguous(bare) and bare[0].isupper())
+        )
+        if not plain:
+            break
+        first = word
+    if first is None or len(first[0].strip(".")) < 1:
+        return match[0]
+    if (
+        match["degree"].replace(".", "") in ("DO", "PA", "RT", "DC")
+        and "," not in match["names"]
+        and len(words) == 1
+    ):
+        return match[0]
+    return match["names"][: first.start()] + "[NAME], " + match["degree"]

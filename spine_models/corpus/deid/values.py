@@ -1,0 +1,211 @@
+"""What becomes of one value: bytes in, released bytes out, or nothing.
+
+Belongs here: every action of the policy on a single element, and the counts that the audit reports.
+Does not belong here: nesting, private blocks, coded entries (engine, private), or choosing the action (policy).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
+
+from spine_models.corpus.deid.dates import PatientDates
+from spine_models.corpus.deid.known import KnownIdentifiers
+from spine_models.corpus.deid.policy import FIELDS, Action
+from spine_models.corpus.deid.pseudonyms import Pseudonymizer
+from spine_models.corpus.deid.vocabulary import rebuild, words
+
+_DUMMY: Final = "ANONYMIZED"
+NUMBER: Final = re.compile(rb"[ ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ ]*")
+_TIME: Final = re.compile(rb"(?:[01]\d|2[0-3]):?(?:[0-5]\d:?(?:[0-6]\d(?:\.\d{1,6})?)?)?|[+-]\d{4}")
+_AGE: Final = re.compile(rb"(\d{3})([DWMY])")
+PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{9,}\x00?")
+_SINGLE: Final = frozenset({"ST", "LT", "UT"})
+SIZES: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "UV": 8, "SV": 8, "OW": 2}
+_TEXT_VRS: Final = frozenset(
+    ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"]
+)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the engine must know of the patient of a file."""
+
+    key: str
+    dates: PatientDates
+    known: KnownIdentifiers = field(default_factory=KnownIdentifiers)
+
+
+@dataclass
+class Walk:
+    """State of one object's walk: whose it is, how it is encoded, what may not stay, what was done."""
+
+    names: Pseudonymizer
+    patient: Patient
+    enhanced: bool
+    little: bool
+    signed: bool
+    veto: frozenset[str]
+    numbers: frozenset[str]
+    counts: Counter[str] = field(default_factory=Counter)
+    found: list[tuple[str, str]] = field(default_factory=list)
+    private_kept: bool = False
+
+
+def raw_element(tag: BaseTag, vr: str, value: bytes, *, undefined: bool = False) -> RawDataElement:
+    """An element whose bytes are final."""
+    length = 0xFFFFFFFF if undefined else len(value)
+    return RawDataElement(tag, vr, length, value, 0, False, True)
+
+
+def text_element(tag: BaseTag, vr: str, value: bytes) -> RawDataElement:
+    """An element of text bytes, padded to even length."""
+    padding = (b"\x00" if vr == "UI" else b" ") * (len(value) % 2)
+    return raw_element(tag, vr, value + padding)
+
+
+def value_bytes(element: DataElement | RawDataElement, vr: str, walk: Walk) -> bytes | None:
+    """The value as little-endian bytes of the standard VR, or None where the file's VR contradicts it."""
+    if isinstance(element, RawDataElement):
+        if element.VR == "UN" or element.VR == "SQ" or element.value is None:
+            return element.value if element.value == b"" and element.VR != "SQ" else None
+        if vr in _TEXT_VRS:
+            return bytes(element.value) if element.VR is None or element.VR in _TEXT_VRS else None
+        if element.VR in _TEXT_VRS:
+            return None
+        if walk.little or not element.value:
+            return bytes(element.value)
+        size = SIZES.get(plain_vr(vr, walk), 1) // (2 if vr == "AT" else 1)
+        whole = bytes(element.value)
+        return b"".join(whole[i : i + size][::-1] for i in range(0, len(whole), size))
+    value = element.value
+    if isinstance(value, bytes):
+        return value
+    if vr in _TEXT_VRS:
+        parts = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+        return "\\".join("" if p is None else str(p) for p in parts).encode("utf-8", "replace")
+    return None
+
+
+def plain_vr(vr: str, walk: Walk) -> str:
+    """The VR to write where the standard leaves a choice."""
+    if vr == "US or SS":
+        return "SS" if walk.signed else "US"
+    return "OW" if " or " in vr else vr
+
+
+def number_element(tag: BaseTag, vr: str, value: bytes, walk: Walk) -> RawDataElement | None:
+    """A binary number kept, or nothing where the bytes are no numbers of that VR."""
+    plain = plain_vr(vr, walk)
+    if len(value) % SIZES.get(plain, 1) or (plain != "OW" and PRINTABLE.fullmatch(value)):
+        walk.counts["removed"] += 1
+        return None
+    walk.counts["kept"] += 1
+    return raw_element(tag, plain, value)
+
+
+def blank(tag: BaseTag, vr: str, action: Action, walk: Walk) -> DataElement | RawDataElement | None:
+    """The element removed (None), emptied, or with a dummy value."""
+    if action is Action.REMOVE:
+        walk.counts["removed"] += 1
+        return None
+    if action is Action.EMPTY:
+        walk.counts["emptied"] += 1
+        return (
+            DataElement(tag, "SQ", Sequence([])) if vr == "SQ" else raw_element(tag, plain_vr(vr, walk), b"")
+        )
+    walk.counts["replaced"] += 1
+    if vr == "SQ":
+        item = Dataset({BaseTag(0x00080104): text_element(BaseTag(0x00080104), "LO", _DUMMY.encode())})
+        item.set_original_encoding(False, True, "iso8859")
+        return DataElement(tag, "SQ", Sequence([item]))
+    plain = plain_vr(vr, walk)
+    values = {
+        "AS": b"000Y",
+        "DS": b"0",
+        "IS": b"0",
+        "UR": b"urn:anonymized",
+        "DA": b"19000101",
+        "TM": b"000000",
+    }
+    values |= {"DT": b"19000101", "UI": walk.names.uid("dummy").encode()}
+    if plain in _TEXT_VRS:
+        return text_element(tag, plain, values.get(plain, _DUMMY.encode()))
+    return raw_element(tag, plain, bytes(max(2, SIZES.get(plain, 2))))
+
+
+def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) -> bytes | None:
+    """New bytes of a text value under an action; None where it cannot be carried out on this value."""
+    stripped = value.strip(b" \x00")
+    if not stripped:
+        return b""
+    if action is Action.UID:
+        walk.counts["uids_mapped"] += 1
+        parts = stripped.decode("latin-1").split("\\")
+        return "\\".join(walk.names.uid(part) for part in parts).encode()
+    if action is Action.CLEAN:
+        return _described(number, vr, stripped, walk)
+    if action is Action.NUMBER_TEXT:
+        parts = stripped.split(b"\\")
+        fine = all(not p.strip() or (NUMBER.fullmatch(p) and anonymous(p, walk.numbers)) for p in parts)
+        walk.counts["kept"] += fine
+        return stripped if fine else None
+    if action is Action.TIME:
+        fine = all(_TIME.fullmatch(p.strip()) for p in stripped.split(b"\\"))
+        walk.counts["kept"] += fine
+        return stripped if fine else None
+    if action is Action.AGE:
+        return _age(stripped, walk)
+    move = walk.patient.dates.da if action is Action.DATE else walk.patient.dates.dt
+    moved = [move(part) if part.strip() else "" for part in stripped.decode("latin-1").split("\\")]
+    if any(part is None for part in moved):
+        return None
+    walk.counts["dates_shifted"] += 1
+    return "\\".join(part or "" for part in moved).encode()
+
+
+def anonymous(number: bytes, numbers: frozenset[str]) -> bool:
+    """False for a number that is one of the patient's identifiers."""
+    return number.strip().lstrip(b"0").decode("ascii", "replace") not in numbers
+
+
+def _age(value: bytes, walk: Walk) -> bytes | None:
+    match = _AGE.fullmatch(value)
+    if not match:
+        return None
+    years = int(match[1]) / {b"D": 365.25, b"W": 52.18, b"M": 12.0, b"Y": 1.0}[match[2]]
+    walk.counts["replaced" if years >= 90 else "kept"] += 1
+    return b"090Y" if years >= 90 else value
+
+
+def _described(number: int, vr: str, value: bytes, walk: Walk) -> bytes:
+    text = value.decode("latin-1")
+    if vr == "CS":
+        new = "\\".join(_coded_string(part) for part in text.split("\\"))
+        if not new.strip("\\"):
+            new = ""
+    else:
+        listed = FIELDS.get(number, "description")
+        veto = frozenset() if listed in ("vendor", "model", "software") else walk.veto
+        parts = [text] if vr in _SINGLE else text.split("\\")
+        new = "\\".join(rebuild(part, listed, veto) for part in parts).strip(
+            "\\" if vr not in _SINGLE else ""
+        )
+    walk.counts["kept" if new == text else "cleaned"] += 1
+    return new.encode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def _coded_string(value: str) -> str:
+    stripped = value.strip()
+    if len(stripped) == 1 or stripped.casefold() in words("description"):
+        return stripped if stripped.isascii() else ""
+    return stripped if rebuild(stripped) == stripped else ("OTHER" if rebuild(stripped) else "")
