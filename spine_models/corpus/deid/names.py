@@ -21,6 +21,7 @@ _EPONYM_NEXT: Final = re.compile(
     r"|imaging|technique|sequences?|series|views?|window|stage|phenomenon|matter|substance|body|bodies)\b",
     re.IGNORECASE,
 )
+_TITLED: Final = re.compile(r"(?:\b(?:St|Saint|Mt|Mount)\.?[ \t]+|(?<![\w-])(?-i:[A-Z])\.[ \t]+)$")
 _AFTER_NAME: Final = re.compile(r"\[NAME\],?[ \t]+$")
 _BEFORE_NAME: Final = re.compile(r",?[ \t]+\[NAME\]")
 _MERGE: Final = re.compile(
@@ -48,7 +49,8 @@ def unannounced(text: str) -> str:
             if 0 <= j < len(marked)
         )
         near = near or bool(
-            _AFTER_NAME.search(text[: match.start()]) or _BEFORE_NAME.match(text, match.end())
+            _AFTER_NAME.search(text[max(0, match.start() - 12) : match.start()])
+            or _BEFORE_NAME.match(text, match.end())
         )
         if level >= 2 or (level == 1 and near):
             out += [text[at : match.start()], "[NAME]"]
@@ -63,6 +65,9 @@ def _suspect(text: str, match: re.Match[str], upper: bool, written_low: set[str]
     if not bare or not bare[0].isupper() or len(bare) < 2:
         return 0
     folded = re.sub(r"['’]s$", "", bare.casefold())
+    before = text[max(0, match.start() - 12) : match.start()]
+    if _TITLED.search(before) and not is_clinical(bare):
+        return 2
     starts = bool(_SENTENCE_END.search(text[max(0, match.start() - 40) : match.start()]))
     if is_ambiguous(bare):
         if upper or starts or _EPONYM_NEXT.match(text, match.end()):

@@ -17,6 +17,8 @@ from spine_models.corpus.deid.people import people
 from spine_models.corpus.deid.places import places
 from spine_models.corpus.deid.shapes import shapes
 
+_ENDLESS: Final = re.compile(r"\S{80,}")
+"""No word is that long; encoded data may be, and it would make the patterns below slow."""
 _REPEATED: Final = re.compile(r"(\[(?:NAME|ID|PHONE|PLACE|ADDRESS|DATE)\])(?:[ \t,]*\1)+")
 
 
@@ -37,7 +39,7 @@ class TextCleaner:
         text = text.replace("\x00", "").replace("\u00a0", " ").replace("\u200b", "").replace("\u00ad", "")
         for pattern in self._patterns:
             text = self._known(text, pattern.regex, pattern.replacement)
-        text = shapes(text)
+        text = shapes(_ENDLESS.sub(lambda m: "[ID]" if any(c.isalnum() for c in m[0]) else m[0], text))
         text = places(people(text))
         text, _ = self._dates.text(text)
         return _REPEATED.sub(r"\1", unannounced(text))

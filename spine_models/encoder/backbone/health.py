@@ -14,7 +14,8 @@ from spine_models.config import BackboneSettings
 
 LEARNING_MARGIN = 0.5  # nats below ln K
 RETRIEVAL_OVER_CHANCE = 10.0
-RANK_KEPT = 0.8
+RANK_OF_START = 0.5  # features of an untrained network are noise, which training may compress, but not this far
+RANK_OF_MIDDLE = 0.8  # in the second half nothing may fall any more
 LAST_SHARE = 0.05  # of the steps, that the final DINO loss is averaged over
 
 
@@ -50,7 +51,8 @@ def health(curves: pl.DataFrame, settings: BackboneSettings) -> list[HealthFindi
     last_retrieval = retrieval[-1] if retrieval else math.nan
     retrieval_bound = RETRIEVAL_OVER_CHANCE / settings.probe_slices
     last_rank = ranks[-1] if ranks else math.nan
-    rank_bound = RANK_KEPT * ranks[0] if ranks else math.nan
+    middle = ranks[len(ranks) // 2] if ranks else math.nan
+    rank_bound = max(RANK_OF_START * ranks[0], RANK_OF_MIDDLE * middle) if ranks else math.nan
     skipped = float(curves.filter(pl.col("grad_norm").is_nan()).height)
     return [
         HealthFinding(
@@ -73,7 +75,8 @@ def health(curves: pl.DataFrame, settings: BackboneSettings) -> list[HealthFindi
             last_rank >= rank_bound,
             last_rank,
             rank_bound,
-            f"effective rank of the features is at least {RANK_KEPT:g} of what it was before training",
+            f"effective rank of the features is at least {RANK_OF_START:g} of what it was before training and "
+            f"{RANK_OF_MIDDLE:g} of what it was half way",
         ),
         HealthFinding(
             "no_step_skipped", skipped == 0, skipped, 0.0, "number of steps whose loss or gradient was not finite"

@@ -40,8 +40,8 @@ class Reason(StrEnum):
     ENCODER_UNTRAINED = "the image encoder is untrained"
     NO_HEADS = "no diagnosis head has been trained"
     OTHER_ENCODER = "the images were encoded by another encoder version than the heads were trained on"
-    NO_HEAD = "no trained head for this condition: too few positive studies"
-    NO_HEAD_FOR_SEQUENCES = "no trained head for this condition on the sequences present"
+    NO_HEAD = "no trained head: too few positive or negative studies"
+    NO_HEAD_FOR_SEQUENCES = "no trained head for the sequences present"
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,8 @@ class Planter:
         return text
 
     def uid(self) -> str:
-        text = f"1.2.826.0.1.{self.rng.randint(10**8, 10**9)}.{self.rng.randint(10**8, 10**9)}.{self.rng.randint(1, 10**6)}"
+        arcs = [self.rng.randint(10**8, 10**9), self.rng.randint(10**8, 10**9), self.rng.randint(1, 10**6)]
+        text = "1.2.826.0.1." + ".".join(map(str, arcs))
         self.plants.append(text)
         return text
 

@@ -135,7 +135,8 @@ def test_two_processes_in_opposite_order_agree():
     code = (
         f"import sys, json; from spine_models.corpus.deid import Pseudonymizer; p = Pseudonymizer({KEY!r});"
         "ids = [f'{n:06d}' for n in range(200)][::int(sys.argv[1])];"
-        "print(json.dumps({i: [p.patient_key(i), p.uid('1.2.3.' + str(int(i))), p.shift_days(p.patient_key(i), 365)] for i in ids}))"
+        "of = lambda i: [p.patient_key(i), p.uid('1.2.3.' + str(int(i))), p.shift_days(p.patient_key(i), 365)];"
+        "print(json.dumps({i: of(i) for i in ids}))"
     )
     outputs = [
         subprocess.run([sys.executable, "-c", code, step], capture_output=True, text=True, check=True).stdout

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 
 import pytest
 
@@ -153,6 +154,15 @@ def test_identifiers_nobody_told_us_of(text):
 )
 def test_clinical_language_is_left_alone(text):
     assert PLAIN.clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "piece", ["A", "a ", "1", "John ", "a-", "a'", "a.", "of the ", "read by ", ". ", "\n "]
+)
+def test_hostile_text_takes_no_time(piece):
+    start = time.process_time()
+    PLAIN.clean(piece * (30_000 // len(piece)))
+    assert time.process_time() - start < 8
 
 
 def test_dates_move_and_agree_with_the_headers():

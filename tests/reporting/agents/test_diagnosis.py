@@ -63,7 +63,7 @@ def test_sources_of_a_study_with_one_route(archive, heads) -> None:
 def test_condition_without_a_head_is_not_assessed(lumbar, heads) -> None:
     claims = lumbar.diagnose(heads({"canal": 0.8}))
     rest = claims.filter(pl.col("condition") != "canal")
-    assert reasons(rest) == {"no trained head for this condition: too few positive studies"}
+    assert reasons(rest) == {"no trained head: too few positive or negative studies"}
     assert rest["probability"].null_count() == rest["confidence"].null_count() == 16
     assert rest["source_series"].list.len().sum() == rest["source_instances"].list.len().sum() == 0
 
