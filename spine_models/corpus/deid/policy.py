@@ -99,10 +99,10 @@ def _table() -> tuple[dict[int, dict[str, str]], str]:
         if len(row["id"]) == 8 and all(c in "0123456789abcdef" for c in row["id"]):
             rows[int(row["id"], 16)] = row
     parts = [raw, *((_FOLDER / n).read_bytes() for n in ("vocabulary.yaml", "private_safe.yaml"))]
-    if (_FOLDER / "annex_e_additions.json").is_file():
-        parts.append((_FOLDER / "annex_e_additions.json").read_bytes())
-        for row in json.loads(parts[-1]):
-            rows[int(row["id"], 16)] = row
+    # Attributes that a later edition of the standard names and the table above does not.
+    parts.append((_FOLDER / "annex_e_additions.json").read_bytes())
+    for row in json.loads(parts[-1]):
+        rows.setdefault(int(row["id"], 16), row)
     return rows, hashlib.sha256(b"\x00".join(parts)).hexdigest()[:12]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from io import BytesIO
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -12,7 +14,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from spine_models.corpus.deid.policy import action_for
+from spine_models.corpus.deid import policy
+from spine_models.corpus.deid.policy import Action, action_for
 from tests.corpus.deid.objects import NAMES, SHIFT, annex_e, cleaned, mr
 
 SKIPPED_GROUPS = {0x0000, 0x0002, 0xFFFA, 0xFFFC}  # not in a dataset, or after the pixel data
@@ -136,3 +139,12 @@ def basic(profile: str, vr: str, value: object, element: object) -> bool:
 def test_groups_that_never_leave():
     for tag in (0x50002500, 0x60003000, 0x60004000, 0x00091001, 0xFFFCFFFC, 0x00189FF0, 0x00000010):
         assert action_for(tag) == "remove"
+
+
+def test_attributes_that_only_a_later_edition_names_do_not_pass_either():
+    path = Path(policy.__file__).with_name("annex_e_additions.json")
+    added = json.loads(path.read_text(encoding="utf-8"))
+    assert len(added) > 30
+    assert not {row["id"] for row in added} & {row["id"] for row in annex_e()}
+    actions = {action_for(int(row["id"], 16)) for row in added}
+    assert actions <= {Action.REMOVE, Action.DUMMY, Action.UID}

@@ -94,7 +94,12 @@ class Gatekeeper:
 @lru_cache(maxsize=1)
 def _table() -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
     """Attributes that must be absent, absent or empty, and absent, empty or a dummy, by the options in force."""
-    rows = json.loads(Path(__file__).parent.parent.joinpath("ps315_annex_e.json").read_text(encoding="utf-8"))
+    folder = Path(__file__).parent.parent
+    rows = [
+        row
+        for name in ("ps315_annex_e.json", "annex_e_additions.json")
+        for row in json.loads((folder / name).read_text(encoding="utf-8"))
+    ]
     absent, empty, dummy = set(), set(), set()
     for row in rows:
         if not re.fullmatch(r"[0-9a-f]{8}", row["id"]):
