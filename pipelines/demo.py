@@ -86,8 +86,9 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     )
     show("Training health at the last step", health)
     drafts = answer(
-        "SELECT region, report_text FROM reports.drafts QUALIFY row_number() OVER "
-        "(PARTITION BY region ORDER BY study_key) = 1 ORDER BY region LIMIT 3"
+        "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
+        "AS present FROM agents.claims GROUP BY study_key) USING (study_key) QUALIFY row_number() OVER "
+        "(PARTITION BY region ORDER BY present DESC, study_key) = 1 ORDER BY region LIMIT 3"
     )
     for region, text in drafts.rows():
         console.rule(f"a drafted {region} report")

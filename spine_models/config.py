@@ -78,6 +78,7 @@ class BackboneSettings(_Section):
     head_hidden: int = 2048
     head_bottleneck: int = 384
     head_layers: int = Field(3, ge=1)
+    prototype_std: float = Field(0.02, gt=0)
     head_batch_standardise: bool = False
     dino_weight: float = 1.0
     ibot_weight: float = 1.0

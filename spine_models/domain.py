@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -54,9 +55,8 @@ ROUTE_OF_CONTRAST: Final[dict[Contrast, Route]] = {
     Contrast.DIXON_OPPOSED: Route.T2,
     Contrast.DIXON_WATER: Route.T2,
     Contrast.DIXON_FAT: Route.T2,
-} | {
-    contrast: Route.OTHER
-    for contrast in (
+} | dict.fromkeys(
+    (
         Contrast.T1_CONTRAST,
         Contrast.PD,
         Contrast.T2_STAR,
@@ -66,8 +66,10 @@ ROUTE_OF_CONTRAST: Final[dict[Contrast, Route]] = {
         Contrast.LOCALIZER,
         Contrast.DERIVED,
         Contrast.OTHER,
-    )
-}
+    ),
+    Route.OTHER,
+)
+"""Encoder of a contrast family. T1 after contrast is not T1: enhancement would teach another anatomy."""
 
 
 class Plane(StrEnum):
@@ -98,7 +100,7 @@ VERTEBRAE: Final[tuple[str, ...]] = (
     "S1",
 )
 DISCS: Final[tuple[str, ...]] = tuple(
-    f"{upper}-{lower}" for upper, lower in zip(VERTEBRAE[1:-1], VERTEBRAE[2:], strict=True)
+    f"{upper}-{lower}" for upper, lower in pairwise(VERTEBRAE[1:])
 )
 """Disc levels C2-C3 .. L5-S1, upper vertebra first, both letters written."""
 
@@ -128,6 +130,8 @@ TERNARY: Final[dict[Status, int]] = {
 
 
 class Side(StrEnum):
+    """Side of the patient, never of the image."""
+
     LEFT = "left"
     RIGHT = "right"
     BILATERAL = "bilateral"
@@ -135,6 +139,8 @@ class Side(StrEnum):
 
 
 class Severity(StrEnum):
+    """Severity as reports grade it."""
+
     MILD = "mild"
     MODERATE = "moderate"
     SEVERE = "severe"

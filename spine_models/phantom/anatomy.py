@@ -1,9 +1,9 @@
 """A parametric spine: its sizes, its curve, and the frame that follows it.
 
 Belongs here: sizes, the curved frame, which vertebra is where. Does not belong here: tissues (``shapes``,
-``lesions``), signal, slices. Coordinates are patient LPS in mm relative to the middle of the stack: x to the left, y to the back, z up.
-Every point is taken into a frame along the curved spine: u to the left, v to the back (0 in the middle of the vertebral
-bodies), s along the spine upwards.
+``lesions``), signal, slices. Coordinates are patient LPS in mm relative to the middle of the stack: x to the left,
+y to the back, z up. Every point is taken into a frame along the curved spine: u to the left, v to the back (0 in the
+middle of the vertebral bodies), s along the spine upwards.
 """
 
 from __future__ import annotations

@@ -70,7 +70,9 @@ def write_tar(path: Path, n_studies: int, *, size_px: int = 32, seed: int = 0) -
         for study in range(n_studies):
             for index in range(2):
                 y, x = rng.uniform(6, size_px - 6, 2)
-                image = 0.6 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 20) + rng.uniform(0, 0.3, rows.shape)
+                image = 0.6 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 20) + rng.uniform(
+                    0, 0.3, rows.shape
+                )
                 png = io.BytesIO()
                 Image.fromarray((image * 65535).astype(np.uint16)).save(png, "PNG")
                 about = json.dumps({"study_key": f"study{study}"}).encode()

@@ -38,7 +38,11 @@ def to_unit(slices: np.ndarray) -> Tensor:
 
 
 def crop_grid(
-    draws: Tensor, size_px: int, scale: tuple[float, float], ratio: tuple[float, float], rotation_degrees: float
+    draws: Tensor,
+    size_px: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    rotation_degrees: float,
 ) -> Tensor:
     """Sampling grid [B, size, size, 2] of a random resized and slightly rotated crop, one per row of ``draws`` [B, 5].
 
@@ -102,10 +106,14 @@ class MultiCrop:
     def __init__(self, settings: BackboneSettings) -> None:
         self.settings = settings
 
-    def _view(self, images: Tensor, draws: Tensor, size_px: int, scale: tuple[float, float], p_blur: float) -> Tensor:
+    def _view(
+        self, images: Tensor, draws: Tensor, size_px: int, scale: tuple[float, float], p_blur: float
+    ) -> Tensor:
         settings = self.settings
         grid = crop_grid(draws[:, :5], size_px, scale, settings.crop_ratio, settings.rotation_degrees)
-        view = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        view = functional.grid_sample(
+            images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        )
         view = jitter_intensity(view, draws[:, 5:9], settings)
         return blur(view, draws[:, 9:11], p_blur, settings.blur_sigma_px)
 
@@ -124,7 +132,9 @@ class MultiCrop:
         first, other, local = settings.blur_probability
         global_crops = torch.stack(
             [
-                self._view(images, draws[view], settings.image_px, settings.global_scale, other if view else first)
+                self._view(
+                    images, draws[view], settings.image_px, settings.global_scale, other if view else first
+                )
                 for view in range(settings.global_crops)
             ]
         )

@@ -86,8 +86,14 @@ def save(folder: Path, state: RunState, *, identity: dict[str, Any]) -> Path:
     if rank() == 0:
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in state.student.state_dict().items()}, writing / "student.safetensors")
-        save_file({k: v.contiguous() for k, v in state.teacher.state_dict().items()}, writing / "teacher.safetensors")
+        save_file(
+            {k: v.contiguous() for k, v in state.student.state_dict().items()},
+            writing / "student.safetensors",
+        )
+        save_file(
+            {k: v.contiguous() for k, v in state.teacher.state_dict().items()},
+            writing / "teacher.safetensors",
+        )
         save_file(_moments(state.student, state.optimiser.adamw), writing / "optimiser.safetensors")
         pl.DataFrame(state.rows, schema=CURVES).write_parquet(writing / "curves.parquet")
         run = {
@@ -132,7 +138,8 @@ def restore(checkpoint: Path, state: RunState, *, identity: dict[str, Any]) -> N
     differing = sorted(k for k in {*identity, *run["identity"]} if identity.get(k) != run["identity"].get(k))
     if differing:
         raise CheckpointMismatch(
-            f"checkpoint {checkpoint.name} was written with other {', '.join(differing)}: start afresh with resume=False"
+            f"checkpoint {checkpoint.name} was written with other {', '.join(differing)}: "
+            "start afresh with resume=False"
         )
     state.student.load_state_dict(load_file(checkpoint / "student.safetensors"))
     state.teacher.load_state_dict(load_file(checkpoint / "teacher.safetensors"))

@@ -24,13 +24,15 @@ class Reader(Protocol):
 
     keys: tuple[str, ...]
 
-    def epoch(self, n: int, start: int = 0) -> Iterator[tuple[str, np.ndarray]]: ...
+    def epoch(self, n: int, start: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+        """Samples of epoch ``n`` from the ``start``-th on: (slice_key, uint16 [S, S])."""
 
 
 class OpenReader(Protocol):
     """Opens shards; ``corpus.shards.EpochReader`` itself."""
 
-    def __call__(self, tars: Sequence[Path], *, seed: int, rank: int, world: int, balance: str) -> Reader: ...
+    def __call__(self, tars: Sequence[Path], *, seed: int, rank: int, world: int, balance: str) -> Reader:
+        """A reader of one rank's samples."""
 
 
 class Position(NamedTuple):
@@ -79,7 +81,9 @@ class CropStream(IterableDataset):
         self.lanes = max(settings.workers, 1)
         self.positions = list(positions) if positions is not None else [Position(0, 0)] * self.lanes
         if len(self.positions) != self.lanes:
-            raise ValueError(f"{len(self.positions)} saved lanes, {self.lanes} wanted: resume with the same workers")
+            raise ValueError(
+                f"{len(self.positions)} saved lanes, {self.lanes} wanted: resume with the same workers"
+            )
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -103,7 +107,9 @@ class CropStream(IterableDataset):
                     found = True
                     yield key, image, Position(epoch, sample)
             if not found:
-                raise ValueError("a data worker has no slice to read: lower backbone.workers or backbone.processes")
+                raise ValueError(
+                    "a data worker has no slice to read: lower backbone.workers or backbone.processes"
+                )
             epoch, start = epoch + 1, 0
 
     def _batches(self, lane: int) -> Iterator[Batch]:

@@ -115,13 +115,17 @@ def load_encoder(folder: Path) -> Encoder:
     folder = Path(folder)
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
-        raise EncoderError(f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone")
+        raise EncoderError(
+            f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone"
+        )
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     backbone = Backbone(BackboneSettings.model_validate(config["settings"]))
     try:
         backbone.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:
-        raise EncoderError(f"the weights in folder {folder.name} do not fit its {CONFIG}: train the backbone again") from error
+        raise EncoderError(
+            f"the weights in folder {folder.name} do not fit its {CONFIG}: train the backbone again"
+        ) from error
     if torch.cuda.is_available():
         backbone.cuda()
     return Encoder(backbone, route=config["route"], version=version_of(folder), trained=config["trained"])

@@ -5,6 +5,8 @@ Belongs here: the head of DINO and of iBOT, which are two instances. Does not be
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,9 +36,13 @@ class ProjectionHead(nn.Module):
     def __init__(self, settings: BackboneSettings) -> None:
         super().__init__()
         self.standardise = settings.head_batch_standardise
-        widths = [settings.dim, *[settings.head_hidden] * (settings.head_layers - 1), settings.head_bottleneck]
+        widths = [
+            settings.dim,
+            *[settings.head_hidden] * (settings.head_layers - 1),
+            settings.head_bottleneck,
+        ]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs), nn.GELU()]
         self.mlp = nn.Sequential(*layers[:-1])
         self.prototypes = nn.Linear(settings.head_bottleneck, settings.prototypes, bias=False)
@@ -45,6 +51,7 @@ class ProjectionHead(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.prototypes.weight, std=settings.prototype_std)
 
     def forward(self, features: Tensor) -> Tensor:
         """[N, dim] features to [N, prototypes] logits; N may be 0."""

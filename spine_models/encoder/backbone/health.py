@@ -14,7 +14,9 @@ from spine_models.config import BackboneSettings
 
 LEARNING_MARGIN = 0.5  # nats below ln K
 RETRIEVAL_OVER_CHANCE = 10.0
-RANK_OF_START = 0.5  # features of an untrained network are noise, which training may compress, but not this far
+RANK_OF_START = (
+    0.5  # features of an untrained network are noise, which training may compress, but not this far
+)
 RANK_OF_MIDDLE = 0.8  # in the second half nothing may fall any more
 LAST_SHARE = 0.05  # of the steps, that the final DINO loss is averaged over
 
@@ -79,6 +81,10 @@ def health(curves: pl.DataFrame, settings: BackboneSettings) -> list[HealthFindi
             f"{RANK_OF_MIDDLE:g} of what it was half way",
         ),
         HealthFinding(
-            "no_step_skipped", skipped == 0, skipped, 0.0, "number of steps whose loss or gradient was not finite"
+            "no_step_skipped",
+            skipped == 0,
+            skipped,
+            0.0,
+            "number of steps whose loss or gradient was not finite",
         ),
     ]

@@ -54,9 +54,7 @@ def objective(
         out: NetworkOutput = student(crops.global_crops, masks, crops.local_crops)
     n_crops, batch = seen.global_logits.shape[:2]
     assigned = sinkhorn_knopp(seen.global_logits.flatten(0, 1), temperature).unflatten(0, (n_crops, batch))
-    dino = dino_loss(
-        out.global_logits, out.local_logits, assigned, temperature=settings.student_temperature
-    )
+    dino = dino_loss(out.global_logits, out.local_logits, assigned, temperature=settings.student_temperature)
     ibot = ibot_loss(
         out.patch_logits,
         sinkhorn_knopp(seen.patch_logits, temperature),

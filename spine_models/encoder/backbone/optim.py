@@ -87,8 +87,8 @@ class GuardedAdamW:
             self.skipped_in_row += 1
             if self.skipped_in_row >= self._limit:
                 raise TrainingDiverged(
-                    f"{self.skipped_in_row} steps in a row had a loss or gradient that is not finite: lower backbone.lr "
-                    "or raise backbone.teacher_temperature, then resume from the last checkpoint"
+                    f"{self.skipped_in_row} steps in a row had a loss or gradient that is not finite: "
+                    "lower backbone.lr or raise backbone.teacher_temperature and start afresh"
                 )
             return None
         self.skipped_in_row = 0

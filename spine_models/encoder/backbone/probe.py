@@ -77,7 +77,9 @@ class Probe:
                 if len(chosen) == wanted:
                     break
         if len(chosen) < 2:
-            raise ValueError("fewer than two slices to probe with: give more shards, or write an untrained encoder")
+            raise ValueError(
+                "fewer than two slices to probe with: give more shards, or write an untrained encoder"
+            )
         self.excluded = frozenset(held_out)
         self.n_slices = len(chosen)
         two_views = settings.model_copy(update={"global_crops": 2, "local_crops": 0})

@@ -35,6 +35,4 @@ def teacher_temperature(settings: BackboneSettings, step: int) -> float:
 
 def ema_momentum(settings: BackboneSettings, step: int) -> float:
     """Half a cosine from ``ema_momentum`` to ``ema_momentum_end`` over all steps."""
-    return _cosine(
-        settings.ema_momentum, settings.ema_momentum_end, step / max(settings.steps - 1, 1)
-    )
+    return _cosine(settings.ema_momentum, settings.ema_momentum_end, step / max(settings.steps - 1, 1))

@@ -17,10 +17,8 @@ def _log_sum_over_samples(log_q: Tensor) -> Tensor:
     """log of the sum over the rows of every rank: [N, K] to [1, K]; a rank may hold no row."""
     if world_size() == 1:
         return torch.logsumexp(log_q, dim=0, keepdim=True)
-    if log_q.shape[0]:
-        local = log_q.amax(dim=0, keepdim=True)
-    else:
-        local = log_q.new_full((1, log_q.shape[1]), -math.inf)
+    nothing = log_q.new_full((1, log_q.shape[1]), -math.inf)
+    local = log_q.amax(dim=0, keepdim=True) if len(log_q) else nothing
     largest = maximum(local)
     return largest + summed((log_q - largest).exp().sum(dim=0, keepdim=True)).log()
 

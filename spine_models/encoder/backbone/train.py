@@ -25,7 +25,7 @@ from spine_models.encoder.backbone.data import CropStream, OpenReader, Position,
 from spine_models.encoder.backbone.distributed import barrier, rank, summed, world_size
 from spine_models.encoder.backbone.encoder import save_encoder, version_of, write_card
 from spine_models.encoder.backbone.health import health
-from spine_models.encoder.backbone.launch import process_group
+from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.masking import batch_masks
 from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.objective import Losses, objective
@@ -99,7 +99,9 @@ class _Run:
     def advance(self, student: nn.Module, crops: Crops) -> dict[str, Any]:
         """One step; returns its row. A step that is not finite changes neither student nor teacher."""
         settings, state = self.settings, self.state
-        crops = Crops(*(part.to(self.device, non_blocking=True) if part is not None else None for part in crops))
+        crops = Crops(
+            *(part.to(self.device, non_blocking=True) if part is not None else None for part in crops)
+        )
         n_images = crops.global_crops.shape[0] * crops.global_crops.shape[1]
         masks = batch_masks(
             n_images,
@@ -176,7 +178,8 @@ def pretrain(
         "settings": settings.model_dump(mode="json"),
         "slices": hashlib.sha256("\n".join([*train_keys, "", *val_keys]).encode()).hexdigest(),
     }
-    with process_group() as device, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    device = join_process_group()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         run = _Run(settings, route, device, probe)
         state, folder = run.state, out / CHECKPOINTS
         last = checkpoint.latest(folder)

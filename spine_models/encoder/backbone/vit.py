@@ -74,7 +74,9 @@ class Backbone(nn.Module):
     def __init__(self, settings: BackboneSettings) -> None:
         super().__init__()
         if settings.dim % (4 * settings.heads):
-            raise ValueError(f"backbone.dim {settings.dim} must be a multiple of 4 times heads {settings.heads}")
+            raise ValueError(
+                f"backbone.dim {settings.dim} must be a multiple of 4 times heads {settings.heads}"
+            )
         if settings.image_px % settings.patch_px or settings.local_px % settings.patch_px:
             raise ValueError("backbone.image_px and local_px must be multiples of patch_px")
         self.patch_px = settings.patch_px
@@ -94,6 +96,7 @@ class Backbone(nn.Module):
                 block.drop_path2 = DropPath(settings.drop_path)
 
     def train(self, mode: bool = True) -> Backbone:
+        """Training or eval mode; a frozen backbone stays in eval mode."""
         return super().train(mode and not self.frozen)
 
     def freeze(self) -> Backbone:
@@ -109,7 +112,9 @@ class Backbone(nn.Module):
             ValueError: the image is not a whole number of patches.
         """
         if height_px % self.patch_px or width_px % self.patch_px:
-            raise ValueError(f"image of {height_px}x{width_px} px is not a whole number of {self.patch_px} px patches")
+            raise ValueError(
+                f"image of {height_px}x{width_px} px is not a whole number of {self.patch_px} px patches"
+            )
         return height_px // self.patch_px, width_px // self.patch_px
 
     def forward(self, images: Tensor, masks: Tensor | None = None, *, local: bool = False) -> Tokens:

@@ -17,7 +17,8 @@ def noise(n: int = 4, size: int = 32) -> np.ndarray:
 
 def plain(settings, **changes):
     return settings.model_copy(
-        update={"jitter_probability": 0.0, "blur_probability": (0.0, 0.0, 0.0), "rotation_degrees": 0.0} | changes
+        update={"jitter_probability": 0.0, "blur_probability": (0.0, 0.0, 0.0), "rotation_degrees": 0.0}
+        | changes
     )
 
 
@@ -97,7 +98,9 @@ def test_probabilities_are_of_doing_not_of_leaving(settings):
 
 
 def test_each_view_has_its_own_blur_probability(settings):
-    smooth = plain(settings, blur_probability=(1.0, 0.0, 0.0), blur_sigma_px=(1.5, 2.0), global_scale=(1.0, 1.0))
+    smooth = plain(
+        settings, blur_probability=(1.0, 0.0, 0.0), blur_sigma_px=(1.5, 2.0), global_scale=(1.0, 1.0)
+    )
     first, second = MultiCrop(smooth)(noise(), [1, 2, 3, 4]).global_crops
     assert first.var() < 0.2 * second.var()
 

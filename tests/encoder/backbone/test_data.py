@@ -48,7 +48,8 @@ def test_opening_workers_leaves_the_global_generator_alone(tars, settings):
 
 def test_ranks_see_different_slices_and_every_slice_is_seen(tars, settings):
     seen = [
-        {key for key, _, _ in islice(stream(tars, settings, rank=rank, world=2)._samples(0), 10)} for rank in range(2)
+        {key for key, _, _ in islice(stream(tars, settings, rank=rank, world=2)._samples(0), 10)}
+        for rank in range(2)
     ]
     assert not seen[0] & seen[1]
     assert len(seen[0] | seen[1]) == 20
@@ -63,7 +64,11 @@ def test_excluded_slices_are_left_out_and_counted_in_positions(tars, settings):
 
 def test_seeds_differ_by_draw(tars, settings):
     seeds = {
-        sample_seed(s, Position(e, n), k) for s in (0, 1) for e in (0, 1) for n in (0, 1) for k in ("a-0000", "b-0000")
+        sample_seed(s, Position(e, n), k)
+        for s in (0, 1)
+        for e in (0, 1)
+        for n in (0, 1)
+        for k in ("a-0000", "b-0000")
     }
     assert len(seeds) == 16
 

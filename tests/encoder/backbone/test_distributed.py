@@ -32,7 +32,7 @@ from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.augment import Crops
 from spine_models.encoder.backbone.head import batch_standardise
 from spine_models.encoder.backbone.koleo_loss import koleo_loss
-from spine_models.encoder.backbone.launch import process_group
+from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.objective import objective
 from spine_models.encoder.backbone.sinkhorn import sinkhorn_knopp
@@ -43,35 +43,35 @@ def main():
     folder, settings = Path(sys.argv[1]), BackboneSettings.model_validate_json(sys.argv[2])
     torch.set_num_threads(1)
     given = load_file(folder / "given.safetensors")
-    with process_group():
-        rank = dist.get_rank()
-        half = slice(rank * 4, rank * 4 + 4)
-        rows = given["rows"][half].clone().requires_grad_()
-        koleo = koleo_loss(rows)
-        koleo.backward()
-        standard = given["rows"][half].clone().requires_grad_()
-        (batch_standardise(standard) * given["weights"][half]).sum().backward()
-        uneven = slice(0, 3) if rank == 0 else slice(3, 8)
-        alone = slice(0, 8) if rank == 0 else slice(8, 8)
-        torch.manual_seed(0)
-        student = Network(settings).train()
-        teacher = make_teacher(student)
-        wrapped = torch.nn.parallel.DistributedDataParallel(student)
-        crops = Crops(given["global"][:, half], given["local"][:, half])
-        masks = given["masks"].unflatten(0, (2, 8))[:, half].flatten(0, 1)
-        losses = objective(wrapped, teacher, crops, masks, settings, temperature=0.05)
-        losses.total.backward()
-        found = {
-            "koleo": koleo.detach().reshape(1),
-            "koleo_gradient": rows.grad,
-            "standardise_gradient": standard.grad,
-            "assigned": sinkhorn_knopp(given["logits"][half], 0.05),
-            "assigned_uneven": sinkhorn_knopp(given["logits"][uneven], 0.05),
-            "assigned_alone": sinkhorn_knopp(given["logits"][alone], 0.05),
-            "total": losses.total.detach().reshape(1),
-        }
-        found |= {f"gradient|{n}": p.grad for n, p in student.named_parameters() if p.grad is not None}
-        save_file({k: v.contiguous() for k, v in found.items()}, folder / f"found-{rank}.safetensors")
+    join_process_group()
+    rank = dist.get_rank()
+    half = slice(rank * 4, rank * 4 + 4)
+    rows = given["rows"][half].clone().requires_grad_()
+    koleo = koleo_loss(rows)
+    koleo.backward()
+    standard = given["rows"][half].clone().requires_grad_()
+    (batch_standardise(standard) * given["weights"][half]).sum().backward()
+    uneven = slice(0, 3) if rank == 0 else slice(3, 8)
+    alone = slice(0, 8) if rank == 0 else slice(8, 8)
+    torch.manual_seed(0)
+    student = Network(settings).train()
+    teacher = make_teacher(student)
+    wrapped = torch.nn.parallel.DistributedDataParallel(student)
+    crops = Crops(given["global"][:, half], given["local"][:, half])
+    masks = given["masks"].unflatten(0, (2, 8))[:, half].flatten(0, 1)
+    losses = objective(wrapped, teacher, crops, masks, settings, temperature=0.05)
+    losses.total.backward()
+    found = {
+        "koleo": koleo.detach().reshape(1),
+        "koleo_gradient": rows.grad,
+        "standardise_gradient": standard.grad,
+        "assigned": sinkhorn_knopp(given["logits"][half], 0.05),
+        "assigned_uneven": sinkhorn_knopp(given["logits"][uneven], 0.05),
+        "assigned_alone": sinkhorn_knopp(given["logits"][alone], 0.05),
+        "total": losses.total.detach().reshape(1),
+    }
+    found |= {f"gradient|{n}": p.grad for n, p in student.named_parameters() if p.grad is not None}
+    save_file({k: v.contiguous() for k, v in found.items()}, folder / f"found-{rank}.safetensors")
     tars = [Path(p) for p in sys.argv[3:]]
     pretrain(settings, tars, folder / "stopped", route="t1", stop_after=3)
     result = pretrain(settings, tars, folder / "stopped", route="t1")
@@ -111,15 +111,25 @@ def found(joined, tars):
     spec = importlib.util.spec_from_file_location("tiny_conftest", Path(__file__).parents[1] / "conftest.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    settings = BackboneSettings.model_validate(module.TINY | {"drop_path": 0.0, "rope_rescale": None, "processes": 2})
+    settings = BackboneSettings.model_validate(
+        module.TINY | {"drop_path": 0.0, "rope_rescale": None, "processes": 2}
+    )
     folder, given = joined
     script = folder / "two.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+    ]
     command += [str(folder), settings.model_dump_json(), *map(str, tars)]
     done = subprocess.run(
         command, cwd=REPO, env={"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        check=False, timeout=240,
+        check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return settings, folder, given, [load_file(folder / f"found-{rank}.safetensors") for rank in range(2)]
@@ -136,7 +146,9 @@ def test_koleo_over_ranks_is_koleo_of_the_joined_batch(found):
     _, _, given, ranks = found
     rows = given["rows"].clone().requires_grad_()
     koleo_loss(rows).backward()
-    torch.testing.assert_close((ranks[0]["koleo"] + ranks[1]["koleo"]) / 2, koleo_loss(rows).detach().reshape(1))
+    torch.testing.assert_close(
+        (ranks[0]["koleo"] + ranks[1]["koleo"]) / 2, koleo_loss(rows).detach().reshape(1)
+    )
     # What a rank holds is the gradient of the sum of both ranks' means: twice that of the joined mean.
     torch.testing.assert_close(torch.cat([r["koleo_gradient"] for r in ranks]) / 2, rows.grad)
 

@@ -47,14 +47,18 @@ def test_deterministic_and_independent_of_batch_mates(folder):
     assert np.array_equal(together, encoder.encode(many))
     assert np.array_equal(together, load_encoder(folder).encode(many))
     for index in (0, 3, 69):
-        np.testing.assert_allclose(encoder.encode(many[index : index + 1])[0], together[index], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            encoder.encode(many[index : index + 1])[0], together[index], rtol=1e-4, atol=1e-5
+        )
 
 
 def test_the_version_is_of_the_content(folder, settings, tmp_path):
     before = load_encoder(folder).version
     again = untrained(settings.model_copy(update={"rope_rescale": 2.0}), tmp_path / "again", route="t2")
     assert load_encoder(again.folder).version == before
-    other = untrained(settings.model_copy(update={"rope_rescale": 2.0, "seed": 1}), tmp_path / "other", route="t2")
+    other = untrained(
+        settings.model_copy(update={"rope_rescale": 2.0, "seed": 1}), tmp_path / "other", route="t2"
+    )
     assert load_encoder(other.folder).version != before
 
 

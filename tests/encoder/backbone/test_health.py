@@ -15,7 +15,12 @@ def curves(dino=(2.7, 2.2, 1.9), ranks=(8.0, 7.0, 6.5), retrieval=(0.2, 0.9, 1.0
     n = 40
     for step in range(1, n + 1):
         share = step / n
-        row = {"step": step, "dino": dino[0] + share * (dino[2] - dino[0]), "loss": 1.0, "grad_norm": norms[step % 2]}
+        row = {
+            "step": step,
+            "dino": dino[0] + share * (dino[2] - dino[0]),
+            "loss": 1.0,
+            "grad_norm": norms[step % 2],
+        }
         if step in (n // 2, n):
             row |= {"effective_rank": ranks[step // (n // 2)], "view_retrieval": retrieval[step // (n // 2)]}
         rows.append(row)

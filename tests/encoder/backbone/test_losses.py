@@ -21,8 +21,12 @@ def assignments(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def test_dino_is_the_mean_over_pairs_of_different_crops():
     rng = np.random.default_rng(0)
-    g, l, b, k = 2, 3, 4, 5
-    student, local, teacher = rng.normal(size=(g, b, k)), rng.normal(size=(l, b, k)), assignments(rng, g, b, k)
+    g, n_local, b, k = 2, 3, 4, 5
+    student, local, teacher = (
+        rng.normal(size=(g, b, k)),
+        rng.normal(size=(n_local, b, k)),
+        assignments(rng, g, b, k),
+    )
     terms = [
         -(teacher[t, i] * log_softmax(views[s, i] / 0.1)).sum()
         for views, same in ((student, True), (local, False))
@@ -31,7 +35,7 @@ def test_dino_is_the_mean_over_pairs_of_different_crops():
         if not (same and s == t)
         for i in range(b)
     ]
-    assert len(terms) == (g * (g - 1) + g * l) * b
+    assert len(terms) == (g * (g - 1) + g * n_local) * b
     ours = dino_loss(torch.tensor(student), torch.tensor(local), torch.tensor(teacher), temperature=0.1)
     assert ours.item() == pytest.approx(np.mean(terms), rel=1e-5)
     globals_only = dino_loss(torch.tensor(student), None, torch.tensor(teacher), temperature=0.1)

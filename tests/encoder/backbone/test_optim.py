@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from spine_models.encoder.backbone.network import Network
-from spine_models.encoder.backbone.optim import GuardedAdamW, TrainingDiverged, is_decayed, lr_scale, parameter_groups
+from spine_models.encoder.backbone.optim import (
+    GuardedAdamW,
+    TrainingDiverged,
+    is_decayed,
+    lr_scale,
+    parameter_groups,
+)
 from spine_models.encoder.backbone.teacher import make_teacher, update_teacher
 
 
@@ -33,7 +39,9 @@ def test_only_matrices_are_decayed_and_every_parameter_is_in_one_group(settings)
 
 
 def test_a_step_is_adamw_on_the_gradient_clipped_by_its_global_norm(settings):
-    network = torch.nn.ModuleDict({"a": torch.nn.Linear(2, 1, bias=False), "b": torch.nn.Linear(2, 1, bias=False)})
+    network = torch.nn.ModuleDict(
+        {"a": torch.nn.Linear(2, 1, bias=False), "b": torch.nn.Linear(2, 1, bias=False)}
+    )
     start = {n: p.detach().clone() for n, p in network.named_parameters()}
     tuned = settings.model_copy(update={"clip_grad": 1.0, "weight_decay": 0.1})
     optimiser = GuardedAdamW(network, tuned)
@@ -55,7 +63,11 @@ def test_a_bad_loss_changes_no_weight_and_no_moment_and_is_counted(settings, bad
     optimiser = GuardedAdamW(network, settings.model_copy(update={"max_skipped_steps": 3}))
     assert optimiser.step(network.weight.sum(), 0.01) is not None
     weights = [p.detach().clone() for p in network.parameters()]
-    moments = [optimiser.adamw.state[p]["exp_avg"].clone() for p in network.parameters() if p in optimiser.adamw.state]
+    moments = [
+        optimiser.adamw.state[p]["exp_avg"].clone()
+        for p in network.parameters()
+        if p in optimiser.adamw.state
+    ]
     assert optimiser.step(network.weight.sum() * bad, 0.01) is None
     assert (optimiser.skipped, optimiser.skipped_in_row) == (1, 1)
     assert all(torch.equal(a, b) for a, b in zip(weights, network.parameters(), strict=True))

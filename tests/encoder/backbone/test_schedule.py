@@ -7,7 +7,13 @@ from spine_models.encoder.backbone.schedule import ema_momentum, learning_rate, 
 
 PAPER = BackboneSettings()
 COSINE = PAPER.model_copy(
-    update={"lr_schedule": "cosine", "steps": 101, "warmup_steps": 10, "ema_momentum": 0.9, "ema_momentum_end": 1.0}
+    update={
+        "lr_schedule": "cosine",
+        "steps": 101,
+        "warmup_steps": 10,
+        "ema_momentum": 0.9,
+        "ema_momentum_end": 1.0,
+    }
 )
 
 

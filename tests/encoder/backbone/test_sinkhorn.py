@@ -44,7 +44,9 @@ def test_large_logits_at_a_low_temperature_stay_finite():
 
 def test_a_common_offset_changes_nothing():
     logits = torch.randn(10, 6, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(sinkhorn_knopp(logits, 0.1), sinkhorn_knopp(logits + 40.0, 0.1), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        sinkhorn_knopp(logits, 0.1), sinkhorn_knopp(logits + 40.0, 0.1), rtol=1e-3, atol=1e-5
+    )
 
 
 def test_half_precision_in_float32_out_and_no_masked_token_is_fine():

@@ -92,7 +92,13 @@ def test_a_run_leaves_an_encoder_curves_and_a_card(whole, settings):
 def test_a_run_killed_in_the_middle_ends_with_the_same_weights(whole, settings, tars, tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    command = [sys.executable, str(script), settings.model_dump_json(), str(tmp_path / "run"), *map(str, tars)]
+    command = [
+        sys.executable,
+        str(script),
+        settings.model_dump_json(),
+        str(tmp_path / "run"),
+        *map(str, tars),
+    ]
     done = subprocess.run(command, cwd=REPO, env={"PYTHONPATH": str(REPO)}, check=False)
     assert done.returncode == -9
     assert latest(tmp_path / "run" / "checkpoints").name == "step-00000002"
@@ -136,7 +142,9 @@ def test_another_run_is_not_resumed(settings, tars, tmp_path):
     assert fresh.card["train_slices"] == 12
 
 
-def test_a_bad_step_moves_neither_student_nor_teacher_and_is_in_the_curves(settings, tars, tmp_path, monkeypatch):
+def test_a_bad_step_moves_neither_student_nor_teacher_and_is_in_the_curves(
+    settings, tars, tmp_path, monkeypatch
+):
     real, teachers, students = train.objective, [], []
 
     def objective(student, teacher, *args, **keywords):

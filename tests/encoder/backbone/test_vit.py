@@ -32,8 +32,14 @@ def test_the_paper_builds_the_published_network_by_its_timm_name():
     paper = BackboneSettings()
     with torch.device("meta"):
         ours = timm.create_model(
-            paper.model, num_classes=0, global_pool="token", swiglu_mlp=True, swiglu_align_to=64, mlp_ratio=8 / 3,
-            rope_rescale_coords=2.0, in_chans=1,
+            paper.model,
+            num_classes=0,
+            global_pool="token",
+            swiglu_mlp=True,
+            swiglu_align_to=64,
+            mlp_ratio=8 / 3,
+            rope_rescale_coords=2.0,
+            in_chans=1,
         )
     small = Backbone(paper.model_copy(update={"depth": 1, "local_crops": 0}))
     expected = {n: p.shape for n, p in ours.named_parameters() if not n.startswith("blocks.") or ".0." in n}

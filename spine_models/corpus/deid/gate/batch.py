@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import current_process, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +19,7 @@ import polars as pl
 from spine_models.config import DeidSettings
 from spine_models.corpus.archive import source_path
 from spine_models.corpus.deid.gate.frames import FrameSearch
-from spine_models.corpus.deid.gate.identifiers import known_of
+from spine_models.corpus.deid.gate.identifiers import Known, known_of
 from spine_models.corpus.deid.gate.released import Gatekeeper, Subject, check_file
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer, normalise_patient_id
 from spine_models.corpus.deid.tables import GATE
@@ -25,6 +27,8 @@ from spine_models.corpus.deid.tables import GATE
 if TYPE_CHECKING:
     from spine_models.corpus.archive import ArchiveTables
 
+_INLINE_BELOW: Final = 400
+_CHUNK: Final = 16
 _HEX_PATH: Final = re.compile(r"(?:[0-9a-f]{32}/){3}[0-9a-f]{32}\.dcm")
 
 
@@ -52,12 +56,11 @@ def gate_batch(
     known = known_of(archive, names)
     found: Counter[tuple[str, str]] = Counter()
     expected: set[Path] = set()
-    keeper = Gatekeeper(known, names)
-    for subject in _subjects(archive, folder, names, settings):
-        if subject.released.is_file():
-            expected.add(subject.released)
-            for rule, hits in check_file(subject, keeper).items():
-                found[rule, subject.instance] += hits
+    subjects = [s for s in _subjects(archive, folder, names, settings) if s.released.is_file()]
+    expected.update(subject.released for subject in subjects)
+    for subject, hits_of_file in zip(subjects, _checked(subjects, known, key, settings.workers), strict=True):
+        for rule, hits in hits_of_file.items():
+            found[rule, subject.instance] += hits
     found += _strangers(folder, expected)
     found += _unlisted(folder, tables, expected)
     search = FrameSearch(known)
@@ -71,6 +74,29 @@ def gate_batch(
         if n
     ]
     return pl.DataFrame(rows, schema=GATE)
+
+
+def _checked(subjects: Sequence[Subject], known: Known, key: bytes, workers: int) -> Iterator[Counter[str]]:
+    """Violations per file, in order; few files are read here, many in worker processes."""
+    # A daemonic process may not have children of its own. A worker that dies raises: the gate never guesses.
+    if workers > 1 and len(subjects) >= _INLINE_BELOW and not current_process().daemon:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _open_gate, (known, key)) as pool:
+            yield from pool.map(_check, subjects, chunksize=_CHUNK)
+    else:
+        keeper = Gatekeeper(known, Pseudonymizer(key))
+        yield from (check_file(subject, keeper) for subject in subjects)
+
+
+_keepers: list[Gatekeeper] = []
+"""The gatekeeper of a worker process: made once, since it compiles every known identifier."""
+
+
+def _open_gate(known: Known, key: bytes) -> None:
+    _keepers[:] = [Gatekeeper(known, Pseudonymizer(key))]
+
+
+def _check(subject: Subject) -> Counter[str]:
+    return check_file(subject, _keepers[0])
 
 
 def _subjects(

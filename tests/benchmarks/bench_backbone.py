@@ -1,0 +1,86 @@
+"""Backbone: what reduced precision, iBOT and batched crops cost or save in one training step.
+
+Belongs here: ratios of two ways to the same result, timed in turns. Does not belong here: absolute times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+
+from spine_models.config import BackboneSettings, load_profile
+from spine_models.encoder.backbone.augment import Crops, MultiCrop
+from spine_models.encoder.backbone.masking import batch_masks
+from spine_models.encoder.backbone.network import Network
+from spine_models.encoder.backbone.objective import objective
+from spine_models.encoder.backbone.optim import GuardedAdamW
+from spine_models.encoder.backbone.teacher import make_teacher, update_teacher
+
+ROUNDS = 5
+
+
+def bench() -> list[tuple[str, float, str]]:
+    """All ratios; above 1 the second way is faster."""
+    settings = load_profile("phantom").backbone
+    rng = np.random.default_rng(0)
+    slices = rng.integers(0, 65536, (settings.batch_size, settings.image_px, settings.image_px)).astype(
+        np.uint16
+    )
+    multi_crop = MultiCrop(settings)
+    seeds = range(len(slices))
+    crops = multi_crop(slices, seeds)
+    step = _step(settings, crops)
+    full = _step(settings.model_copy(update={"precision": "float32"}), crops)
+    unmasked = _step(settings.model_copy(update={"mask_probability": 0.0, "ibot_weight": 0.0}), crops)
+
+    def one_by_one() -> None:
+        for index, seed in enumerate(seeds):
+            multi_crop(slices[index : index + 1], [seed])
+
+    full_ratio, unmasked_ratio, crop_share = _in_turns(
+        step, full, unmasked, lambda: multi_crop(slices, seeds)
+    )
+    (singly,) = _in_turns(lambda: multi_crop(slices, seeds), one_by_one)
+    return [
+        ("backbone: precision of a step", full_ratio, "float32 / bfloat16"),
+        ("backbone: cost of iBOT", 1 / unmasked_ratio, "a step with / without masked patches"),
+        ("backbone: share of the crops", crop_share, "making a batch's crops / a step on them"),
+        ("backbone: batched crops", singly, "slice by slice / a batch at once"),
+    ]
+
+
+def _step(settings: BackboneSettings, crops: Crops) -> Callable[[], None]:
+    torch.manual_seed(0)
+    student = Network(settings).train()
+    teacher, optimiser = make_teacher(student), GuardedAdamW(student, settings)
+    n_images = crops.global_crops.shape[0] * crops.global_crops.shape[1]
+    masks = batch_masks(
+        n_images,
+        student.backbone.grid(*crops.global_crops.shape[-2:]),
+        probability=settings.mask_probability,
+        ratio=settings.mask_ratio,
+        generator=np.random.default_rng(0),
+    )
+
+    def step() -> None:
+        losses = objective(student, teacher, crops, masks, settings, temperature=settings.teacher_temperature)
+        optimiser.step(losses.total, 1e-4)
+        update_teacher(teacher, student, settings.ema_momentum)
+
+    return step
+
+
+def _in_turns(first: Callable[[], object], *others: Callable[[], object]) -> list[float]:
+    """Median time of each of ``others`` over that of ``first``, after one round to warm up."""
+    times: list[list[float]] = [[] for _ in range(1 + len(others))]
+    for turn in range(ROUNDS + 1):
+        for spent, work in zip(times, (first, *others), strict=True):
+            start = time.perf_counter()
+            work()
+            if turn:
+                spent.append(time.perf_counter() - start)
+    return [median(spent) / median(times[0]) for spent in times[1:]]
