@@ -21,6 +21,11 @@ from pipelines.runtime.storage import content_version
 KINDS_OF_TABLE = {"polars", "parquet"}
 
 
+def group_of(layer: str, stage: str) -> str:
+    """Dagster group ``<layer>_<stage>``; the warehouse is a layer of its own."""
+    return stage if layer == stage else f"{layer}_{stage}"
+
+
 def table_out(
     key: Sequence[str], schema: pl.Schema, description: str, *, code_version: str = "1", layer: str
 ) -> dg.AssetOut:
@@ -29,7 +34,7 @@ def table_out(
         key=list(key),
         description=description,
         dagster_type=pl.DataFrame,
-        group_name=f"{layer}_{key[0]}",
+        group_name=group_of(layer, key[0]),
         code_version=code_version,
         kinds=KINDS_OF_TABLE,
         is_required=True,
@@ -50,7 +55,7 @@ def artifact_out(
         key=list(key),
         description=description,
         dagster_type=dg.Nothing,
-        group_name=f"{layer}_{key[0]}",
+        group_name=group_of(layer, key[0]),
         code_version=code_version,
         kinds=kinds,
         is_required=True,
