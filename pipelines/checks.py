@@ -1,9 +1,13 @@
-"""Every rule of ``sql/checks`` as an asset check on its stage.
+"""Every rule of ``sql/checks`` as an asset check on its table.
 
-Belongs here: the factory. Does not belong here: a rule (``sql/checks``), or the checks that an asset yields itself.
+Belongs here: turning rules into checks. Does not belong here: a rule (``sql/checks``), or the checks that an asset yields
+itself.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
+from dagster import AssetCheckExecutionContext
 
 from pipelines.runtime.resources import Hospital
 from sql.catalogue import Check, checks
@@ -12,41 +16,38 @@ from sql.warehouse import broken_rows, open_lake
 SHOWN = 10
 
 
-def sql_checks() -> list[dg.AssetChecksDefinition]:
-    """One check per file of ``sql/checks``; zero rows pass, else the first rows become metadata."""
-    return [_check(check) for check in checks().values()]
-
-
 def sql_check_keys() -> list[dg.AssetCheckKey]:
-    """Keys of ``sql_checks``."""
-    return [dg.AssetCheckKey(_subject(check), _name(check)) for check in checks().values()]
+    """Keys of all rules, in the order of their files."""
+    return [_spec(check).key for check in checks().values()]
 
 
-def _name(check: Check) -> str:
+def _spec(check: Check) -> dg.AssetCheckSpec:
     # An asset may yield a check of the same rule for its own batch; this one is over the whole lake.
-    return f"sql_{check.rule}"
-
-
-def _subject(check: Check) -> dg.AssetKey:
-    return dg.AssetKey(check.table.split("."))
-
-
-def _check(check: Check) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=_subject(check),
-        name=_name(check),
+    return dg.AssetCheckSpec(
+        f"sql_{check.rule}",
+        asset=check.table.split("."),
         description=check.description,
         metadata={"file": f"sql/checks/{check.name}.sql"},
     )
-    def run(hospital: Hospital) -> dg.AssetCheckResult:
-        with open_lake(hospital.lake.root) as lake:
-            broken, first = broken_rows(lake, check, limit=SHOWN)
-        severity = dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN
-        metadata: dict[str, object] = {"rows": broken}
-        if first:
-            metadata["first_rows"] = dg.MetadataValue.json(
-                [{k: str(v) for k, v in row.items()} for row in first]
-            )
-        return dg.AssetCheckResult(passed=broken == 0, severity=severity, metadata=metadata)
 
-    return run
+
+@dg.multi_asset_check(name="sql_rules", specs=[_spec(check) for check in checks().values()], can_subset=True)
+def sql_rules(context: AssetCheckExecutionContext, hospital: Hospital) -> Iterator[dg.AssetCheckResult]:
+    """Run the selected rules over the lake as it is now; zero rows pass, else the first become metadata."""
+    with open_lake(hospital.lake.root) as lake:
+        for check in checks().values():
+            key = _spec(check).key
+            if key not in context.selected_asset_check_keys:
+                continue
+            broken, first = broken_rows(lake, check, limit=SHOWN)
+            metadata: dict[str, object] = {"rows": broken}
+            if first:
+                rows = [{name: str(value) for name, value in row.items()} for row in first]
+                metadata["first_rows"] = dg.MetadataValue.json(rows)
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=broken == 0,
+                severity=dg.AssetCheckSeverity(check.severity.upper()),
+                metadata=metadata,
+            )

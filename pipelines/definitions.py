@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from assets import all_assets
-from pipelines.checks import sql_checks
+from pipelines.checks import sql_rules
 from pipelines.jobs import all_jobs
 from pipelines.runtime.io_managers import ParquetIOManager
 from pipelines.runtime.profiles import Settings
@@ -28,7 +28,7 @@ def build_defs(
     resources = {"hospital": hospital, "io_manager": ParquetIOManager(hospital=hospital)}
     return dg.Definitions(
         assets=all_assets(),
-        asset_checks=sql_checks(),
+        asset_checks=[sql_rules],
         jobs=all_jobs(),
         schedules=[nightly_refresh, nightly_warehouse],
         sensors=[new_batches, changed_tables],
