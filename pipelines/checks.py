@@ -1,7 +1,7 @@
 """Every rule of ``sql/checks`` as an asset check on its table.
 
-Belongs here: turning rules into checks. Does not belong here: a rule (``sql/checks``), or the checks that an asset yields
-itself.
+Belongs here: turning rules into checks. Does not belong here: a rule (``sql/checks``), or the checks that an asset
+yields itself.
 """
 
 from collections.abc import Iterator

@@ -116,7 +116,7 @@ class BackboneSettings(_Section):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     checkpoint_every: int = Field(1000, ge=1)
     probe_every: int = Field(500, ge=1)
-    probe_slices: int = Field(64, ge=8)
+    probe_slices: int = Field(96, ge=8)
     min_train_slices: int = Field(64, ge=1)
     workers: int = Field(8, ge=0)
     processes: int = Field(4, ge=1)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import polars as pl
 
 from spine_models.config import BackboneSettings
+from spine_models.encoder.backbone.tables import RETRIEVAL_GROUP
 
 LEARNING_MARGIN = 0.5  # nats below ln K
-RETRIEVAL_OVER_CHANCE = 10.0
+RETRIEVAL_OVER_CHANCE = 5.0
 RANK_OF_START = (
     0.5  # features of an untrained network are noise, which training may compress, but not this far
 )
@@ -51,7 +52,8 @@ def health(curves: pl.DataFrame, settings: BackboneSettings) -> list[HealthFindi
     dino_bound = math.log(settings.prototypes) - LEARNING_MARGIN
     retrieval, ranks = _probed(curves, "view_retrieval"), _probed(curves, "effective_rank")
     last_retrieval = retrieval[-1] if retrieval else math.nan
-    retrieval_bound = RETRIEVAL_OVER_CHANCE / settings.probe_slices
+    group = min(RETRIEVAL_GROUP, settings.probe_slices)
+    retrieval_bound = max([RETRIEVAL_OVER_CHANCE / group, *retrieval[:1]])
     last_rank = ranks[-1] if ranks else math.nan
     middle = ranks[len(ranks) // 2] if ranks else math.nan
     rank_bound = max(RANK_OF_START * ranks[0], RANK_OF_MIDDLE * middle) if ranks else math.nan
@@ -69,8 +71,8 @@ def health(curves: pl.DataFrame, settings: BackboneSettings) -> list[HealthFindi
             last_retrieval > retrieval_bound,
             last_retrieval,
             retrieval_bound,
-            f"one view finds the other among {settings.probe_slices} slices {RETRIEVAL_OVER_CHANCE:g} times as often "
-            "as by chance",
+            f"one view finds the other among {group} slices more than {RETRIEVAL_OVER_CHANCE:g} times as often as by "
+            "chance, and more often than before training",
         ),
         HealthFinding(
             "rank_kept",

@@ -18,7 +18,10 @@ from spine_models.config import BackboneSettings
 from spine_models.domain import Split
 from spine_models.encoder.backbone.augment import MultiCrop
 from spine_models.encoder.backbone.data import OpenReader, Position, Reader, sample_seed
+from spine_models.encoder.backbone.tables import RETRIEVAL_GROUP
 from spine_models.encoder.backbone.vit import Backbone
+
+LARGEST_SHARE_OF_TRAIN = 1 / 8
 
 
 def split_tars(tars: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -41,10 +44,20 @@ def effective_rank(features: Tensor) -> float:
     return float(torch.special.entr(share).sum().exp())
 
 
-def view_retrieval(first: Tensor, second: Tensor) -> float:
-    """Share of first views [N, D] whose nearest second view by cosine is that of the same slice; chance is 1 / N."""
-    similarity = functional.normalize(first.double(), dim=1) @ functional.normalize(second.double(), dim=1).T
-    return float((similarity.argmax(dim=1) == torch.arange(len(first), device=first.device)).double().mean())
+def view_retrieval(first: Tensor, second: Tensor, group: int = RETRIEVAL_GROUP) -> float:
+    """Share of views [N, D] whose nearest other view by cosine is that of the same slice, sought in both directions.
+
+    Sought among ``group`` slices at a time, so that chance is 1 / group whatever N; rows beyond the last whole group
+    are left out. Fewer rows than a group are one group.
+    """
+    group = min(group, len(first))
+    found = []
+    for start in range(0, len(first) - group + 1, group):
+        a, b = (functional.normalize(x[start : start + group].double(), dim=1) for x in (first, second))
+        own = torch.arange(group, device=a.device)
+        similarity = a @ b.T
+        found += [(similarity.argmax(dim=1) == own), (similarity.argmax(dim=0) == own)]
+    return float(torch.cat(found).double().mean())
 
 
 def _studies_in_turn(reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
@@ -56,8 +69,8 @@ def _studies_in_turn(reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
 class Probe:
     """A fixed batch of slices in two fixed views each.
 
-    Slices come from the validation tars, studies in turn. Where those have too few, training slices fill up and are
-    named in ``excluded``, for the training stream to leave out.
+    Slices come from the validation tars, studies in turn. Where those have too few, training slices fill up, at most
+    one in eight of them, and are named in ``excluded`` for the training stream to leave out.
     """
 
     def __init__(self, tars: Sequence[Path], settings: BackboneSettings, *, open_reader: OpenReader) -> None:
@@ -68,8 +81,9 @@ class Probe:
             if not source or len(chosen) == settings.probe_slices:
                 continue
             reader = open_reader(source, seed=settings.seed, rank=0, world=1, balance="study")
-            wanted = min(settings.probe_slices, len(chosen) + len(reader.keys))
-            for key, image in _studies_in_turn(reader):
+            share = 1 if source is val else LARGEST_SHARE_OF_TRAIN
+            wanted = min(settings.probe_slices, len(chosen) + int(len(reader.keys) * share))
+            for key, image in _studies_in_turn(reader) if wanted > len(chosen) else ():
                 if key not in chosen:
                     chosen[key] = image
                     if source is train:

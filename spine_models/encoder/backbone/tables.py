@@ -1,6 +1,11 @@
 """Schema of the training curves."""
 
+from typing import Final
+
 import polars as pl
+
+RETRIEVAL_GROUP: Final = 32
+"""Slices among which one view is sought by another; chance is one in so many."""
 
 CURVES = pl.Schema(
     {
@@ -15,6 +20,6 @@ CURVES = pl.Schema(
         "ema_momentum": pl.Float64,
         "grad_norm": pl.Float64,
         "effective_rank": pl.Float64,  # null between probe steps
-        "view_retrieval": pl.Float64,  # top-1 of one view among a batch's other views; null between probe steps
+        "view_retrieval": pl.Float64,  # top-1 of one view among a group's other views; null between probe steps
     }
 )

@@ -25,6 +25,18 @@ def test_view_retrieval():
     assert view_retrieval(x, swapped) == pytest.approx(14 / 16)
 
 
+def test_views_are_sought_in_groups_and_both_ways():
+    x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    across = x.clone()
+    across[[0, 8]] = x[[8, 0]]  # each stands in the other's group: sought together both would be found elsewhere
+    assert view_retrieval(x, across, group=20) == pytest.approx(18 / 20)
+    assert view_retrieval(x[:16], across[:16], group=8) <= 15 / 16
+    assert view_retrieval(x, x, group=8) == 1.0
+    hub = x.clone()
+    hub[1:] = x[:1] + 0.01 * x[1:]  # one way every row goes to the hub, the other way not
+    assert view_retrieval(x, hub) == view_retrieval(hub, x)
+
+
 def test_probe_slices_are_of_val_and_fixed(tars, settings):
     train, val = split_tars(tars)
     assert (train, val) == (tars[:1], tars[1:])
@@ -36,9 +48,12 @@ def test_probe_slices_are_of_val_and_fixed(tars, settings):
 
 
 def test_training_slices_fill_up_and_are_held_out(tars, settings):
+    probe = Probe(tars, settings.model_copy(update={"probe_slices": 9}), open_reader=EpochReader)
+    assert probe.n_slices == 9
+    assert len(probe.excluded) == 1
     probe = Probe(tars, settings.model_copy(update={"probe_slices": 12}), open_reader=EpochReader)
-    assert probe.n_slices == 12
-    assert len(probe.excluded) == 4
+    assert probe.n_slices == 10
+    assert len(probe.excluded) == 2  # an eighth of 20 and no more
     assert probe.excluded < set(EpochReader(tars[:1], seed=0).keys)
 
 

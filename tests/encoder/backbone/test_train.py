@@ -138,8 +138,8 @@ def test_another_run_is_not_resumed(settings, tars, tmp_path):
     with pytest.raises(CheckpointMismatch, match="other slices"):
         pretrain(settings, tars[:1], tmp_path, route="t1")
     fresh = pretrain(settings, tars[:1], tmp_path, route="t1", resume=False, stop_after=1)
-    assert fresh.card["probe_held_out_of_train"] == 8
-    assert fresh.card["train_slices"] == 12
+    assert fresh.card["probe_held_out_of_train"] == 2
+    assert fresh.card["train_slices"] == 18
 
 
 def test_a_bad_step_moves_neither_student_nor_teacher_and_is_in_the_curves(
@@ -180,7 +180,7 @@ def test_a_run_that_only_fails_says_so(settings, tars, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("few", ["none", "val only", "too few", "too few beside the probe"])
 def test_too_few_slices_leave_an_untrained_encoder(settings, tars, tmp_path, few):
-    changes = {"too few": {"min_train_slices": 21}, "too few beside the probe": {"min_train_slices": 13}}
+    changes = {"too few": {"min_train_slices": 21}, "too few beside the probe": {"min_train_slices": 19}}
     given = {"none": [], "val only": tars[1:], "too few": tars, "too few beside the probe": tars[:1]}[few]
     result = pretrain(settings.model_copy(update=changes.get(few, {})), given, tmp_path, route="t2")
     assert result.card["trained"] is False
