@@ -27,6 +27,13 @@ class StorageError(RuntimeError):
     """A table or artifact is absent or not of its declared schema."""
 
 
+def _absent(key: Sequence[str], partition: str | None) -> StorageError:
+    return StorageError(
+        f"{'/'.join(key)} [{partition or WHOLE}] has not been materialised yet: run "
+        f"`spineagent run INBOX --through {key[0]}`, or materialise it in the Dagster UI"
+    )
+
+
 def content_version(frame: pl.DataFrame) -> str:
     """Content hash of a frame, 16 hex digits: equal for equal columns, types and rows in the same order."""
     digest = hashlib.sha256(repr(list(frame.schema.items())).encode())
@@ -92,7 +99,7 @@ class Zone:
         for partition in partitions:
             path = self.table_path(key, partition)
             if not path.is_file():
-                raise StorageError(f"{'/'.join(key)} [{partition or WHOLE}] has not been materialised yet")
+                raise _absent(key, partition)
             frames.append(pl.read_parquet(path))
         if not frames:
             raise StorageError(f"{'/'.join(key)} has no partition yet: register an inbox first")
@@ -117,7 +124,7 @@ class Zone:
         root = self.artifact_root(key, partition)
         pointer = root / "current.json"
         if not pointer.is_file():
-            raise StorageError(f"{'/'.join(key)} [{partition or WHOLE}] has not been materialised yet")
+            raise _absent(key, partition)
         return root / json.loads(pointer.read_text(encoding="utf-8"))["version"]
 
     def has_artifact(self, key: Sequence[str], partition: str | None = None) -> bool:
