@@ -18,7 +18,7 @@ demo: $(STAMP)  ## everything from nothing, and a summary
 	$(BIN)/python -m pipelines.demo
 
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 ui: $(STAMP)  ## the Dagster UI on the demo's storage
 	$(BIN)/python -m pipelines.home
@@ -28,5 +28,6 @@ bench: $(STAMP)  ## benchmarks as ratios, one table
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/dg check defs

@@ -99,9 +99,7 @@ VERTEBRAE: Final[tuple[str, ...]] = (
     *(f"L{i}" for i in range(1, 6)),
     "S1",
 )
-DISCS: Final[tuple[str, ...]] = tuple(
-    f"{upper}-{lower}" for upper, lower in pairwise(VERTEBRAE[1:])
-)
+DISCS: Final[tuple[str, ...]] = tuple(f"{upper}-{lower}" for upper, lower in pairwise(VERTEBRAE[1:]))
 """Disc levels C2-C3 .. L5-S1, upper vertebra first, both letters written."""
 
 DISCS_OF_REGION: Final[dict[Region, tuple[str, ...]]] = {

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 REPO = Path(__file__).resolve().parents[1]
 
 

@@ -56,7 +56,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> BackboneSettings:
     return BackboneSettings.model_validate(TINY)
 

@@ -14,7 +14,9 @@ def written(batch, noise, make_dataset, tmp_path):
         batch.add(make_dataset(noise(i), number=i + 1, position_mm=4.0 * i), patient="p", series="a")
     out = tmp_path / "shards"
     settings = ShardSettings(size_px=32, workers=1, slices_per_shard=4)
-    return write_shards(batch.instances, batch.series, dicom=batch.folder, out=out, settings=settings).slices, out
+    return write_shards(
+        batch.instances, batch.series, dicom=batch.folder, out=out, settings=settings
+    ).slices, out
 
 
 def test_what_was_written_is_there_and_can_be_looked_at(written):

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.augment import Crops
 from spine_models.encoder.backbone.head import batch_standardise
 from spine_models.encoder.backbone.koleo_loss import koleo_loss
@@ -105,15 +104,9 @@ def joined(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(joined, tars):
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("tiny_conftest", Path(__file__).parents[1] / "conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    settings = BackboneSettings.model_validate(
-        module.TINY | {"drop_path": 0.0, "rope_rescale": None, "processes": 2}
-    )
+def found(settings, joined, tars):
+    changes = {"drop_path": 0.0, "rope_rescale": None, "processes": 2}
+    settings = settings.model_copy(update=changes)
     folder, given = joined
     script = folder / "two.py"
     script.write_text(SCRIPT)

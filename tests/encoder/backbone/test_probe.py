@@ -28,7 +28,9 @@ def test_view_retrieval():
 def test_views_are_sought_in_groups_and_both_ways():
     x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
     across = x.clone()
-    across[[0, 8]] = x[[8, 0]]  # each stands in the other's group: sought together both would be found elsewhere
+    across[[0, 8]] = x[
+        [8, 0]
+    ]  # each stands in the other's group: sought together both would be found elsewhere
     assert view_retrieval(x, across, group=20) == pytest.approx(18 / 20)
     assert view_retrieval(x[:16], across[:16], group=8) <= 15 / 16
     assert view_retrieval(x, x, group=8) == 1.0

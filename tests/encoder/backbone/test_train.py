@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from spine_models.encoder.backbone import train
 from spine_models.encoder.backbone.checkpoint import CheckpointMismatch, latest
 from spine_models.encoder.backbone.encoder import load_encoder
+from spine_models.encoder.backbone.health import health
 from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.train import pretrain
@@ -55,21 +56,13 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tars, tmp_path_factory):
-    from spine_models.config import BackboneSettings
-
-    tiny = BackboneSettings.model_validate(_tiny())
+def whole(settings, tars, tmp_path_factory):
+    """An uninterrupted run."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    return pretrain(tiny, tars, tmp_path_factory.mktemp("whole"), route="t1")
-
-
-def _tiny() -> dict:
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("tiny_conftest", Path(__file__).parents[1] / "conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.TINY
+    result = pretrain(settings, tars, tmp_path_factory.mktemp("whole"), route="t1")
+    torch.set_num_threads(threads)
+    return result
 
 
 def test_a_run_leaves_an_encoder_curves_and_a_card(whole, settings):
@@ -123,6 +116,50 @@ def test_a_finished_run_is_not_run_again(whole, settings, tars):
     again = pretrain(settings, tars, whole.folder, route="t1", report=lambda row: steps.append(row["step"]))
     assert steps == []
     assert again.card == whole.card
+
+
+def test_workers_bfloat16_and_swiglu_resume_exactly_too(settings, tars, tmp_path):
+    changes = {
+        "workers": 2,
+        "precision": "bfloat16",
+        "mlp": "swiglu",
+        "head_batch_standardise": False,
+        "steps": 4,
+    }
+    other = settings.model_copy(update=changes)
+    pretrain(other, tars, tmp_path / "whole", route="t1")
+    pretrain(other, tars, tmp_path / "parts", route="t1", stop_after=3)
+    pretrain(other, tars, tmp_path / "parts", route="t1")
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_run_learns(settings, tars, tmp_path):
+    """Enough steps to leave ln K on blobs that are easy to tell apart; a wrong sign anywhere does not get there."""
+    easy = {
+        "steps": 120,
+        "warmup_steps": 5,
+        "lr": 5e-3,
+        "batch_size": 16,
+        "local_crops": 0,
+        "drop_path": 0.0,
+        "rope_rescale": None,
+        "layer_decay": 1.0,
+        "prototype_std": 0.1,
+        "ema_momentum": 0.9,
+        "ema_momentum_end": 0.99,
+        "teacher_temperature": 0.02,
+        "teacher_temperature_end": 0.02,
+        "global_scale": (0.9, 1.0),
+        "jitter_probability": 0.0,
+        "blur_probability": (0.0, 0.0, 0.0),
+        "mask_probability": 0.0,
+        "probe_every": 60,
+        "checkpoint_every": 120,
+    }
+    result = pretrain(settings.model_copy(update=easy), tars, tmp_path, route="t1")
+    findings = {finding.name: finding for finding in health(result.curves, settings)}
+    assert findings["dino_learns"].passed, findings["dino_learns"]
+    assert findings["no_step_skipped"].passed
 
 
 def test_the_callers_generator_is_left_alone(settings, tars, tmp_path):

@@ -17,6 +17,8 @@ from spine_models.corpus.deid.gate.identifiers import Known, date_needles, parse
 from spine_models.corpus.deid.gate.needles import Haystack, Needle
 
 _SEPARATOR: Final = "\x01"
+# Names that the product itself gives: a record number as short as 000001 also counts shards and batches.
+_OWN_NAMES: Final = re.compile(r"\w+/(?:train|val|test|outside)/shard-\d{6}\.tar|[a-z][a-z0-9_]{0,30}-\d{4}")
 _DATE_COLUMNS: Final = ("study_date", "admit_date", "discharge_dttm", "order_date")
 
 
@@ -49,7 +51,8 @@ class FrameSearch:
         legitimate: set[date] = {
             d for c in dates for v in rows[c].drop_nulls() if (d := parse_day(str(v)[:10]))
         }
-        body = _SEPARATOR.join(string_cells(rows.drop(dates))).encode("utf-8", "replace")
+        cells = (cell for cell in string_cells(rows.drop(dates)) if not _OWN_NAMES.fullmatch(cell))
+        body = _SEPARATOR.join(cells).encode("utf-8", "replace")
         found = self._own[patient].hits(body)
         births = {n for n in date_needles(self._known, patient, legitimate) if n.rule == "birth_date"}
         return found + Haystack(births).hits(body)
