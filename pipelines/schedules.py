@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines.jobs import WAREHOUSE_JOB
-from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 
 
@@ -22,11 +21,8 @@ def nightly_refresh(
     context: dg.ScheduleEvaluationContext, hospital: Hospital
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request a refresh of every batch that has been embedded before."""
-    known = set(hospital.lake.partitions(("embeddings", "slices")))
     night = context.scheduled_execution_time.strftime("%Y-%m-%d")
-    batches = [
-        b for b in study_batches.get_partition_keys(dynamic_partitions_store=context.instance) if b in known
-    ]
+    batches = hospital.lake.partitions(("embeddings", "slices"))
     if not batches:
         yield dg.SkipReason("no batch has been embedded yet")
     for batch in batches:

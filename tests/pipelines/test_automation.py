@@ -1,0 +1,85 @@
+"""The sensor for new batches and the nightly schedules, evaluated as the daemon does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from pipelines.intake import register
+from pipelines.runtime.resources import Hospital
+from pipelines.schedules import nightly_refresh, nightly_warehouse
+from pipelines.sensors import new_batches
+from tests.conftest import tiny_profile
+
+
+@pytest.fixture
+def hospital(tmp_path):
+    return Hospital(
+        profile=str(tiny_profile(tmp_path)), home=str(tmp_path / "home"), key_file=str(tmp_path / "key")
+    )
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one")
+    return folder
+
+
+def evaluate(sensor, hospital, instance):
+    with dg.build_sensor_context(instance=instance, resources={"hospital": hospital}) as context:
+        return sensor(context)
+
+
+def tonight(hospital):
+    at_two = datetime(2026, 1, 2, 2, tzinfo=UTC)
+    with dg.build_schedule_context(
+        scheduled_execution_time=at_two, resources={"hospital": hospital}
+    ) as context:
+        return list(nightly_refresh(context))
+
+
+def test_the_sensor_waits_until_an_inbox_is_registered(hospital):
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = evaluate(new_batches, hospital, instance)
+    assert isinstance(result, dg.SkipReason)
+    assert "spineagent run INBOX" in result.skip_message
+
+
+def test_a_new_file_requests_its_batch_and_an_unchanged_inbox_nothing(hospital, inbox):
+    first = register(hospital, inbox, cohort="site")
+    assert (first.batches, first.touched, first.files) == (["site-0001"], ["site-0001"], 1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(evaluate(new_batches, hospital, instance), dg.SkipReason)
+        (inbox / "b.txt").write_text("two")
+        result = evaluate(new_batches, hospital, instance)
+    assert [request.partition_key for request in result.run_requests] == ["site-0001"]
+    assert [r.partition_keys for r in result.dynamic_partitions_requests] == [["site-0001"]]
+    assert hospital.ledger().height == 2
+
+
+def test_a_late_ehr_table_requests_every_batch_of_its_cohort(hospital, inbox):
+    register(hospital, inbox, cohort="site")
+    (inbox / "ehr").mkdir()
+    (inbox / "ehr" / "patients.csv").write_text("mrn,sex\n1,F\n")
+    assert register(hospital, inbox, cohort="site").touched == ["site-0001"]
+
+
+def test_the_night_refreshes_every_batch_that_has_vectors(hospital):
+    hospital.lake.write_table(("embeddings", "slices"), "site-0001", pl.DataFrame({"a": [1]}))
+    requests = tonight(hospital)
+    assert [(r.partition_key, r.run_key) for r in requests] == [("site-0001", "refresh-2026-01-02-site-0001")]
+
+
+def test_a_night_without_vectors_is_skipped_and_says_why(hospital):
+    (only,) = tonight(hospital)
+    assert isinstance(only, dg.SkipReason)
+
+
+def test_the_schedules_run_at_night():
+    assert nightly_refresh.cron_schedule == "0 2 * * *"
+    assert nightly_warehouse.cron_schedule == "0 5 * * *"
