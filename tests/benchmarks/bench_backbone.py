@@ -1,4 +1,4 @@
-"""Backbone: what reduced precision, iBOT and batched crops cost or save in one training step.
+"""Backbone: what reduced precision and batched crops save in one training step.
 
 Belongs here: ratios of two ways to the same result, timed in turns. Does not belong here: absolute times.
 """
@@ -35,19 +35,15 @@ def bench() -> list[tuple[str, float, str]]:
     crops = multi_crop(slices, seeds)
     step = _step(settings, crops)
     full = _step(settings.model_copy(update={"precision": "float32"}), crops)
-    unmasked = _step(settings.model_copy(update={"mask_probability": 0.0, "ibot_weight": 0.0}), crops)
 
     def one_by_one() -> None:
         for index, seed in enumerate(seeds):
             multi_crop(slices[index : index + 1], [seed])
 
-    full_ratio, unmasked_ratio, crop_share = _in_turns(
-        step, full, unmasked, lambda: multi_crop(slices, seeds)
-    )
+    full_ratio, crop_share = _in_turns(step, full, lambda: multi_crop(slices, seeds))
     (singly,) = _in_turns(lambda: multi_crop(slices, seeds), one_by_one)
     return [
         ("backbone: precision of a step", full_ratio, "float32 / bfloat16"),
-        ("backbone: cost of iBOT", 1 / unmasked_ratio, "a step with / without masked patches"),
         ("backbone: share of the crops", crop_share, "making a batch's crops / a step on them"),
         ("backbone: batched crops", singly, "slice by slice / a batch at once"),
     ]
