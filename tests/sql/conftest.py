@@ -324,9 +324,9 @@ def _add_manifest(lake: Lake) -> None:
 
 def _add_training(lake: Lake) -> None:
     for route in ("t1", "t2"):
-        for step in range(3):
-            losses = dict.fromkeys(("loss", "dino", "ibot", "koleo", "grad_norm"), 3.0 - step)
-            probe = 5.0 if step == 1 else None
+        for step in range(1, 4):
+            losses = dict.fromkeys(("loss", "dino", "ibot", "koleo", "grad_norm"), 4.0 - step)
+            probe = 5.0 if step == 2 else None
             lake.add("backbone.curves", route=route, step=step, **losses, effective_rank=probe)
     for condition in condition_keys():
         lake.add(
