@@ -1,15 +1,16 @@
 import dagster as dg
 import pytest
 
-from assets import all_assets
+from assets import STAGES, all_assets
 from pipelines.checks import sql_check_keys
 from pipelines.definitions import defs
 from pipelines.jobs import all_jobs
 from pipelines.runtime.partitions import encoder_sequences, study_batches
 
 
-def test_definitions_are_loadable():
+def test_definitions_are_loadable_and_hold_every_stage():
     dg.Definitions.validate_loadable(defs)
+    assert {spec.key.path[0] for spec in defs.resolve_all_asset_specs()} == {*STAGES, "warehouse"}
 
 
 @pytest.mark.parametrize("job", [job.name for job in all_jobs()])
