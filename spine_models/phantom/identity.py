@@ -148,7 +148,7 @@ def draw_patient(number: int, rng: np.random.Generator) -> Patient:
     city, state, zip2 = CITIES[int(rng.integers(len(CITIES)))]
     site = int(rng.integers(len(HOSPITALS)))
     patient = Patient(
-        mrn=f"00{4_000_000 + number * 7919 + int(rng.integers(7000)):08d}",
+        mrn=f"00{4_000_000_000 + number * 7_919_017 + int(rng.integers(7000)) * 1013}",
         family=family,
         given=given,
         sex="F" if rng.random() < 0.5 else "M",
