@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, RLELossless
 
 from spine_models.domain import Plane, Region
-from spine_models.phantom.identity import HOSPITALS, PHYSICIANS, Patient
+from spine_models.phantom.records.identity import HOSPITALS, PHYSICIANS, Patient
 from spine_models.phantom.scanner import Slice, Stack
 from spine_models.phantom.tissue import Sequence
 from spine_models.phantom.vendors import Vendor, style

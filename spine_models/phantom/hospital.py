@@ -22,7 +22,7 @@ from spine_models.domain import Plane, Region
 from spine_models.phantom import hostile
 from spine_models.phantom.dicom import Series, Study, write_instance
 from spine_models.phantom.ehr import write_ehr
-from spine_models.phantom.identity import PHYSICIANS, Patient, draw_patient
+from spine_models.phantom.records.identity import PHYSICIANS, Patient, draw_patient
 from spine_models.phantom.pathology import Finding, draw_findings
 from spine_models.phantom.patient import make_spine
 from spine_models.phantom.reports import Statement, draw_statements, write_report

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from spine_models.phantom.dicom import Study
-from spine_models.phantom.identity import PHYSICIANS
+from spine_models.phantom.records.identity import PHYSICIANS
 
 PATIENTS = [
     "mrn",
