@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageS
 
 from spine_models.domain import Plane, Region
 from spine_models.phantom.records.identity import HOSPITALS, PHYSICIANS, Patient
-from spine_models.phantom.scanner import Slice, Stack
-from spine_models.phantom.tissue import Sequence
+from spine_models.phantom.scanner.planning import Slice, Stack
+from spine_models.phantom.scanner.protocol import Sequence
 from spine_models.phantom.vendors import Vendor, style
 
 

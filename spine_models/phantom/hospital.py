@@ -23,10 +23,11 @@ from spine_models.phantom import hostile
 from spine_models.phantom.dicom import Series, Study, write_instance
 from spine_models.phantom.ehr import write_ehr
 from spine_models.phantom.records.identity import PHYSICIANS, Patient, draw_patient
-from spine_models.phantom.pathology import Finding, draw_findings
-from spine_models.phantom.patient import make_spine
+from spine_models.phantom.body.pathology import Finding, draw_findings
+from spine_models.phantom.body.patient import make_spine
 from spine_models.phantom.reports import Statement, draw_statements, write_report
-from spine_models.phantom.scanner import acquire, labels_of, plan_axial, plan_sagittal
+from spine_models.phantom.scanner.acquisition import acquire, labels_of
+from spine_models.phantom.scanner.planning import plan_axial, plan_sagittal
 from spine_models.phantom.vendors import VENDORS, description, sequence_for
 
 REGIONS: Final = (Region.LUMBAR, Region.LUMBAR, Region.CERVICAL, Region.THORACIC)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spine_models.domain import Plane, Region
-from spine_models.phantom.tissue import Sequence
+from spine_models.phantom.scanner.protocol import Sequence
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import yaml
 from spine_models.domain import Region, Status
 from spine_models.phantom.dicom import Study
 from spine_models.phantom.records.identity import HOSPITALS, PHYSICIANS
-from spine_models.phantom.pathology import Finding
+from spine_models.phantom.body.pathology import Finding
 
 SECTIONS: Final = ("ALIGNMENT", "MARROW", "DISCS", "FORAMINA", "CORD")
 HISTORIES: Final = (
