@@ -15,6 +15,7 @@ from pydicom.uid import UID
 
 from spine_models.domain import Outcome
 from spine_models.phantom.dicom.damage import damaged
+from spine_models.phantom.dicom.encode import part10
 from spine_models.phantom.dicom.enhanced import enhanced_object
 from spine_models.phantom.dicom.headers import image_header, shared_elements
 from spine_models.phantom.dicom.mosaic import mosaics
@@ -26,6 +27,9 @@ from spine_models.phantom.study import Study
 
 MOSAIC: float = 0.4
 """Share of Siemens diffusion series that are stored as mosaics."""
+
+_UNDEFINED_LENGTHS = ("Philips", "GE")
+"""Makers whose sequences end with a delimiter."""
 
 Identify = Callable[[Dataset, Study, np.random.Generator], None]
 
@@ -96,7 +100,7 @@ def write_series(
         seal(ds, plan, acquired.frames[made.frames[0]])
         set_pixels(ds, made.pixels, syntax)
         path = folder / f"{_file_name(study.patient.family)}_{number}_{index:03d}.dcm"
-        ds.save_as(path, enforce_file_format=True)
+        path.write_bytes(part10(ds, undefined_lengths=study.scanner.vendor in _UNDEFINED_LENGTHS))
         files.append((path, Outcome.RELEASED.value))
         places |= {n: (str(ds.SOPInstanceUID), place) for place, n in enumerate(made.frames, 1)}
         described = str(ds.get("SeriesDescription", ""))
