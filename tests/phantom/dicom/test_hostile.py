@@ -49,7 +49,10 @@ def test_every_extra_meets_its_outcome(inbox, tmp_path):
     ledger = scan_inbox(folder, cohort="site", ledger=None, settings=settings)
     archive = index_batch(ledger, "site-0001", settings=settings)
     out = deidentify_batch(archive, key=KEY, out=tmp_path / "out", settings=DeidSettings(workers=1))
-    found = dict(out.files.select("relative_path", "outcome").iter_rows())
+    status = dict(archive.files.select("relative_path", "status").iter_rows())
+    found = {path: "released" if told == "indexed" else told for path, told in status.items()}
+    found |= {row["relative_path"]: "quarantined" for row in out.quarantine.iter_rows(named=True)}
+    assert sorted(found.values()).count("released") == out.instances.height
     expected = dict(extras) | {p.relative_to(folder).as_posix(): "released" for p in images}
     reasons = dict(archive.files.select("relative_path", "reason").iter_rows())
     wrong = {p: (found.get(p), want, reasons.get(p)) for p, want in expected.items() if found.get(p) != want}
