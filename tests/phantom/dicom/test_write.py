@@ -151,6 +151,17 @@ def test_damage_comes_at_its_rate_and_is_named(written):
         assert one.description == str(ds.get("SeriesDescription", ""))
 
 
+def test_references_form_a_ring_and_resolve(written, monkeypatch):
+    monkeypatch.setattr(write, "REFERRING", 1.0)
+    _, _, series = written("GE", "T1")
+    images = [pydicom.dcmread(path, stop_before_pixels=True) for path, _ in series.files]
+    uids = {ds.SOPInstanceUID for ds in images}
+    for ds in images:
+        named = [item.ReferencedSOPInstanceUID for item in ds.ReferencedImageSequence]
+        assert named == [images[0].SOPInstanceUID, images[-1].SOPInstanceUID]
+        assert set(named) <= uids
+
+
 def test_a_uid_without_room_is_refused(written):
     long_root = replace(scanner_of("GE"), uid_root="1.2.840." + "1" * 40)
     with pytest.raises(ValueError, match="UID"):
