@@ -171,3 +171,18 @@ def test_a_uid_without_room_is_refused(written):
 def _frames(path):
     pixels = pydicom.dcmread(path).pixel_array
     return list(pixels) if pixels.ndim == 3 else [pixels]
+
+
+def test_enhanced_frames_are_indexed_by_place_and_weighting(written):
+    scanner = replace(scanner_of("Canon", generation="canon"), enhanced=1.0)
+    _, acquired, series = written(scanner, "DWI", 1)
+    ds = pydicom.dcmread(series.files[0][0])
+    values = [
+        tuple(g.FrameContentSequence[0].DimensionIndexValues) for g in ds.PerFrameFunctionalGroupsSequence
+    ]
+    assert len(set(values)) == len(values) == len(acquired.frames)
+    assert {len(v) for v in values} == {len(ds.DimensionIndexSequence)} == {3}
+    for group, frame, index in zip(ds.PerFrameFunctionalGroupsSequence, acquired.frames, values, strict=True):
+        assert group.MRDiffusionSequence[0].DiffusionBValue == frame.b_value
+        assert (index[2] == 1) == (frame.b_value == 0)
+        assert np.allclose(group.PlanePositionSequence[0].ImagePositionPatient, frame.grid.ipp_mm, atol=1e-3)
