@@ -24,7 +24,7 @@ KEY = bytes(range(32))
 
 def make_inbox(folder):
     inbox = folder / "inbox"
-    images = []
+    images, planted = [], set()
     for number, scanner in enumerate(SCANNERS[:6]):
         study = study_on(scanner, number)
         place = inbox / "dicom" / study.accession
@@ -35,7 +35,8 @@ def make_inbox(folder):
                 place, study, acquired_of(name, n), n, rng, identify=identify, damage_rate=0.2
             )
             images += [path for path, _ in series.files]
-    return inbox, images, write_extras(inbox, images, 7)
+        planted |= set(study.patient.planted)
+    return inbox, images, write_extras(inbox, images, 7), planted
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def inbox(tmp_path_factory):
 
 
 def test_every_extra_meets_its_outcome(inbox, tmp_path):
-    folder, images, extras = inbox
+    folder, images, extras, planted = inbox
     settings = ArchiveSettings(workers=1)
     ledger = scan_inbox(folder, cohort="site", ledger=None, settings=settings)
     archive = index_batch(ledger, "site-0001", settings=settings)
@@ -57,17 +58,25 @@ def test_every_extra_meets_its_outcome(inbox, tmp_path):
     reasons = dict(archive.files.select("relative_path", "reason").iter_rows())
     wrong = {p: (found.get(p), want, reasons.get(p)) for p, want in expected.items() if found.get(p) != want}
     assert not wrong
+    released = [path.read_bytes() for path in (tmp_path / "out").rglob("*.dcm")]
+    assert len(released) == len(images)
+    sought = {
+        value for kind, value in planted if kind in ("name", "mrn", "accession", "uid") and len(value) > 5
+    }
+    assert len(sought) >= 30
+    left = [(n, value) for n, whole in enumerate(released) for value in sought if value.encode() in whole]
+    assert not left
 
 
 def test_every_kind_is_there(inbox):
-    _, _, extras = inbox
+    _, _, extras, _ = inbox
     names = {path.rsplit("/", 1)[-1] for path, _ in extras}
     assert set(UNSOUND) | set(STRANGERS) <= names
     assert {outcome for _, outcome in extras} == {"rejected", "quarantined", "duplicate"}
 
 
 def test_each_is_refused_for_its_own_reason(inbox):
-    folder, _, _ = inbox
+    folder, *_ = inbox
     reasons = {name: examine(folder / "dicom/misc" / name, ArchiveSettings()).reason for name in UNSOUND}
     assert {name: reason.value for name, reason in reasons.items()} == {
         "cut.dcm": "truncated",
@@ -90,7 +99,7 @@ def test_each_is_refused_for_its_own_reason(inbox):
 
 
 def test_a_bomb_is_small_and_stays_small(inbox):
-    folder, _, _ = inbox
+    folder, *_ = inbox
     path = folder / "dicom/misc/bomb.dcm"
     assert path.stat().st_size < 2 * 1024**2
     tracemalloc.start()
@@ -101,8 +110,8 @@ def test_a_bomb_is_small_and_stays_small(inbox):
 
 
 def test_same_seed_same_bytes(inbox, tmp_path):
-    folder, _, extras = inbox
-    other, _, again = make_inbox(tmp_path)
+    folder, _, extras, _ = inbox
+    other, _, again, _ = make_inbox(tmp_path)
     assert extras == again
     for path, _ in extras:
         assert (folder / path).read_bytes() == (other / path).read_bytes(), path
