@@ -85,7 +85,7 @@ def set_pixels(ds: Dataset, frames: Sequence[np.ndarray], syntax: UID) -> None:
 
 
 def _encoded_by_pydicom(frame: np.ndarray, stored: int, syntax: UID) -> bytes:
-    plugin = {JPEG2000Lossless: "pylibjpeg", JPEGLSLossless: "pyjpegls", RLELossless: "pydicom"}[syntax]
+    plugin = {JPEG2000Lossless: "pylibjpeg", JPEGLSLossless: "pyjpegls", RLELossless: "gdcm"}[syntax]
     return get_encoder(syntax).encode(
         np.ascontiguousarray(frame),
         encoding_plugin=plugin,
