@@ -161,6 +161,15 @@ def test_siemens_hides_the_patient_in_its_protocol(written):
     assert ("name", study.patient.full_name) in study.patient.planted
 
 
+def test_newer_siemens_hides_it_in_a_private_sequence(written):
+    study, _, series = written(scanner_of("Siemens", generation="XA"), "T2")
+    ds = pydicom.dcmread(series.files[0][0])
+    item = ds.private_block(0x0021, "SIEMENS MR SDS 01")[0xFE].value[0]
+    text = item.private_block(0x0021, "SIEMENS MR SDS 01")[0x19].value.decode()
+    assert study.patient.mrn in text
+    assert "ASCCONV" in text
+
+
 def test_ge_flags_its_b_value_and_packs_its_protocol(written):
     study, acquired, series = written(scanner_of("GE", generation="DV25"), "DWI")
     told = []
