@@ -80,7 +80,7 @@ def draw_findings(
     found: list[Finding] = []
     taken: set[str] = set()
     for condition, share in prevalence.items():
-        present = rng.random() < share / _share(condition)
+        present = rng.random() < share / share_of(condition)
         severity = [Severity.MILD, Severity.MODERATE, Severity.SEVERE][int(rng.choice(3, p=[0.2, 0.4, 0.4]))]
         side = [Side.LEFT, Side.RIGHT][int(rng.integers(2))] if condition in _SIDED else None
         if condition == "pars":
@@ -96,7 +96,7 @@ def draw_findings(
             inner = discs[1:-1] if condition == "intramedullary" else discs[1:]
         free = [level for level in inner if level not in taken] or list(inner)
         level = free[int(rng.integers(len(free)))]
-        if not present or region not in _ONLY.get(condition, {region}):
+        if not present or not occurs_in(condition, region):
             continue
         if condition == "compression":
             severity = Severity.SEVERE
@@ -134,6 +134,11 @@ def evolve(findings: list[Finding], region: Region, rng: np.random.Generator) ->
     return later
 
 
-def _share(condition: str) -> float:
-    """Conditions of some regions only are drawn more often there."""
+def occurs_in(condition: str, region: Region) -> bool:
+    """Whether a condition is ever planted in a region."""
+    return region in _ONLY.get(condition, {region})
+
+
+def share_of(condition: str) -> float:
+    """Share of all studies that are of a region in which a condition occurs; its odds there are that much higher."""
     return {3: 1.0, 2: 0.7, 1: 0.45}[len(_ONLY.get(condition, set(range(3))))]

@@ -147,7 +147,7 @@ def _operation(
     free = [
         n
         for n, name in enumerate(names)
-        if 0 < n and name not in busy and levels[n] not in busy and levels[n + 1] not in busy
+        if n > 0 and name not in busy and levels[n] not in busy and levels[n + 1] not in busy
     ]
     if region is Region.THORACIC or not operated or not free:
         return None

@@ -1,7 +1,7 @@
 """One examination: ordered sequences in, acquired series out.
 
-Belongs here: which stacks and images an order yields. Does not belong here: how a series is written (``dicom``), what is
-computed from finished series (``derived``).
+Belongs here: which stacks and images an order yields. Does not belong here: what is computed from finished series
+(``derived``), how a series is written (``dicom``).
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ DRY_NUCLEUS: Final = Relaxation(0.50, 780, 880, 40, 18, 1.3)
 FAT: Final = Relaxation(1.0, 260, 365, 68, 25, 0.02)
 """Fat itself, as the fat of every tissue behaves."""
 FAST_ECHO_FAT_T2_MS: Final = 115.0
-"""Fat decays more slowly under a train of refocusing pulses, which undo its J-coupling (Henkelman et al., JMRI 1992)."""
+"""Fat decays more slowly under a train of refocusing pulses, which undo its J-coupling (Henkelman, JMRI 1992)."""
 SPECTRAL_SUPPRESSION: Final = 0.07
 """Share of the fat signal that survives spectral saturation."""
 RELAXIVITY_15: Final = 4.5
