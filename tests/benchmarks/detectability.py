@@ -3,7 +3,7 @@
 ``python tests/benchmarks/detectability.py [--patients N] [--epochs M] [--seed S]`` prints two markdown tables.
 
 The first is the study-level AUROC of a small network that is trained to convergence on level-wise crops (52 px about
-each disc, all sagittal slices of T1, T2 and STIR as channels, each labelled by the findings whose middle lies at its level)
+each disc, all sagittal slices of T1, T2 and STIR as channels, labelled by the findings whose middle lies there)
 and scores a study by its highest crop; intervals by bootstrap over test patients. Conditions are drawn
 independently at one in four, and each is scored among the regions in which it occurs, so that neither company nor
 region tells. The network is given where the discs are: it bounds what is to be seen, not what is easily learnt.
