@@ -16,7 +16,7 @@ def rows(path):
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     out = tmp_path_factory.mktemp("cohort")
-    write_hospital(out, patients=6, seed=13, workers=1, layout="rsna")
+    write_hospital(out, patients=4, seed=13, workers=1, layout="rsna")
     return out
 
 
@@ -54,7 +54,7 @@ def test_points_lie_in_their_image_on_the_series_that_shows_the_condition(cohort
     }
     shown = {"Canal": "Sagittal T2/STIR", "Foraminal": "Sagittal T1", "Subarticular": "Axial T2"}
     points = rows(inbox / "train_label_coordinates.csv")
-    assert len(points) > 6 * 22
+    assert len(points) > 4 * 22
     for point in points:
         path = (
             inbox
@@ -78,7 +78,7 @@ def test_left_and_right_points_lie_on_their_sides(cohort):
             key = (point["study_id"], point["level"])
             at.setdefault(key, {})[point["condition"].split()[0]] = float(point["x"])
     both = [sides for sides in at.values() if len(sides) == 2]
-    assert len(both) > 15
+    assert len(both) > 10
     assert all(sides["Left"] > sides["Right"] for sides in both)
 
 
@@ -97,4 +97,4 @@ def test_a_label_says_what_was_planted(cohort):
         column = f"{names[row['condition']].format(row['side'])}_{row['level'].lower().replace('-', '_')}"
         assert labels[study_of[row["study_instance_uid"]]][column] in (said[row["severity"]], "")
         checked += 1
-    assert checked > 20
+    assert checked > 12
