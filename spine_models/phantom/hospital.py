@@ -126,7 +126,7 @@ def _write_hospital(
         examined += found
         if progress is not None:
             progress(done, patients)
-    extras = hostile.write_extras(inbox, _examples(inbox, examined), seed)
+    extras = _extras(inbox, examined, seed)
     studies = [e.study for e in examined]
     extras += [
         (f"ehr/{n}", x) for n, x in write_ehr(inbox / "ehr", studies, np.random.default_rng([seed, _EHR]))
@@ -142,9 +142,19 @@ def _write_hospital(
     return len(examined), sum(len(e.series) for e in examined)
 
 
-def _examples(inbox: Path, examined: Sequence[Examined]) -> list[Path]:
-    files = [(path, outcome) for e in examined for path, outcome, _ in e.files]
-    return [inbox / path for path, outcome in files if outcome == "released"][:40]
+def _extras(inbox: Path, examined: Sequence[Examined], seed: int) -> list[tuple[str, str]]:
+    """The odd files; none where so little was written that nothing is there to copy them from."""
+    first: dict[str, Path] = {}
+    others: list[Path] = []
+    for path, outcome, series in (row for e in examined for row in e.files):
+        if outcome == "released":
+            if series in first:
+                others.append(inbox / path)
+            first.setdefault(series, inbox / path)
+    try:
+        return hostile.write_extras(inbox, [*first.values(), *others], seed)
+    except ValueError:
+        return []
 
 
 def _runner(workers: int) -> Callable[..., Iterable[list[Examined]]]:

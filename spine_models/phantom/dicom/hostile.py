@@ -74,6 +74,9 @@ def _plain_examples(examples: Sequence[Path]) -> list[tuple[Path, FileDataset]]:
     found: list[tuple[Path, FileDataset]] = []
     for path in examples:
         ds = pydicom.dcmread(path)
+        # An element of an implicit file has no representation before it is decoded, and is written anew in others.
+        for _ in ds.iterall():
+            pass
         if ds.SOPClassUID == MRImageStorage and ds.file_meta.TransferSyntaxUID in _PLAIN:
             found.append((path, ds))
         if len(found) > _COPIED:

@@ -120,7 +120,11 @@ def _sequence(
     """Times of a contrast, in the spread that sites use, and its derivation."""
     chosen = rng.random()
     if name == "MT":
-        return Sequence("MT", "gre", float(rng.uniform(28, 110)), float(rng.uniform(2, 5)), flip_deg=9), "MT"
+        times, flip = (
+            (float(rng.uniform(25, 110)), float(rng.uniform(2, 5))),
+            float(rng.choice((6, 9, 9, 15))),
+        )
+        return Sequence("MT", "gre", *times, flip_deg=flip), "MT"
     if name == "other":
         if chosen < 0.5:
             return Sequence(name, "ir", 9000, float(rng.uniform(90, 130)), 2500, echo_train=16), "FLAIR"

@@ -18,6 +18,7 @@ from spine_models.phantom.study import Study
 
 HABIT: float = 0.8
 """Share of series that are named and set up as always on that scanner; the others are somebody's own variant."""
+_SEVERAL_OF_ONE = frozenset({"Dixon", "DWI", "ADC"})
 _NO_AGENT_STATED: float = 0.04
 _LONGEST_UID = 64
 
@@ -57,7 +58,9 @@ def plan_series(study: Study, acquired: Acquired, number: int, rng: np.random.Ge
     if len(uid) > _LONGEST_UID - 5:
         raise ValueError("the study UID is too long to number series and images under it: shorten its root")
     habit = zlib.crc32(f"{scanner.station}|{form}|{acquired.plane}".encode())
-    naming = np.random.default_rng(habit if rng.random() < HABIT else int(rng.integers(2**32)))
+    # The images of one acquisition carry one name, so those of which there are several always keep the habit.
+    usual = rng.random() < HABIT or form in _SEVERAL_OF_ONE
+    naming = np.random.default_rng(habit if usual else int(rng.integers(2**32)))
     names = name_series(scanner, acquired, study.region, naming, rng)
     values = acquisition(scanner, acquired, naming, rng) | _named(names) | _equipment(study)
     values |= _agent(study, acquired, names, rng)

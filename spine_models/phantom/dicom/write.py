@@ -26,7 +26,7 @@ from spine_models.phantom.dicom.syntaxes import draw_syntax, set_pixels
 from spine_models.phantom.scanner.examination import Acquired
 from spine_models.phantom.study import Study
 
-MOSAIC: float = 0.4
+MOSAIC: float = 0.8
 """Share of Siemens diffusion series that are stored as mosaics."""
 
 _UNDEFINED_LENGTHS = ("Philips", "GE")

@@ -107,6 +107,16 @@ def test_parts_of_one_dixon_share_a_name():
         assert len(set(said)) == 1
 
 
+def test_parts_of_one_dixon_are_written_under_one_protocol(written):
+    for seed in range(6):
+        scanner = scanner_of("UIH", generation="v9", model="uMR 770")
+        protocols = {
+            str(pydicom.dcmread(written(scanner, f"Dixon-{part}", seed)[2].files[0][0]).ProtocolName)
+            for part in ("in", "water")
+        }
+        assert len(protocols) == 1
+
+
 def test_languages_and_habits_change_the_name():
     plain = scanner_of("Canon", generation="canon")
     acquired = replace(
