@@ -80,20 +80,13 @@ class Wear:
     fatty: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Operation:
-    """A level that was operated on: the disc's index, and whether it was fused with metal."""
-
-    disc: int
-    fused: bool
-
-
 @dataclass
 class Spine:
     """One patient's anatomy with findings applied; ``shapes.label`` answers what lies where.
 
     ``dryness`` runs over the named discs, then over the discs of ``neighbours``. ``transitional`` names a lumbosacral
-    variant (``sacralised L5``, ``lumbarised S1``), ``sacrum_z`` is where the sacrum turns back (none outside lumbar).
+    variant (``sacralised L5``, ``lumbarised S1``), ``operated`` is the disc index of a laminectomy, ``sacrum_z`` is where
+    the sacrum turns back (none outside lumbar).
     """
 
     region: Region
@@ -113,7 +106,7 @@ class Spine:
     texture_seed: int
     neighbours: tuple[Neighbour, ...] = ()
     wear: Wear = field(default_factory=lambda: Wear(np.ones(8)))
-    operation: Operation | None = None
+    operated: int | None = None
     transitional: str | None = None
     sacrum_z: float | None = None
     _arc: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)

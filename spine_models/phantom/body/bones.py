@@ -210,33 +210,14 @@ def foramina(shape: Shape, out: np.ndarray) -> None:
 
 
 def operation(shape: Shape, out: np.ndarray) -> None:
-    """Laminectomy with scar at the operated level; fusion adds a bridged disc and metal with its halo."""
-    done = shape.spine.operation
-    if done is None:
+    """A laminectomy without hardware: scar in place of the arch, and drill debris that dims gradient echoes."""
+    level = shape.spine.operated
+    if level is None:
         return
-    b, spine = shape.b, shape.spine
-    disc = float(spine.disc_s[done.disc])
-    if spine.region is Region.LUMBAR:
-        gone = (
-            (shape.v > shape.rear + 0.8)
-            & (shape.v < shape.rear + 0.9 * b.body_depth)
-            & (np.abs(shape.u) < 0.42 * b.canal_width)
-            & (np.abs(shape.s - disc - 0.2 * b.body_height) < 0.75 * b.body_height)
-        )
-        out[gone] = Tissue.SCAR
-    if not done.fused:
-        return
-    core = (shape.section(0.8) < 1) & (np.abs(shape.s - disc) < spine.disc_heights[done.disc] / 2 + 1.5)
-    out[core] = Tissue.MARROW
-    for n in (done.disc, done.disc + 1):
-        height = float(spine.heights[n])
-        if spine.region is Region.LUMBAR:
-            across = np.hypot(
-                np.abs(shape.u) - b.canal_width / 2 - 3.5, shape.s - spine.centre_s[n] - 0.18 * height
-            )
-            along = (shape.v > -0.3 * b.body_depth) & (shape.v < shape.rear + 9)
-        else:
-            across = np.hypot(np.abs(shape.u) - 5.0, shape.s - spine.centre_s[n]) + 0.6
-            along = (shape.v > -b.body_depth / 2 - 3) & (shape.v < 0.15 * b.body_depth)
-        out[along & (across < 5.0)] = Tissue.HALO
-        out[along & (across < 2.6)] = Tissue.METAL
+    b = shape.b
+    above = shape.s - float(shape.spine.disc_s[level]) - 0.2 * b.body_height
+    behind = (shape.v > shape.rear + 0.8) & (shape.v < shape.rear + 0.9 * b.body_depth)
+    gone = behind & (np.abs(shape.u) < 0.42 * b.canal_width) & (np.abs(above) < 0.75 * b.body_height)
+    out[gone] = Tissue.SCAR
+    debris = np.hypot(np.abs(shape.u) - 0.4 * b.canal_width, above) + 0.4 * np.abs(shape.v - shape.rear - 4)
+    out[gone & (debris < 3.0)] = Tissue.DEBRIS

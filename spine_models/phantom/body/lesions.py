@@ -145,7 +145,7 @@ def _herniation(shape: Shape, finding: Finding, out: np.ndarray) -> None:
 
 
 def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
-    """An oblique gap through the isthmus; fluid in it, and the marrow beside it under stress, in severe ones."""
+    """An oblique gap through the isthmus; fluid in it unless it is mild."""
     b = shape.b
     level = shape.spine.levels.index(finding.level)
     sign = sign_of(finding.side)
@@ -156,8 +156,6 @@ def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
         place &= shape.u * sign > 0
     gap = (2.4, 3.4, 4.6)[finding.grade - 1]
     bone = np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
-    if finding.grade == 3:
-        out[place & (np.abs(oblique) < gap / 2 + 3.0) & (out == Tissue.MARROW)] = Tissue.OEDEMA
     edge = place & (np.abs(oblique) < gap / 2 + 1.0) & bone
     out[edge] = Tissue.CORTEX
     out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if finding.grade == 1 else Tissue.CLEFT
@@ -186,7 +184,7 @@ _PLACES = {
     "cyst": _fill(Tissue.CYST),
     "synovial": _fill(Tissue.CYST, Tissue.LIGAMENT),
     "intramedullary": _within(Tissue.CORD_TUMOUR, (Tissue.CORD,)),
-    "extramedullary": _within(Tissue.TUMOUR, (Tissue.CSF, Tissue.CORD, Tissue.ROOT)),
+    "extramedullary": _within(Tissue.TUMOUR, (Tissue.CSF, Tissue.ROOT)),
 }
 
 

@@ -100,16 +100,10 @@ def draw_findings(
             continue
         if condition == "compression":
             severity = Severity.SEVERE
-            found = [f for f in found if f.condition != "canal"]
-            found.append(Finding("canal", level, None, Severity.SEVERE))
         if condition not in ("lipomatosis",):
             taken.add(level)
         found.append(Finding(condition, level, side, severity))
-    inflamed = next((f for f in found if f.condition == "inflammation"), None)
-    if inflamed is not None and not any(f.condition == "edema" for f in found):
-        # Type 1 endplate change is marrow oedema: the truth must not deny what the images show.
-        found.append(Finding("edema", inflamed.level.split("-")[0], None, inflamed.severity))
-    return found
+    return _with_companions(found)
 
 
 def evolve(findings: list[Finding], region: Region, rng: np.random.Generator) -> list[Finding]:
@@ -131,7 +125,19 @@ def evolve(findings: list[Finding], region: Region, rng: np.random.Generator) ->
     if rng.random() < 0.25:
         known = {f.condition for f in later}
         later += [f for f in draw_findings(region, rng) if f.condition not in known][:1]
-    return later
+    return _with_companions(later)
+
+
+def _with_companions(found: list[Finding]) -> list[Finding]:
+    """What images show together: compression is a severe stenosis there, type 1 endplate change is marrow oedema."""
+    compressed = next((f for f in found if f.condition == "compression"), None)
+    if compressed is not None:
+        found = [f for f in found if f.condition != "canal"]
+        found.append(Finding("canal", compressed.level, None, Severity.SEVERE))
+    inflamed = next((f for f in found if f.condition == "inflammation"), None)
+    if inflamed is not None and not any(f.condition == "edema" for f in found):
+        found.append(Finding("edema", inflamed.level.split("-")[0], None, inflamed.severity))
+    return found
 
 
 def occurs_in(condition: str, region: Region) -> bool:

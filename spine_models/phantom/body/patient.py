@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from spine_models.domain import Region
-from spine_models.phantom.body.anatomy import BUILDS, Build, Neighbour, Operation, Spine, Wear
+from spine_models.phantom.body.anatomy import BUILDS, Build, Neighbour, Spine, Wear
 from spine_models.phantom.body.lesions import centre_and_radii
 from spine_models.phantom.body.pathology import VERTEBRAE_OF, Finding
 
@@ -65,7 +65,7 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
     centre_s = (np.array(centres) + shift).astype(np.float32)
     disc_s = (np.array(middles) + shift).astype(np.float32)
     neighbours = _neighbours(region, build, float(shift), float(position + shift), transitional, rng)
-    curved = rng.random() < SCOLIOTIC
+    curved, operated, which = rng.random() < SCOLIOTIC, rng.random() < OPERATED, rng.random()
     # float32 throughout: a double scalar would turn every field of points into doubles.
     spine = Spine(
         region=region,
@@ -85,7 +85,7 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
         texture_seed=int(rng.integers(2**31)),
         neighbours=neighbours,
         wear=_wear(discs, age, findings, names, rng),
-        operation=_operation(region, findings, names, levels, rng),
+        operated=int(which * (discs - 1)) + 1 if operated and region is not Region.THORACIC else None,
         transitional=transitional,
         sacrum_z=float(disc_s[-1]) if region is Region.LUMBAR else None,
     )
@@ -132,26 +132,6 @@ def _wear(
     pits = [(n, int(up[n]), float(u[n]), float(v[n])) for n in range(discs) if pitted[n] < 0.05 and free[n]]
     fatty = [n for n in range(discs) if fat[n] < 0.06 * (0.5 + age) and free[n]]
     return Wear(facet.astype(np.float32), tuple(pits), tuple(fatty))
-
-
-def _operation(
-    region: Region,
-    findings: list[Finding],
-    names: list[str],
-    levels: tuple[str, ...],
-    rng: np.random.Generator,
-) -> Operation | None:
-    """Operated levels are levels without findings: scar and metal hide what lies beside them."""
-    operated, fused, which = rng.random() < OPERATED, rng.random() < 0.5, rng.random()
-    busy = {f.level for f in findings}
-    free = [
-        n
-        for n, name in enumerate(names)
-        if n > 0 and name not in busy and levels[n] not in busy and levels[n + 1] not in busy
-    ]
-    if region is Region.THORACIC or not operated or not free:
-        return None
-    return Operation(free[int(which * len(free))], bool(fused))
 
 
 def _box(spine: Spine, finding: Finding) -> tuple[np.ndarray, np.ndarray]:

@@ -30,10 +30,8 @@ class Tissue(IntEnum):
     MYELOPATHY = 16
     FATTY_MARROW = 17
     SCAR = 18
-    METAL = 19
-    HALO = 20
-    CLEFT = 21
-    CORD_TUMOUR = 22
-    BRAIN = 23
-    DISCITIS = 24
+    DEBRIS = 19
+    CLEFT = 20
+    CORD_TUMOUR = 21
+    DISCITIS = 22
     NUCLEUS = 100

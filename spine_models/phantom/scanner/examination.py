@@ -38,6 +38,7 @@ from spine_models.phantom.scanner.protocol import DIXON_PARTS, Sequence, sequenc
 __all__ = ["Acquired", "Frame", "Order", "examine"]
 
 EPI_BLUR_PIXELS: Final = 0.9
+_PLANS: Final = {Plane.SAGITTAL: plan_sagittal, Plane.AXIAL: plan_axial}
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ class _Room:
 
     def _stack(self, plane: Plane) -> tuple[Stack, np.ndarray]:
         if plane not in self._planned:
-            stack = plan_sagittal(self.spine) if plane is Plane.SAGITTAL else plan_axial(self.spine)
+            if plane not in _PLANS:
+                raise ValueError(f"no {plane.value} stack is planned: order sagittal or axial")
+            stack = _PLANS[plane](self.spine)
             self._planned[plane] = (stack, labels_of(self.spine, stack))
         return self._planned[plane]
 

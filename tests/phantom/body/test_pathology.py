@@ -1,7 +1,6 @@
 from copy import deepcopy
 
 import numpy as np
-import pytest
 
 from spine_models.domain import Region, Severity, condition_keys
 from spine_models.phantom.body.pathology import PREVALENCE, VERTEBRAE_OF, discs_of, draw_findings, evolve
@@ -84,9 +83,5 @@ def test_a_first_study_has_the_companions_that_its_images_show():
     assert not any(companions_missing(before) for _, before, _ in courses(300))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="evolve grades companions on their own: compression loses its severe stenosis, inflammation its oedema",
-)
 def test_a_follow_up_has_the_companions_that_its_images_show():
     assert not any(companions_missing(after) for _, _, after in courses(300))

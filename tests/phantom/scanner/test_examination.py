@@ -1,11 +1,9 @@
-import time
-
 import numpy as np
 import pytest
 
 from spine_models.corpus.geometry import plane_of
 from spine_models.domain import Plane, Region, Severity, Side
-from spine_models.phantom.body.pathology import Finding, draw_findings
+from spine_models.phantom.body.pathology import Finding
 from spine_models.phantom.body.patient import make_spine
 from spine_models.phantom.body.tissue import Tissue
 from spine_models.phantom.scanner.acquisition import (
@@ -151,22 +149,9 @@ def test_a_low_field_is_noisier():
     assert low > 1.8 * high
 
 
-@pytest.mark.xfail(
-    strict=True, reason="any plane but sagittal is planned as axial: a coronal order gives axial images"
-)
-def test_a_coronal_order_gives_coronal_images(spine):
-    (one,) = examine(spine, [Order("T2", Plane.CORONAL)], 1.5, np.random.default_rng(0))
-    assert one.plane is Plane.CORONAL
-
-
-def test_seven_series_of_a_busy_study_stay_cheap():
-    rng = np.random.default_rng(3)
-    spine = make_spine(Region.LUMBAR, draw_findings(Region.LUMBAR, rng), rng)
-    names = ("T1", "T2", "STIR", "PD", "T1+C")
-    orders = [*(Order(n, SAGITTAL) for n in names), Order("T1", Plane.AXIAL), Order("T2", Plane.AXIAL)]
-    start = time.process_time()
-    examine(spine, orders, 1.5, rng)
-    assert time.process_time() - start < 2.0  # about 0.6 s; the margin is for slow machines
+def test_a_plane_without_a_plan_is_refused(spine):
+    with pytest.raises(ValueError, match="coronal"):
+        examine(spine, [Order("T2", Plane.CORONAL)], 1.5, np.random.default_rng(0))
 
 
 def test_sides_stay_apart_in_the_images():

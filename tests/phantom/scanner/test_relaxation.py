@@ -71,13 +71,7 @@ def test_contrasts_are_those_of_the_textbook(field):
 @pytest.mark.parametrize(
     "field",
     [
-        pytest.param(
-            0.55,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="TI of 110 ms does not null fat at 0.55 T; T1 193 ms asks for about 133 ms",
-            ),
-        ),
+        0.55,
         1.5,
         3.0,
     ],
