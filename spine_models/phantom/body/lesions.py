@@ -1,0 +1,196 @@
+"""Lesions inside the anatomy: where each lies, how far it reaches, which tissue it is made of.
+
+Belongs here: place and extent of every finding (its box too), and the lesions proper. Does not belong here: findings
+that reshape the anatomy (``shapes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spine_models.domain import Side
+from spine_models.phantom.body.anatomy import Spine
+from spine_models.phantom.body.pathology import Finding
+from spine_models.phantom.body.tissue import Tissue
+
+if TYPE_CHECKING:
+    from spine_models.phantom.body.shapes import Shape
+
+Placing = Callable[["Shape", Finding, np.ndarray], None]
+
+
+def sign_of(side: Side | None) -> float:
+    """+1 to the patient's left, which is +x."""
+    return {Side.LEFT: 1.0, Side.RIGHT: -1.0}.get(side, 0.0) if side is not None else 0.0
+
+
+def centre_and_radii(
+    spine: Spine, finding: Finding
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Where a finding lies in the local frame (u, v, s) and how far it reaches, mm."""
+    b, grade = spine.build, finding.grade
+    canal_v = b.body_depth / 2 + b.canal_depth / 2
+    sign = sign_of(finding.side)
+    size = 0.8 + 0.2 * grade
+    if "-" in finding.level:
+        n = spine.disc_index(finding.level)
+        s = float(spine.disc_s[n])
+    else:
+        n = spine.levels.index(finding.level)
+        s = float(spine.centre_s[n])
+    h = b.body_height
+    match finding.condition:
+        case "canal" | "compression":
+            return (0.0, canal_v, s), (b.canal_width / 2, b.canal_depth / 2, 0.28 * h + 3)
+        case "neuroforaminal":
+            return (sign * b.foramen_u, b.body_depth / 2 + 4.0, s + 0.22 * h), (5.0, 5.0, 0.42 * h)
+        case "subarticular":
+            return (sign * 0.34 * b.canal_width, canal_v - 0.12 * b.canal_depth, s), (
+                4.2 * size,
+                5.2 * size,
+                6.0,
+            )
+        case "herniation":
+            return (sign * 0.22 * b.canal_width, b.body_depth / 2 + 1.5, s), (
+                5.5 * size,
+                0.36 * b.canal_depth * size,
+                4.6 * size,
+            )
+        case "disc_height":
+            return (0.0, 0.0, s), (b.body_width / 2, b.body_depth / 2, b.disc_height / 2)
+        case "inflammation":
+            return (0.0, 0.0, s), (b.body_width / 2, b.body_depth / 2, b.disc_height / 2 + 0.3 * h)
+        case "spondylolisthesis":
+            return (0.0, 0.0, s + h / 2), (b.body_width / 2, b.body_depth * 0.75, h / 2 + b.disc_height)
+        case "fracture":
+            return (0.0, 0.0, s), (b.body_width / 2, b.body_depth / 2, h / 2)
+        case "edema":
+            return (sign * 3.0, -0.06 * b.body_depth, s), (
+                0.36 * b.body_width,
+                0.38 * b.body_depth,
+                (0.3 + 0.05 * grade) * h,
+            )
+        case "hemangioma":
+            return (3.0, -0.08 * b.body_depth, s), (
+                0.24 * b.body_width * size,
+                0.24 * b.body_depth * size,
+                0.3 * h * size,
+            )
+        case "cyst":
+            return (sign * b.foramen_u, b.body_depth / 2 + 4.5, s + 0.2 * h), (
+                5.2 * size,
+                5.2 * size,
+                0.3 * h * size,
+            )
+        case "synovial":
+            return (sign * 0.36 * b.canal_width, canal_v + 0.22 * b.canal_depth, s), (
+                4.6 * size,
+                4.6 * size,
+                5.0 * size,
+            )
+        case "pars":
+            spread = 5.5 if sign else b.foramen_u + 5.0
+            return (sign * b.foramen_u, canal_v + b.canal_depth / 2 + 3.5, s - 0.2 * h), (
+                spread,
+                5.5,
+                0.22 * h + 2.5,
+            )
+        case "lipomatosis":
+            return (0.0, canal_v + 0.2 * b.canal_depth, s), (b.canal_width / 2, 0.4 * b.canal_depth, 1.5 * h)
+        case "intramedullary":
+            return (0.0, canal_v, s), (0.62 * b.cord_width * 0.8, 0.62 * b.cord_depth, 11.0)
+        case "extramedullary":
+            return (sign * 0.26 * b.canal_width, canal_v, s), (
+                0.2 * b.canal_width,
+                0.34 * b.canal_depth,
+                7.0 * size,
+            )
+    raise ValueError(f"no place is known for {finding.condition}")
+
+
+def _fill(condition_tissue: Tissue, rim: Tissue | None = None) -> Placing:
+    def place(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+        distance = shape.ball(*centre_and_radii(shape.spine, finding))
+        if rim is not None:
+            out[distance < 1.25] = rim
+        out[distance < 1] = condition_tissue
+
+    return place
+
+
+def _within(tissue: Tissue, host: tuple[int, ...]) -> Placing:
+    def place(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+        distance = shape.ball(*centre_and_radii(shape.spine, finding))
+        out[(distance < 1) & np.isin(out, host)] = tissue
+
+    return place
+
+
+def _foramen(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+    centre, radii = centre_and_radii(shape.spine, finding)
+    inside = shape.ball(centre, radii) < 1
+    kept = (0.5, 0.3, 0.14)[finding.grade - 1]
+    slit = shape.ball(centre, (radii[0], radii[1] * kept, radii[2] * (0.35 + kept))) < 1
+    out[inside & ~slit & np.isin(out, (Tissue.FAT, Tissue.ROOT))] = Tissue.ANNULUS
+
+
+def _herniation(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+    distance = shape.ball(*centre_and_radii(shape.spine, finding))
+    behind = shape.v + shape.slip > shape.b.body_depth / 2 - 1
+    soft = np.isin(out, (Tissue.FAT, Tissue.CSF, Tissue.ROOT, Tissue.ANNULUS, Tissue.CORD))
+    out[(distance < 1) & behind & soft] = Tissue.ANNULUS
+
+
+def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+    """An oblique gap through the isthmus; fluid in it unless it is mild."""
+    b = shape.b
+    level = shape.spine.levels.index(finding.level)
+    sign = sign_of(finding.side)
+    middle = shape.spine.centre_s[level] - 0.2 * shape.spine.heights[level]
+    oblique = (shape.s - middle) + 0.55 * (shape.v - shape.rear - 3.5)
+    place = (np.abs(np.abs(shape.u) - b.foramen_u) < 5.5) & (np.abs(shape.v - shape.rear - 3.5) < 6.5)
+    if sign:
+        place &= shape.u * sign > 0
+    gap = (2.4, 3.4, 4.6)[finding.grade - 1]
+    bone = np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
+    edge = place & (np.abs(oblique) < gap / 2 + 1.0) & bone
+    out[edge] = Tissue.CORTEX
+    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if finding.grade == 1 else Tissue.CLEFT
+
+
+def _endplates(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+    n = shape.spine.disc_index(finding.level)
+    ds = np.abs(shape.s - shape.spine.disc_s[n])
+    reach = shape.spine.disc_heights[n] / 2 + (0.22, 0.3, 0.38)[finding.grade - 1] * shape.b.body_height
+    wave = 1.5 * np.sin(0.35 * shape.v + 0.3 * shape.u)
+    out[(ds < reach + wave) & (out == Tissue.MARROW) & (np.abs(shape.v) < shape.b.body_depth / 2)] = (
+        Tissue.OEDEMA
+    )
+    if finding.grade == 3:
+        out[(ds < shape.spine.disc_heights[n] / 2) & (out == Tissue.NUCLEUS + n)] = Tissue.DISCITIS
+
+
+_PLACES = {
+    "neuroforaminal": _foramen,
+    "subarticular": _within(Tissue.LIGAMENT, (Tissue.FAT, Tissue.CSF, Tissue.ROOT)),
+    "herniation": _herniation,
+    "pars": _pars,
+    "inflammation": _endplates,
+    "edema": _within(Tissue.OEDEMA, (Tissue.MARROW, Tissue.SOFT)),
+    "hemangioma": _within(Tissue.HAEMANGIOMA, (Tissue.MARROW, Tissue.SOFT)),
+    "cyst": _fill(Tissue.CYST),
+    "synovial": _fill(Tissue.CYST, Tissue.LIGAMENT),
+    "intramedullary": _within(Tissue.CORD_TUMOUR, (Tissue.CORD,)),
+    "extramedullary": _within(Tissue.TUMOUR, (Tissue.CSF, Tissue.ROOT)),
+}
+
+
+def place_lesions(shape: Shape, out: np.ndarray) -> None:
+    """Write the labels of a spine's lesions over its normal anatomy."""
+    for finding in shape.spine.findings:
+        place = _PLACES.get(finding.condition)
+        if place is not None:
+            place(shape, finding, out)
