@@ -47,7 +47,8 @@ def scan_inbox(
     A file with the same path, size and modification time is not opened again. Files of a study that the
     ledger knows go to its batch, whichever cohort saw it first; new studies fill new batches of the cohort, those of
     one patient next to each other. A report waiting without its study moves to the study's batch when that
-    comes. Rows of files that have gone stay, and are rejected as vanished when their batch runs.
+    comes. Rows of files that have gone stay, without size and time, and are rejected as vanished when their batch
+    runs; files below a folder that cannot be listed at the moment have not gone.
 
     Args:
         inbox: folder as a site drops it (``dicom``, ``reports``, ``ehr``, ``annotations``, or DICOM only).
@@ -71,10 +72,12 @@ def scan_inbox(
     old = old.filter(
         (pl.col("inbox") != folder) | ~pl.col("relative_path").is_in([e.relative_path for e in new])
     )
+    old = _with_gone_marked(old, folder, entries)
     # At the scale of millions of files only what is new, and the reports, become Python objects.
     may_move = (pl.col("cohort") == cohort) & (pl.col("kind") == "report")
     reports = old.filter(may_move).to_dicts()
     known = old.filter(pl.col("study_uid").is_not_null()).select(_IDENTITY).unique().to_dicts()
+    present = old.filter(is_named()).select(_IDENTITY).unique().to_dicts()
     last = max((_number(batch, cohort) for batch in old["batch_key"].unique()), default=0)
 
     found = _read_new(new, folder, cohort, settings, progress)
@@ -83,7 +86,7 @@ def scan_inbox(
     batch_of_study |= fresh
     for row in found:
         row["batch_key"] = batch_of_study.get(row["study_uid"])
-    named = [row for row in (*known, *found) if row["study_uid"] is not None and row["cohort"] == cohort]
+    named = [row for row in (*present, *found) if row["study_uid"] is not None and row["cohort"] == cohort]
     default = next(iter(fresh.values())) if fresh else f"{cohort}-{max(last, 1):04d}"
     _place_rest([*reports, *found], studies_by_accession(named), batch_of_study, default)
     rows = pl.DataFrame([*reports, *found], schema=LEDGER)
@@ -97,6 +100,11 @@ def studies_by_accession(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         if row["study_uid"] is not None and row["accession_number"] is not None:
             studies[normalised_accession(row["accession_number"])].add(row["study_uid"])
     return {accession: next(iter(uids)) for accession, uids in studies.items() if len(uids) == 1}
+
+
+def is_named() -> pl.Expr:
+    """Ledger rows of files that are there and name a study."""
+    return pl.col("study_uid").is_not_null() & pl.col("size_bytes").is_not_null()
 
 
 def cohort_of(batch_key: str) -> str:
@@ -119,6 +127,16 @@ def _entries(inbox: Path) -> list[Entry]:
 def _without_known(entries: Sequence[Entry], known: pl.DataFrame) -> list[Entry]:
     seen = {path: (size, mtime) for path, size, mtime in known.select(_UNCHANGED).iter_rows()}
     return [e for e in entries if seen.get(e.relative_path) != (e.size_bytes, e.mtime_ns)]
+
+
+def _with_gone_marked(old: pl.DataFrame, folder: str, entries: Sequence[Entry]) -> pl.DataFrame:
+    gone = (pl.col("inbox") == folder) & ~pl.col("relative_path").is_in([e.relative_path for e in entries])
+    for entry in entries:
+        if entry.closed_folder:
+            gone &= ~pl.col("relative_path").str.starts_with(f"{entry.relative_path}/")
+    return old.with_columns(
+        pl.when(~gone).then(pl.col(name)).alias(name) for name in ("size_bytes", "mtime_ns")
+    )
 
 
 def _read_new(

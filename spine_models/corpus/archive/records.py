@@ -16,7 +16,7 @@ import polars as pl
 
 from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive.folder import source_path
-from spine_models.corpus.archive.inbox import studies_by_accession
+from spine_models.corpus.archive.inbox import is_named, studies_by_accession
 from spine_models.corpus.archive.instance import Examined, examine_table
 from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.text_tables import (
@@ -88,7 +88,10 @@ def index_ehr(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -
     same row in a later export of the same table counts once. ``cohort`` is the ledger of the whole cohort.
     """
     named = _named(cohort)
-    first_batch, own_patients = _patients(named, batch_key)
+    first_batch = first_batches(named)
+    own_patients = {
+        normalised_mrn(r["patient_id"]) for r in named if r["patient_id"] and r["batch_key"] == batch_key
+    }
     patient_of_study = {r["study_uid"]: normalised_mrn(r["patient_id"]) for r in named if r["patient_id"]}
     study_of = studies_by_accession(named)
     tables = cohort.filter(kind="ehr").to_dicts()
@@ -152,7 +155,7 @@ def _unique(
 def _named(cohort: pl.DataFrame) -> list[Row]:
     """Each (batch, study, patient, accession number) of the cohort once: as many as studies, not as files."""
     names = ("batch_key", "study_uid", "patient_id", "accession_number")
-    return cohort.filter(pl.col("study_uid").is_not_null()).select(names).unique().sort(names).to_dicts()
+    return cohort.filter(is_named()).select(names).unique().sort(names).to_dicts()
 
 
 def _read_reports(path: Path) -> list[ReportRow]:
@@ -171,18 +174,14 @@ def _is_text_file(row: Row) -> bool:
     return Path(row["relative_path"]).suffix.casefold() == ".txt"
 
 
-def _patients(named: Iterable[Row], batch_key: str) -> tuple[dict[str, str], set[str]]:
-    """First batch of every patient of the cohort, and the patients of this batch, by normalised id."""
+def first_batches(named: Iterable[Row]) -> dict[str, str]:
+    """First batch of every patient, by normalised id, of rows with ``batch_key`` and ``patient_id``."""
     first: dict[str, str] = {}
-    own: set[str] = set()
     for row in named:
-        if row["patient_id"] is None:
-            continue
-        patient, batch = normalised_mrn(row["patient_id"]), row["batch_key"]
-        first[patient] = min(first.get(patient, batch), batch)
-        if batch == batch_key:
-            own.add(patient)
-    return first, own
+        if row["patient_id"] is not None:
+            patient, batch = normalised_mrn(row["patient_id"]), row["batch_key"]
+            first[patient] = min(first.get(patient, batch), batch)
+    return first
 
 
 def _patient_named(line: Row, study_of: dict[str, str], patient_of_study: dict[str, str]) -> str | None:

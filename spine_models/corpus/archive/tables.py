@@ -13,7 +13,7 @@ LEDGER = pl.Schema(
         "cohort": pl.String,
         "inbox": pl.String,
         "relative_path": pl.String,
-        "size_bytes": pl.Int64,
+        "size_bytes": pl.Int64,  # null once the file has gone, as mtime_ns
         "mtime_ns": pl.Int64,
         "kind": pl.String,  # dicom | report | ehr | annotation | other
         "study_uid": pl.String,  # null unless a readable DICOM header names one
