@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,17 +39,27 @@ _REMEDIES: Final = {
 }
 
 
+_OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
+
+
 class StorageError(RuntimeError):
     """A table or artifact is absent, cannot be written, or is not of its declared schema."""
 
 
 @contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Turn an operating system's refusal into a `StorageError` that names what was written and the remedy."""
+    """Turn a refusal of the operating system into a `StorageError` that names what was written and the remedy.
+
+    Libraries in Rust (polars, safetensors) have exceptions of their own, with the system's number in the text.
+    """
     try:
         yield
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
+    except StorageError:
+        raise
+    except Exception as error:
+        found = _OS_ERROR.search(str(error))
+        number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+        remedy = _REMEDIES.get(number or 0)
         if remedy is None:
             raise
         # The cause would name a path.
