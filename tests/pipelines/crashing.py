@@ -1,4 +1,4 @@
-"""A process that loads the graph once and forks a child per order, in which a stage can be killed at a chosen moment.
+"""``crashing.py EMPTY_LOG``: a process that loads the graph once and forks a child per order, in which a stage can be killed at a chosen moment.
 
 Orders come as JSON lines on stdin, answers go as JSON lines to stdout. The parent never computes, so that its forks
 inherit no threads. A moment is the n-th change of the file system that concerns the stage: a file opened for writing,
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -84,6 +85,8 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
 
     settings = Settings(profile=order["profile"], root=Path(order["root"]), key_file=Path(order["key_file"]))
     hospital = Hospital.from_settings(settings)
+    if not settings.dagster_home.exists():
+        shutil.copytree(sys.argv[1], settings.dagster_home)
     said: list[str] = []
     runner = Runner(hospital, build_defs(hospital), open_instance(settings.dagster_home), said.append)
     whole_lake = {"rebuild_warehouse", "lake_rules"}
@@ -129,7 +132,10 @@ def main() -> None:
     import spine_models.corpus.deid
     import spine_models.corpus.labels
     import spine_models.corpus.shards  # noqa: F401
+    from pipelines.home import open_instance
 
+    # An empty event log, made once and copied: making it is slower than a run of a small batch.
+    open_instance(Path(sys.argv[1])).dispose()
     for line in sys.stdin:
         orders = json.loads(line)
         pids = []
