@@ -14,9 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom import Dataset
-
-from spine_models.corpus.header import functional_group_items, numbers_of, read_value, text_of
+from spine_models.corpus.header import (
+    Header,
+    frame_items,
+    functional_group_items,
+    numbers_of,
+    read_value,
+    text_of,
+)
 from spine_models.domain import Plane
 
 OBLIQUE_ABOVE_DEGREES: Final = 36.0
@@ -81,14 +86,13 @@ def plane_of(iop: Sequence[float] | None) -> Plane:
     return _PLANES[axis] if angle <= OBLIQUE_ABOVE_DEGREES else Plane.OBLIQUE
 
 
-def frame_geometry(ds: Dataset) -> list[FrameGeometry]:
+def frame_geometry(ds: Header) -> list[FrameGeometry]:
     """Geometry of every frame in stored order: one entry for a classic object, one a frame for enhanced."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # malformed values are expected here and become nulls
-        per_frame = read_value(ds, "PerFrameFunctionalGroupsSequence")
-        if not per_frame:
+        frames = min(frame_items(ds), _MAX_FRAMES)
+        if not frames:
             return [_geometry_of([ds])]
-        frames = min(len(per_frame), _MAX_FRAMES)
         return [_geometry_of([*functional_group_items(ds, frame), ds]) for frame in range(frames)]
 
 
@@ -141,12 +145,12 @@ def series_geometry(frames: Sequence[FrameGeometry]) -> SeriesGeometry:
     return SeriesGeometry(len(distinct), plane, median, "regular" if regular else "irregular")
 
 
-def is_mosaic(ds: Dataset) -> bool:
+def is_mosaic(ds: Header) -> bool:
     """Whether one frame holds the tiles of a whole volume (Siemens mosaic), which is not a slice."""
     return "MOSAIC" in (text_of(read_value(ds, "ImageType")) or "").upper() or (mosaic_tiles(ds) or 1) > 1
 
 
-def mosaic_tiles(ds: Dataset) -> int | None:
+def mosaic_tiles(ds: Header) -> int | None:
     """Number of slices in a Siemens mosaic from its private header; null when that is absent."""
     if text_of(read_value(ds, (0x0019, 0x0010))) != "SIEMENS MR HEADER":
         return None
@@ -157,7 +161,7 @@ def mosaic_tiles(ds: Dataset) -> int | None:
     return int(numbers[0]) if numbers and 0 < numbers[0] < _MAX_FRAMES else None
 
 
-def _geometry_of(places: list[Dataset]) -> FrameGeometry:
+def _geometry_of(places: list[Header]) -> FrameGeometry:
     def vector(keyword: str, size: int) -> Vector | None:
         for place in places:
             numbers = numbers_of(read_value(place, keyword))

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from pydicom import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import UID
 
 from spine_models.config import ArchiveSettings
@@ -27,6 +25,7 @@ from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.structure import Layout, Meta, StructureWalk, find_meta, read_meta
 from spine_models.corpus.geometry import FrameGeometry, frame_geometry, is_mosaic, mosaic_tiles
 from spine_models.corpus.header import acquisition_facts, numbers_of, read_value, text_of
+from spine_models.corpus.raw_header import RawHeader
 
 MAX_HEADER_BYTES: Final = 64 * 1024**2
 """Everything before the pixel element, and a whole inflated object; more is rejected as too large."""
@@ -34,6 +33,7 @@ MAX_HEADER_BYTES: Final = 64 * 1024**2
 _IN_MEMORY_BYTES: Final = 64 * 1024**2
 _CHUNK: Final = 1024**2
 _HEAD: Final = 144
+_IDENTITY_BYTES: Final = 16 * 1024
 _LAST_IDENTITY_TAG: Final = 0x0020000D
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
@@ -84,12 +84,13 @@ def identify(path: Path, settings: ArchiveSettings) -> Identity:
     try:
         with _open_regular(path) as stream, _quiet():
             size = os.fstat(stream.fileno()).st_size
-            begin = find_meta(stream.read(_HEAD))
+            head = stream.read(_IDENTITY_BYTES)
+            begin = find_meta(head)
             if begin is None:
                 return Identity(False)
             is_dicom = True
             meta = read_meta(stream, begin)
-            ds, _ = _header(stream, size, meta, settings, stop_above=_LAST_IDENTITY_TAG)
+            ds, _ = _header(stream, head, size, meta, settings, stop_above=_LAST_IDENTITY_TAG)
             return Identity(
                 True,
                 text_of(read_value(ds, "StudyInstanceUID")),
@@ -111,8 +112,9 @@ def examine(path: Path, settings: ArchiveSettings) -> Examined:
                 return Examined(0, hashlib.sha256().hexdigest(), Reason.EMPTY_FILE)
             if size > settings.max_file_bytes:
                 return Examined(size, None, Reason.TOO_LARGE)
-            stream, size, digest = _hashed(opened, size)
-            return _examine_stream(stream, size, digest, settings)
+            head, size, digest = _hashed(opened, size)
+            stream = opened if len(head) < size else io.BytesIO(head)
+            return _examine_stream(stream, head, size, digest, settings)
     except (_Rejected, _NotRegular) as rejected:
         return Examined(size, digest, rejected.reason)
     except FileNotFoundError:
@@ -165,14 +167,16 @@ def data_set_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _examine_stream(stream: BinaryIO, size: int, digest: str, settings: ArchiveSettings) -> Examined:
-    begin = find_meta(stream.read(_HEAD))
+def _examine_stream(
+    stream: BinaryIO, head: bytes, size: int, digest: str, settings: ArchiveSettings
+) -> Examined:
+    begin = find_meta(head[:_HEAD])
     if begin is None:
         raise _Rejected(Reason.NOT_DICOM)
     meta = read_meta(stream, begin)
     if meta.sop_class_uid == _MEDIA_DIRECTORY:
         raise _Rejected(Reason.DICOMDIR)
-    ds, layout = _header(stream, size, meta, settings)
+    ds, layout = _header(stream, head, size, meta, settings)
     if layout.fault is not None:
         raise _Rejected(layout.fault)
     row = {
@@ -206,9 +210,14 @@ def _examine_stream(stream: BinaryIO, size: int, digest: str, settings: ArchiveS
 
 
 def _header(
-    stream: BinaryIO, size: int, meta: Meta, settings: ArchiveSettings, stop_above: int | None = None
-) -> tuple[Dataset, Layout]:
-    """The data set before the pixel element, of which the structure was walked first."""
+    stream: BinaryIO,
+    head: bytes,
+    size: int,
+    meta: Meta,
+    settings: ArchiveSettings,
+    stop_above: int | None = None,
+) -> tuple[RawHeader, Layout]:
+    """The data set before the pixel element; ``head`` is what is in memory of the stream."""
     if meta.transfer_syntax_uid is None:
         raise _Rejected(Reason.MISSING_META)
     syntax = UID(meta.transfer_syntax_uid)
@@ -216,21 +225,24 @@ def _header(
         raise _Rejected(Reason.UNKNOWN_TRANSFER_SYNTAX)
     begin = meta.end
     if meta.transfer_syntax_uid == _DEFLATED:
-        stream, begin = _inflated(stream, meta.end), 0
-        size = stream.seek(0, io.SEEK_END)
-    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+        head, begin = _inflated(stream, meta.end), 0
+        stream, size = io.BytesIO(head), len(head)
     walk = StructureWalk(
-        stream, begin, size, implicit=implicit, little=little, max_nesting=settings.max_nesting
+        stream,
+        begin,
+        size,
+        implicit=syntax.is_implicit_VR,
+        little=syntax.is_little_endian,
+        max_nesting=settings.max_nesting,
+        head=head,
     )
     layout = walk.run(stop_above)
     if layout.header_end - begin > MAX_HEADER_BYTES:
         raise _Rejected(Reason.TOO_LARGE)
-    stream.seek(begin)
-    header = io.BytesIO(stream.read(layout.header_end - begin))
-    return read_dataset(header, layout.implicit, little), layout
+    return RawHeader(stream, head, layout.elements, layout.implicit, syntax.is_little_endian), layout
 
 
-def _check_pixels(ds: Dataset, layout: Layout, syntax: UID, settings: ArchiveSettings) -> None:
+def _check_pixels(ds: RawHeader, layout: Layout, syntax: UID, settings: ArchiveSettings) -> None:
     """Compare what the header claims with the bytes that are there; nothing is decoded."""
     if layout.pixels is None:
         # Documents and waveforms have none and are held back later, by their class.
@@ -259,7 +271,7 @@ def _check_pixels(ds: Dataset, layout: Layout, syntax: UID, settings: ArchiveSet
         raise _Rejected(Reason.ABSURD_PIXELS)
 
 
-def _claim(ds: Dataset, keyword: str, absent: int = 0) -> int:
+def _claim(ds: RawHeader, keyword: str, absent: int = 0) -> int:
     if keyword not in ds:
         return absent
     numbers = numbers_of(read_value(ds, keyword))
@@ -284,20 +296,21 @@ def _open_regular(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
-def _hashed(opened: BinaryIO, size: int) -> tuple[BinaryIO, int, str]:
-    """The content in memory when it is small, else the file itself; with its length and SHA-256."""
+def _hashed(opened: BinaryIO, size: int) -> tuple[bytes, int, str]:
+    """The content where it is small, else its beginning; with the file's length and SHA-256."""
     digest = hashlib.sha256()
     if size <= _IN_MEMORY_BYTES:
         content = opened.read(size)
         digest.update(content)
-        return io.BytesIO(content), len(content), digest.hexdigest()
+        return content, len(content), digest.hexdigest()
+    head = opened.read(_CHUNK)
+    digest.update(head)
     while chunk := opened.read(_CHUNK):
         digest.update(chunk)
-    opened.seek(0)
-    return opened, size, digest.hexdigest()
+    return head, size, digest.hexdigest()
 
 
-def _inflated(stream: BinaryIO, begin: int) -> BinaryIO:
+def _inflated(stream: BinaryIO, begin: int) -> bytes:
     """Inflate a deflated data set piece by piece, up to a limit."""
     stream.seek(begin)
     inflater, out = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
@@ -311,4 +324,4 @@ def _inflated(stream: BinaryIO, begin: int) -> BinaryIO:
                 raise _Rejected(Reason.TOO_LARGE)
     except zlib.error:
         raise _Rejected(Reason.MALFORMED) from None
-    return out
+    return out.getvalue()
