@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -122,7 +122,7 @@ def acquisition_facts(ds: Header) -> dict[str, object]:
             "ti_ms": ti if ti is not None and ti > 0 else None,
             "flip_deg": _number(places, "FlipAngle"),
             "echo_train_length": _integer(places, "EchoTrainLength", "RFEchoTrainLength"),
-            "b_value": _b_value(ds, places),
+            "b_value": b_value_of(*places),
             "scanning_sequence": _text(places, "ScanningSequence") or _enhanced_scanning_sequence(places),
             "sequence_variant": _text(places, "SequenceVariant") or _enhanced_variant(places),
             "scan_options": _text(places, "ScanOptions") or _enhanced_options(places),
@@ -227,13 +227,26 @@ def numbers_of(value: Any) -> list[float] | None:
     return numbers if numbers and all(math.isfinite(n) for n in numbers) else None
 
 
+def b_value_of(*places: Header) -> float | None:
+    """Diffusion b-value, s/mm^2, standard or private, of the first place that states one."""
+    standard = _number(places, "DiffusionBValue")
+    if standard is not None:
+        return standard
+    for group, creator, element, modulus in _PRIVATE_B_VALUES:
+        for place in places:
+            number = _private_number(place, group, creator, element)
+            if number is not None and number >= 0:
+                return number % modulus if modulus else number
+    return None
+
+
 def _places(ds: Header) -> Iterator[Header]:
     yield ds
     if "SharedFunctionalGroupsSequence" in ds or "PerFrameFunctionalGroupsSequence" in ds:
         yield from functional_group_items(ds)
 
 
-def _values(places: list[Header], keywords: tuple[str, ...]) -> Iterator[Any]:
+def _values(places: Sequence[Header], keywords: tuple[str, ...]) -> Iterator[Any]:
     for keyword in keywords:
         for place in places:
             value = read_value(place, keyword)
@@ -241,11 +254,11 @@ def _values(places: list[Header], keywords: tuple[str, ...]) -> Iterator[Any]:
                 yield value
 
 
-def _text(places: list[Header], *keywords: str) -> str | None:
+def _text(places: Sequence[Header], *keywords: str) -> str | None:
     return next((text for value in _values(places, keywords) if (text := text_of(value))), None)
 
 
-def _number(places: list[Header], *keywords: str) -> float | None:
+def _number(places: Sequence[Header], *keywords: str) -> float | None:
     for value in _values(places, keywords):
         numbers = numbers_of(value)
         if numbers is not None and numbers[0] >= 0:
@@ -253,12 +266,12 @@ def _number(places: list[Header], *keywords: str) -> float | None:
     return None
 
 
-def _integer(places: list[Header], *keywords: str) -> int | None:
+def _integer(places: Sequence[Header], *keywords: str) -> int | None:
     number = _number(places, *keywords)
     return int(number) if number is not None and number <= _INT32_MAX else None
 
 
-def _vector(places: list[Header], keyword: str, size: int) -> list[float] | None:
+def _vector(places: Sequence[Header], keyword: str, size: int) -> list[float] | None:
     for value in _values(places, (keyword,)):
         numbers = numbers_of(value)
         if numbers is not None and len(numbers) == size:
@@ -266,14 +279,14 @@ def _vector(places: list[Header], keyword: str, size: int) -> list[float] | None
     return None
 
 
-def _anatomic_region(places: list[Header]) -> str | None:
+def _anatomic_region(places: Sequence[Header]) -> str | None:
     for value in _values(places, ("AnatomicRegionSequence",)):
         if isinstance(value, DicomSequence) and len(value):
             return text_of(read_value(value[0], "CodeMeaning"))
     return None
 
 
-def _has_contrast_agent(places: list[Header]) -> bool:
+def _has_contrast_agent(places: Sequence[Header]) -> bool:
     agent = _text(places, "ContrastBolusAgent")
     if agent is not None and agent.casefold() not in {"no", "none", "n", "0", "no contrast", "without"}:
         return True
@@ -281,11 +294,11 @@ def _has_contrast_agent(places: list[Header]) -> bool:
     return any(isinstance(value, DicomSequence) and len(value) > 0 for value in sequences)
 
 
-def _says(places: list[Header], keyword: str, *terms: str) -> bool:
+def _says(places: Sequence[Header], keyword: str, *terms: str) -> bool:
     return (_text(places, keyword) or "").upper() in terms
 
 
-def _enhanced_scanning_sequence(places: list[Header]) -> str | None:
+def _enhanced_scanning_sequence(places: Sequence[Header]) -> str | None:
     terms = list(_ECHO_PULSE.get((_text(places, "EchoPulseSequence") or "").upper(), ()))
     if terms and _says(places, "EchoPlanarPulseSequence", "YES"):
         terms.append("EP")
@@ -294,7 +307,7 @@ def _enhanced_scanning_sequence(places: list[Header]) -> str | None:
     return "\\".join(terms) or None
 
 
-def _enhanced_variant(places: list[Header]) -> str | None:
+def _enhanced_variant(places: Sequence[Header]) -> str | None:
     terms = []
     if (_text(places, "MagnetizationTransfer") or "NONE").upper() != "NONE":
         terms.append("MTC")
@@ -305,22 +318,10 @@ def _enhanced_variant(places: list[Header]) -> str | None:
     return "\\".join(terms) or None
 
 
-def _enhanced_options(places: list[Header]) -> str | None:
+def _enhanced_options(places: Sequence[Header]) -> str | None:
     if _says(places, "SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER"):
         return "FS"
     return "WE" if _says(places, "SpectrallySelectedExcitation", "WATER") else None
-
-
-def _b_value(ds: Header, places: list[Header]) -> float | None:
-    standard = _number(places, "DiffusionBValue")
-    if standard is not None:
-        return standard
-    for group, creator, element, modulus in _PRIVATE_B_VALUES:
-        for place in (ds, *places[1:]):
-            number = _private_number(place, group, creator, element)
-            if number is not None and number >= 0:
-                return number % modulus if modulus else number
-    return None
 
 
 def _private_number(ds: Header, group: int, creator: str, element: int) -> float | None:

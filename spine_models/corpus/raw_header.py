@@ -93,7 +93,7 @@ class RawHeader:
         if size > MAX_VALUE_BYTES and vr != b"SQ" and element.length != _UNDEFINED:
             return None
         if vr in _TEXT or vr in _PROSE or vr in (b"DS", b"IS"):
-            content = self._bytes(element.value, size)
+            content = self.bytes_at(element.value, size)
             if not content.isascii():
                 return self._parsed(tag, element)
             text = content.decode("ascii").rstrip("\0 ")
@@ -107,7 +107,7 @@ class RawHeader:
             if rest:
                 raise ValueError("the length is no multiple of the value's size")
             numbers = struct.unpack(
-                f"{'<' if self.little else '>'}{count}{code}", self._bytes(element.value, size)
+                f"{'<' if self.little else '>'}{count}{code}", self.bytes_at(element.value, size)
             )
             return None if not numbers else numbers[0] if count == 1 else list(numbers)
         return self._parsed(tag, element)
@@ -121,7 +121,7 @@ class RawHeader:
         """One item of such a sequence, parsed by itself."""
         found = self.elements[tag].items or []
         begin, end, implicit = found[index]
-        return read_dataset(io.BytesIO(self._bytes(begin, end - begin)), implicit, self.little)
+        return read_dataset(io.BytesIO(self.bytes_at(begin, end - begin)), implicit, self.little)
 
     def _parsed(self, tag: int, element: Element) -> Any:
         if element.end - element.start > MAX_PARSED_BYTES:
@@ -129,11 +129,12 @@ class RawHeader:
         content = b""
         charset = self.elements.get(_CHARSET)
         if charset is not None and tag != _CHARSET and charset.end - charset.start <= MAX_VALUE_BYTES:
-            content = self._bytes(charset.start, charset.end - charset.start)
-        content += self._bytes(element.start, element.end - element.start)
+            content = self.bytes_at(charset.start, charset.end - charset.start)
+        content += self.bytes_at(element.start, element.end - element.start)
         return read_dataset(io.BytesIO(content), self.implicit, self.little)[tag].value
 
-    def _bytes(self, begin: int, size: int) -> bytes:
+    def bytes_at(self, begin: int, size: int) -> bytes:
+        """Bytes of the stream, fewer at its end."""
         if begin + size <= len(self.head):
             return self.head[begin : begin + size]
         self.stream.seek(begin)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.conflicts import uid_hash
 from spine_models.corpus.archive.folder import Entry, Progress, list_entries, read_all, source_path
 from spine_models.corpus.archive.instance import identify
 from spine_models.corpus.archive.reasons import InboxError
@@ -67,7 +68,7 @@ def scan_inbox(
         )
     entries = _entries(inbox)
     folder = str(inbox.absolute())
-    old = pl.DataFrame(schema=LEDGER) if ledger is None else ledger.select(LEDGER.names()).cast(LEDGER)
+    old = pl.DataFrame(schema=LEDGER) if ledger is None else as_ledger(ledger)
     new = _without_known(entries, old.filter(inbox=folder))
     old = old.filter(
         (pl.col("inbox") != folder) | ~pl.col("relative_path").is_in([e.relative_path for e in new])
@@ -100,6 +101,12 @@ def studies_by_accession(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         if row["study_uid"] is not None and row["accession_number"] is not None:
             studies[normalised_accession(row["accession_number"])].add(row["study_uid"])
     return {accession: next(iter(uids)) for accession, uids in studies.items() if len(uids) == 1}
+
+
+def as_ledger(ledger: pl.DataFrame) -> pl.DataFrame:
+    """A ledger of an earlier version with the columns of this one; what it did not record is null."""
+    absent = [pl.lit(None, dtype).alias(name) for name, dtype in LEDGER.items() if name not in ledger.columns]
+    return ledger.with_columns(absent).select(LEDGER.names()).cast(LEDGER)
 
 
 def is_named() -> pl.Expr:
@@ -165,6 +172,8 @@ def _read_new(
                 "patient_id": identity.patient_id,
                 "issuer_of_patient_id": identity.issuer_of_patient_id,
                 "accession_number": identity.accession_number,
+                "series_hash": uid_hash(identity.series_uid),
+                "sop_hash": uid_hash(identity.sop_uid),
             }
         rows.append(row)
     return rows

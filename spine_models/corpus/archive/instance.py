@@ -21,10 +21,12 @@ from typing import Any, BinaryIO, Final
 from pydicom.uid import UID
 
 from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.fragments import Claim, fault_of
 from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.structure import Layout, Meta, StructureWalk, find_meta, read_meta
-from spine_models.corpus.geometry import FrameGeometry, frame_geometry, is_mosaic, mosaic_tiles
-from spine_models.corpus.header import acquisition_facts, numbers_of, read_value, text_of
+from spine_models.corpus.frames import FrameFacts, frame_facts, mosaic_geometry
+from spine_models.corpus.geometry import MAX_FRAMES, FrameGeometry, is_mosaic, mosaic_tiles
+from spine_models.corpus.header import acquisition_facts, frame_items, numbers_of, read_value, text_of
 from spine_models.corpus.raw_header import RawHeader
 
 MAX_HEADER_BYTES: Final = 64 * 1024**2
@@ -34,7 +36,7 @@ _IN_MEMORY_BYTES: Final = 64 * 1024**2
 _CHUNK: Final = 1024**2
 _HEAD: Final = 144
 _IDENTITY_BYTES: Final = 16 * 1024
-_LAST_IDENTITY_TAG: Final = 0x0020000D
+_LAST_IDENTITY_TAG: Final = 0x0020000E
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _MR_CLASSES: Final = frozenset(f"1.2.840.10008.5.1.4.1.1.{suffix}" for suffix in ("4", "4.1", "4.3", "4.4"))
@@ -52,17 +54,19 @@ class Identity:
     patient_id: str | None = None
     issuer_of_patient_id: str | None = None
     accession_number: str | None = None
+    series_uid: str | None = None
+    sop_uid: str | None = None
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What one file is: a reason, or a row for ``archive.INSTANCES`` with the geometry of its frames."""
+    """What one file is: a reason, or a row for ``archive.INSTANCES`` with facts of its frames or tiles."""
 
     size_bytes: int
     sha256: str | None
     reason: Reason | None
     row: dict[str, Any] | None = None
-    frames: tuple[FrameGeometry, ...] = field(default=())
+    frames: tuple[FrameFacts, ...] = field(default=())
     mosaic: bool = False
     mosaic_tiles: int | None = None
 
@@ -79,7 +83,7 @@ class _NotRegular(OSError):
 
 
 def identify(path: Path, settings: ArchiveSettings) -> Identity:
-    """Read only as far as the study UID; never raises, also for what cannot be opened or parsed."""
+    """Read only as far as the series UID; never raises, also for what cannot be opened or parsed."""
     is_dicom = False
     try:
         with _open_regular(path) as stream, _quiet():
@@ -97,6 +101,8 @@ def identify(path: Path, settings: ArchiveSettings) -> Identity:
                 text_of(read_value(ds, "PatientID")),
                 text_of(read_value(ds, "IssuerOfPatientID")),
                 text_of(read_value(ds, "AccessionNumber")),
+                text_of(read_value(ds, "SeriesInstanceUID")),
+                text_of(read_value(ds, "SOPInstanceUID")),
             )
     except Exception:  # whatever is wrong is found again, and named, when the batch is indexed
         return Identity(is_dicom)
@@ -198,15 +204,31 @@ def _examine_stream(
     if None in (row["study_uid"], row["series_uid"], row["sop_uid"], row["sop_class_uid"]):
         raise _Rejected(Reason.MISSING_UID)
     _check_pixels(ds, layout, UID(meta.transfer_syntax_uid or ""), settings)
-    return Examined(
-        size,
-        digest,
-        None,
-        row | acquisition_facts(ds),
-        tuple(frame_geometry(ds)),
-        is_mosaic(ds),
-        mosaic_tiles(ds),
-    )
+    row |= acquisition_facts(ds)
+    if is_mosaic(ds):
+        tiles = tuple(FrameFacts(place, None, None, (), row["b_value"]) for place in mosaic_geometry(ds))
+        return Examined(size, digest, None, row, tiles, True, mosaic_tiles(ds))
+    return Examined(size, digest, None, row, _frames(ds, row))
+
+
+def _frames(ds: RawHeader, row: dict[str, Any]) -> tuple[FrameFacts, ...]:
+    """As `frame_facts`, from what has been read already where the object is a classic one."""
+    if frame_items(ds):
+        return tuple(frame_facts(ds))
+    frames = min(row["frames"] or 1, MAX_FRAMES)
+    geometry = FrameGeometry(None, None)
+    if frames == 1:
+        geometry = FrameGeometry(
+            _tuple(row["iop"]),
+            _tuple(row["ipp_mm"]),
+            _tuple(row["pixel_spacing_mm"]),
+            row["slice_thickness_mm"],
+        )
+    return (FrameFacts(geometry, b_value=row["b_value"], te_ms=row["te_ms"]),) * frames
+
+
+def _tuple(values: list[float] | None) -> tuple[float, ...] | None:
+    return tuple(values) if values is not None else None
 
 
 def _header(
@@ -269,6 +291,13 @@ def _check_pixels(ds: RawHeader, layout: Layout, syntax: UID, settings: ArchiveS
         raise _Rejected(Reason.WRONG_PIXEL_LENGTH)
     if claimed > _MAX_COMPRESSION * stored + _COMPRESSION_ALLOWANCE_BYTES:
         raise _Rejected(Reason.ABSURD_PIXELS)
+    spans = layout.pixels.spans
+    if len(spans) == fragments:
+        samples = _claim(ds, "SamplesPerPixel", 1)
+        claim = Claim(rows, columns, samples, (bits + 7) // 8, frames)
+        fault = fault_of(str(syntax), spans, claim, ds.bytes_at)
+        if fault is not None:
+            raise _Rejected(fault)
 
 
 def _claim(ds: RawHeader, keyword: str, absent: int = 0) -> int:

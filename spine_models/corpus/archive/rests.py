@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from spine_models.corpus.archive.inbox import cohort_of, is_named, studies_by_accession
+from spine_models.corpus.archive.conflicts import claimed_elsewhere
+from spine_models.corpus.archive.inbox import as_ledger, cohort_of, is_named, studies_by_accession
 from spine_models.corpus.archive.records import first_batches
 from spine_models.corpus.archive.text_tables import normalised_accession, normalised_mrn
 
@@ -26,10 +27,12 @@ Row = dict[str, Any]
 def fingerprints(ledger: pl.DataFrame, batches: Collection[str] | None = None) -> dict[str, str]:
     """32 hex digits per batch of a `LEDGER`, of all batches or of those named.
 
-    They change with the batch's own files, with any report or EHR table of its cohort, and with what its
-    accession numbers and patients mean in the cohort. They do not change with other studies that come, so that a
-    new batch leaves the old ones as they are.
+    They change with the batch's own files, with any report or EHR table of its cohort, with what its accession
+    numbers and patients mean in the cohort, and with UIDs of its own that an earlier batch uses. They do not
+    change with other studies that come, so that a new batch leaves the old ones as they are.
     """
+    ledger = as_ledger(ledger)
+    claimed = claimed_elsewhere(ledger)
     if batches is not None:
         ledger = ledger.filter(_cohort().is_in({cohort_of(batch) for batch in batches}))
     named = ledger.filter(is_named()).select(_NAMED).unique().sort(_NAMED).to_dicts()
@@ -55,6 +58,7 @@ def fingerprints(ledger: pl.DataFrame, batches: Collection[str] | None = None) -
         parts = [_rows(own), tables.get(cohort, "")]
         parts += [f"{a}\t{study_of.get(cohort, {}).get(a)}" for a in sorted(accessions)]
         parts += [f"{p}\t{first_of.get(cohort, {}).get(p)}" for p in sorted(patients)]
+        parts.append(repr(claimed.filter(batch_key=str(batch)).rows()))
         if not own.filter(
             _is_table()
         ).is_empty():  # rows of nobody stay with their table, until somebody comes

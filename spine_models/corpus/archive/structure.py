@@ -17,6 +17,8 @@ from spine_models.corpus.raw_header import Element, Item, is_vr, known_vr
 MAX_ELEMENTS: Final = 1_000_000
 """Elements of one object that a reader may have to hold; ten thousand enhanced frames stay below."""
 
+MAX_SPANS: Final = 100_000
+
 PER_FRAME_TAG: Final = 0x52009230
 
 PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -43,10 +45,14 @@ class Meta:
 
 @dataclass(frozen=True)
 class PixelElement:
-    """The top-level pixel element: bytes of its value, or of all fragments of an encapsulated one."""
+    """The top-level pixel element: bytes of its value, or of all fragments of an encapsulated one.
+
+    `spans` are (offset, length) of the first `MAX_SPANS` fragments behind the offset table.
+    """
 
     length: int
     fragments: int | None
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -295,10 +301,13 @@ class StructureWalk:
     def _pixel_element(self, length: int, value: int) -> tuple[int, PixelElement]:
         if length != _UNDEFINED:
             return self._bounded(value, length, self._end), PixelElement(length, None)
-        position, count, total = self._fragments(value, self._end)
-        return position, PixelElement(total, count)
+        spans: list[tuple[int, int]] = []
+        position, count, total = self._fragments(value, self._end, spans)
+        return position, PixelElement(total, count, tuple(spans))
 
-    def _fragments(self, position: int, limit: int) -> tuple[int, int, int]:
+    def _fragments(
+        self, position: int, limit: int, spans: list[tuple[int, int]] | None = None
+    ) -> tuple[int, int, int]:
         """Offset behind the sequence delimiter, number of fragments behind the offset table, their bytes."""
         count, total = -1, 0
         while limit - position >= 8:
@@ -310,7 +319,10 @@ class StructureWalk:
                 raise _Fault(Reason.MALFORMED)
             position = self._bounded(value, length, limit)
             count += 1
-            total += length if count else 0
+            if count:
+                total += length
+                if spans is not None and count <= MAX_SPANS:
+                    spans.append((value, length))
         raise _Fault(Reason.TRUNCATED if limit == self._end else Reason.MALFORMED)
 
     def _bounded(self, value: int, length: int, limit: int) -> int:
