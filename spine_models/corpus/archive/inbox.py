@@ -24,7 +24,7 @@ from spine_models.corpus.archive.text_tables import (
     TextTableError,
     normalised_accession,
     normalised_mrn,
-    read_reports,
+    report_rows,
 )
 
 _COHORT: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -216,7 +216,7 @@ def _study_named(row: Row, study_of: Mapping[str, str]) -> str | None:
     if row["batch_key"] is not None:
         return None
     try:
-        named = (report.accession_number for report in read_reports(source_path(row["inbox"], str(path))))
+        named = (report.accession_number for report in report_rows(source_path(row["inbox"], str(path))))
         return next((study_of[a] for n in named if n and (a := normalised_accession(n)) in study_of), None)
     except (TextTableError, OSError):
         return None

@@ -86,7 +86,7 @@ def identify(path: Path, settings: ArchiveSettings) -> Identity:
     """Read only as far as the series UID; never raises, also for what cannot be opened or parsed."""
     is_dicom = False
     try:
-        with _open_regular(path) as stream, _quiet():
+        with open_regular(path) as stream, _quiet():
             size = os.fstat(stream.fileno()).st_size
             head = stream.read(_IDENTITY_BYTES)
             begin = find_meta(head)
@@ -112,7 +112,7 @@ def examine(path: Path, settings: ArchiveSettings) -> Examined:
     """Hash, check and read one file; every failure is a reason, memory is bounded whatever it claims."""
     size, digest = 0, None
     try:
-        with _open_regular(path) as opened, _quiet():
+        with open_regular(path) as opened, _quiet():
             size = os.fstat(opened.fileno()).st_size
             if size == 0:
                 return Examined(0, hashlib.sha256().hexdigest(), Reason.EMPTY_FILE)
@@ -139,7 +139,7 @@ def examine_table(path: Path, settings: ArchiveSettings) -> Examined:
     """Hash a text or table file, without parsing it; reasons as `examine` gives for what cannot be read."""
     size = 0
     try:
-        with _open_regular(path) as stream:
+        with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > settings.max_file_bytes:
                 return Examined(size, None, Reason.TOO_LARGE)
@@ -155,15 +155,9 @@ def examine_table(path: Path, settings: ArchiveSettings) -> Examined:
     return Examined(size, digest.hexdigest(), None if size else Reason.EMPTY_FILE)
 
 
-def read_regular(path: Path, limit: int) -> bytes:
-    """Up to ``limit`` bytes of a regular file. Raises OSError where it cannot be read."""
-    with _open_regular(path) as stream:
-        return stream.read(limit)
-
-
 def data_set_hash(path: Path) -> str:
     """SHA-256 of the transfer syntax and everything behind the file meta information of a DICOM file."""
-    with _open_regular(path) as stream:
+    with open_regular(path) as stream:
         begin = find_meta(stream.read(_HEAD))
         meta = read_meta(stream, begin or 0)
         digest = hashlib.sha256((meta.transfer_syntax_uid or "").encode())
@@ -314,8 +308,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _open_regular(path: Path) -> BinaryIO:
-    """Open for reading; a link is not followed, and a pipe or socket is not opened."""
+def open_regular(path: Path) -> BinaryIO:
+    """Open for reading; a link is not followed, and a pipe or socket is not opened. Raises OSError for those too."""
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         raise _NotRegular(Reason.SYMBOLIC_LINK)
