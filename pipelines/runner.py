@@ -30,7 +30,6 @@ from pipelines.jobs import (
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import Hospital
 
-
 _IN_PROCESS = {"spineagent/launcher": "command_line"}
 _PARTITION_TAG = "dagster/partition"
 
@@ -113,15 +112,15 @@ class Runner:
         ledger = self.hospital.ledger()
         rests_on = fingerprints(ledger) if ledger is not None else {}
         index = dg.AssetKey(["archive", "files"])
-        for batch in sorted(set(rests_on) - batches):
+        for batch in set(self.instance.get_dynamic_partitions("study_batches")) - batches:
             made = newest(self.instance, index, batch)
-            if made is not None and made.registration not in (None, rests_on[batch]):
+            if made is not None and made.registration not in (None, rests_on.get(batch, "")):
                 batches.add(batch)
         keys, assets = batch_keys(stages), all_assets()
         for batch in sorted(batches):
             # Another run may have done it by the time that this one may.
             with alone(self.hospital, batch):
-                if corpus_due(self.instance, assets, keys, batch, rests_on.get(batch)):
+                if corpus_due(self.instance, assets, keys, batch, rests_on.get(batch, "")):
                     self._execute(through_job(stages[-1]), batch)
 
     def _models(self, retrain: bool) -> None:

@@ -47,15 +47,9 @@ class Item(NamedTuple):
     implicit: bool
 
 
-class Element(NamedTuple):
-    """Where a top-level element lies: its head at ``start``, its value ``[value, end)``."""
-
-    vr: bytes | None
-    start: int
-    value: int
-    end: int
-    length: int
-    items: list[Item] | None
+Element = tuple[bytes | None, int, int, int, int, list[Item] | None]
+"""A top-level element: value representation, its head's offset, its value's begin and end, the length that it states,
+and its items where they were located."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +82,14 @@ class RawHeader:
         element = self.elements.get(tag)
         if element is None:
             return None
-        vr = element.vr if element.vr is not None else (known_vr(tag) or "UN").encode()
-        size = element.end - element.value
-        if size > MAX_VALUE_BYTES and vr != b"SQ" and element.length != _UNDEFINED:
+        vr, _, begin, end, length, _ = element
+        if vr is None:
+            vr = (known_vr(tag) or "UN").encode()
+        size = end - begin
+        if size > MAX_VALUE_BYTES and vr != b"SQ" and length != _UNDEFINED:
             return None
         if vr in _TEXT or vr in _PROSE or vr in (b"DS", b"IS"):
-            content = self.bytes_at(element.value, size)
+            content = self.bytes_at(begin, size)
             if not content.isascii():
                 return self._parsed(tag, element)
             text = content.decode("ascii").rstrip("\0 ")
@@ -106,31 +102,30 @@ class RawHeader:
             count, rest = divmod(size, struct.calcsize(f"<{code}"))
             if rest:
                 raise ValueError("the length is no multiple of the value's size")
-            numbers = struct.unpack(
-                f"{'<' if self.little else '>'}{count}{code}", self.bytes_at(element.value, size)
-            )
+            numbers = struct.unpack(f"{'<' if self.little else '>'}{count}{code}", self.bytes_at(begin, size))
             return None if not numbers else numbers[0] if count == 1 else list(numbers)
         return self._parsed(tag, element)
 
     def items(self, tag: int) -> int:
         """Number of items of a sequence whose items were located; 0 where there are none."""
         element = self.elements.get(tag)
-        return len(element.items) if element is not None and element.items is not None else 0
+        return len(element[5]) if element is not None and element[5] is not None else 0
 
     def item(self, tag: int, index: int) -> Dataset:
         """One item of such a sequence, parsed by itself."""
-        found = self.elements[tag].items or []
+        found = self.elements[tag][5] or []
         begin, end, implicit = found[index]
         return read_dataset(io.BytesIO(self.bytes_at(begin, end - begin)), implicit, self.little)
 
     def _parsed(self, tag: int, element: Element) -> Any:
-        if element.end - element.start > MAX_PARSED_BYTES:
+        _, start, _, end, _, _ = element
+        if end - start > MAX_PARSED_BYTES:
             return None
         content = b""
         charset = self.elements.get(_CHARSET)
-        if charset is not None and tag != _CHARSET and charset.end - charset.start <= MAX_VALUE_BYTES:
-            content = self.bytes_at(charset.start, charset.end - charset.start)
-        content += self.bytes_at(element.start, element.end - element.start)
+        if charset is not None and tag != _CHARSET and charset[3] - charset[1] <= MAX_VALUE_BYTES:
+            content = self.bytes_at(charset[1], charset[3] - charset[1])
+        content += self.bytes_at(start, end - start)
         return read_dataset(io.BytesIO(content), self.implicit, self.little)[tag].value
 
     def bytes_at(self, begin: int, size: int) -> bytes:

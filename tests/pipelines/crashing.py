@@ -1,8 +1,8 @@
-"""``crashing.py EMPTY_LOG``: a process that loads the graph once and forks a child per order, in which a stage can be killed at a chosen moment.
+"""``crashing.py EMPTY_LOG``: loads the graph once and forks a child per order, in which a stage can be killed.
 
 Orders come as JSON lines on stdin, answers go as JSON lines to stdout. The parent never computes, so that its forks
-inherit no threads. A moment is the n-th change of the file system that concerns the stage: a file opened for writing,
-a folder made, a rename, a removal, a table written. The file that is being written at that moment is left half-written.
+inherit no threads. A stage is killed at a chosen moment: the n-th change of the file system that concerns it, that is a
+file opened for writing, a folder made, a rename, a removal, a table written. What is being written stays half-written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Moments:
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.busy or event not in CHANGES:
             return
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+        if event == "open" and not (
+            isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
             return
         path = arguments[1] if event == "os.rename" else arguments[0]
         if isinstance(path, (str, bytes, os.PathLike)):
@@ -127,7 +129,7 @@ def main() -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    import pipelines.definitions
+    import pipelines.definitions  # noqa: F401
     import spine_models.corpus.archive.batch
     import spine_models.corpus.deid
     import spine_models.corpus.labels

@@ -69,6 +69,9 @@ def scan_inbox(
     entries = _entries(inbox)
     folder = str(inbox.absolute())
     old = pl.DataFrame(schema=LEDGER) if ledger is None else as_ledger(ledger)
+    # Also what is read again now: a study stays in its batch, and a number is never given twice.
+    known = old.filter(pl.col("study_uid").is_not_null()).select(_IDENTITY).unique().to_dicts()
+    last = max((_number(batch, cohort) for batch in old["batch_key"].unique()), default=0)
     new = _without_known(entries, old.filter(inbox=folder))
     old = old.filter(
         (pl.col("inbox") != folder) | ~pl.col("relative_path").is_in([e.relative_path for e in new])
@@ -77,9 +80,7 @@ def scan_inbox(
     # At the scale of millions of files only what is new, and the reports, become Python objects.
     may_move = (pl.col("cohort") == cohort) & (pl.col("kind") == "report")
     reports = old.filter(may_move).to_dicts()
-    known = old.filter(pl.col("study_uid").is_not_null()).select(_IDENTITY).unique().to_dicts()
     present = old.filter(is_named()).select(_IDENTITY).unique().to_dicts()
-    last = max((_number(batch, cohort) for batch in old["batch_key"].unique()), default=0)
 
     found = _read_new(new, folder, cohort, settings, progress)
     batch_of_study = {row["study_uid"]: row["batch_key"] for row in known}

@@ -151,12 +151,25 @@ class StructureWalk:
         position, header_end, pixels = self._begin, self._begin, None
         fault, elements = None, {}
         end, implicit = self._end, self._implicit
+        head, in_memory, elements_seen = self._head, min(self._head_end, self._end), 0
+        unpack, unpack_long = self._explicit_head.unpack_from, _LONG_STRUCT[self._little].unpack_from
         try:
             while position < end:
                 if end - position < 8:
                     fault = None if pixels is not None else Reason.TRUNCATED
                     break
-                tag, vr, length, value = self._element(position, end, implicit)
+                if not implicit and position + 12 <= in_memory:  # nearly every element: without calls
+                    group, element, vr, length = unpack(head, position)
+                    tag, value = group << 16 | element, position + 8
+                    if vr in _LONG_VRS:
+                        length, value = unpack_long(head, value)[0], position + 12
+                    elif vr not in _SHORT_VRS:
+                        tag, vr, length, value = self._element(position, end, implicit)
+                    elements_seen += 1
+                    if elements_seen > MAX_ELEMENTS:
+                        raise _Fault(Reason.TOO_LARGE)
+                else:
+                    tag, vr, length, value = self._element(position, end, implicit)
                 behind_pixels = pixels is not None and tag <= 0x7FE00010
                 if behind_pixels or (stop_above is not None and tag > stop_above):
                     break  # bytes behind the data set are no elements
@@ -173,7 +186,7 @@ class StructureWalk:
                     position = self._behind(tag, vr, length, value, end, implicit, items)
                 if pixels is None:
                     header_end = position
-                    elements[tag] = Element(vr, start, value, position, length, items)
+                    elements[tag] = (vr, start, value, position, length, items)
         except _Fault as found:
             fault = found.reason
         return Layout(implicit, header_end, pixels, fault, elements)
