@@ -71,7 +71,7 @@ def frame_facts(ds: Header) -> list[FrameFacts]:
             te, frames = numbers_of(read_value(ds, "EchoTime")), stored_frames(ds, 1)
             geometry = frame_geometry(ds)[0] if frames == 1 else FrameGeometry(None, None)
             return [FrameFacts(geometry, b_value=b_value_of(ds), te_ms=te[0] if te else None)] * frames
-        frames = stored_frames(ds, items)
+        frames = stored_frames(ds, 1)
         known = [_facts(ds, frame) for frame in range(min(items, frames))]
         return known + [FrameFacts(FrameGeometry(None, None))] * (frames - len(known))
 

@@ -32,7 +32,7 @@ _PLANES: Final = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)
 _SAME_DIRECTION: Final = math.cos(math.radians(2.0))
 _SAME_POSITION_MM: Final = 0.05
 _REGULAR_TOLERANCE: Final = 0.05
-MAX_FRAMES: Final = 100_000
+MAX_FRAMES: Final = 20_000
 
 Vector = tuple[float, ...]
 
@@ -97,7 +97,7 @@ def frame_geometry(ds: Header) -> list[FrameGeometry]:
         items = min(frame_items(ds), MAX_FRAMES)
         if not items:
             return [geometry_of([ds])]
-        frames = stored_frames(ds, items)
+        frames = stored_frames(ds, 1)
         placed = [geometry_of([*functional_group_items(ds, n), ds]) for n in range(min(items, frames))]
         return placed + [FrameGeometry(None, None)] * (frames - len(placed))
 

@@ -59,6 +59,7 @@ ACQUISITION = pl.Schema(
 Header = Dataset | RawHeader
 """A header that has been parsed, or one that still lies in its bytes."""
 
+_SHARED: Final = 0x52009229
 _PER_FRAME: Final = 0x52009230
 _INT32_MAX: Final = 2**31 - 1
 _TEXT_LIMIT: Final = 1024
@@ -172,18 +173,24 @@ def frame_items(ds: Header) -> int:
 
 def shared_item(ds: Header) -> Dataset | None:
     """The item of the shared functional groups; null for a classic object."""
+    if isinstance(ds, RawHeader):
+        return _raw_item(ds, _SHARED, 0) if ds.items(_SHARED) else None
     groups = read_value(ds, "SharedFunctionalGroupsSequence")
     return groups[0] if isinstance(groups, DicomSequence) and len(groups) else None
+
+
+def _raw_item(ds: RawHeader, tag: int, index: int) -> Dataset | None:
+    try:
+        return ds.item(tag, index)
+    except Exception:  # as in read_value
+        return None
 
 
 def _per_frame_item(ds: Header, frame: int) -> Dataset | None:
     if not 0 <= frame < frame_items(ds):
         return None
     if isinstance(ds, RawHeader):
-        try:
-            return ds.item(_PER_FRAME, frame)
-        except Exception:  # as in read_value
-            return None
+        return _raw_item(ds, _PER_FRAME, frame)
     return read_value(ds, "PerFrameFunctionalGroupsSequence")[frame]
 
 

@@ -20,8 +20,9 @@ from pydicom.tag import Tag
 MAX_VALUE_BYTES: Final = 64 * 1024
 """A longer text or list of numbers is no fact of an acquisition, and reads as absent."""
 
-MAX_PARSED_BYTES: Final = 64 * 1024**2
-"""A longer sequence reads as absent."""
+MAX_PARSED_BYTES: Final = 2 * 1024**2
+MAX_PARSED_ITEMS: Final = 10_000
+"""A longer sequence, or one of more items, reads as absent: parsing takes a hundred times its bytes in memory."""
 
 _CHARSET: Final = 0x00080005
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -115,18 +116,23 @@ class RawHeader:
         """One item of such a sequence, parsed by itself."""
         found = self.elements[tag][5] or []
         begin, end, implicit = found[index]
-        return read_dataset(io.BytesIO(self.bytes_at(begin, end - begin)), implicit, self.little)
+        return self._read(begin, end, implicit) if end - begin >= 8 else Dataset()
 
     def _parsed(self, tag: int, element: Element) -> Any:
         _, start, _, end, _, _ = element
-        if end - start > MAX_PARSED_BYTES:
-            return None
         content = b""
         charset = self.elements.get(_CHARSET)
         if charset is not None and tag != _CHARSET and charset[3] - charset[1] <= MAX_VALUE_BYTES:
             content = self.bytes_at(charset[1], charset[3] - charset[1])
-        content += self.bytes_at(start, end - start)
-        return read_dataset(io.BytesIO(content), self.implicit, self.little)[tag].value
+        return self._read(start, end, self.implicit, content)[tag].value
+
+    def _read(self, begin: int, end: int, implicit: bool, before: bytes = b"") -> Dataset:
+        if end - begin > MAX_PARSED_BYTES:
+            raise ValueError("too long to be parsed")
+        content = before + self.bytes_at(begin, end - begin)
+        if content.count(b"\xfe\xff\x00\xe0" if self.little else b"\xff\xfe\xe0\x00") > MAX_PARSED_ITEMS:
+            raise ValueError("too many items to be parsed")
+        return read_dataset(io.BytesIO(content), implicit, self.little)
 
     def bytes_at(self, begin: int, size: int) -> bytes:
         """Bytes of the stream, fewer at its end."""

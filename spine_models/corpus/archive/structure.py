@@ -19,7 +19,10 @@ MAX_ELEMENTS: Final = 1_000_000
 
 MAX_SPANS: Final = 100_000
 
-PER_FRAME_TAG: Final = 0x52009230
+MAX_ITEMS: Final = 20_000
+"""Of functional groups, located one by one; those beyond are only walked over."""
+
+GROUPS_TAGS: Final = frozenset({0x52009229, 0x52009230})
 
 PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
@@ -182,7 +185,7 @@ class StructureWalk:
                     if position > end:
                         raise _Fault(Reason.TRUNCATED)
                 else:
-                    items = [] if tag == PER_FRAME_TAG else None
+                    items = [] if tag in GROUPS_TAGS else None
                     position = self._behind(tag, vr, length, value, end, implicit, items)
                 if pixels is None:
                     header_end = position
@@ -266,6 +269,8 @@ class StructureWalk:
                 raise _Fault(Reason.TRUNCATED if bound == self._end else Reason.MALFORMED)
             if of_items:
                 self._elements += 1
+                if self._elements > MAX_ELEMENTS:
+                    raise _Fault(Reason.TOO_LARGE)
                 tag, length, value = self._item_head(position)
                 if tag == _SEQUENCE_END:
                     position = value if end is None else end
@@ -277,7 +282,10 @@ class StructureWalk:
                 position = value
                 inner = None if length == _UNDEFINED else self._bounded(value, length, bound)
                 if items is not None and len(stack) == 1:
-                    items.append(Item(value, value, implicit))
+                    if len(items) < MAX_ITEMS:
+                        items.append(Item(value, value, implicit))
+                    else:
+                        items = None
                 stack.append((False, inner, inner or bound, implicit or self._item_is_implicit(value, bound)))
                 continue
             tag, vr, length, value = self._element(position, bound, implicit)
