@@ -48,13 +48,13 @@ def test_an_unknown_ehr_column_stops_the_batch_with_its_name_and_no_value(site):
     table = site.inbox / "ehr/patients.csv"
     table.write_text("mrn,last_name,shoe_size\n0014711,Vandermeulen,43\n")
     with pytest.raises(RunFailed, match="column 'shoe_size' of EHR table 'patients' has no policy") as error:
-        site.runner().run(site.inbox, through="shards")
+        site.runner().run(site.inbox, through="deid")
     assert "ehr_columns.yaml" in str(error.value)
     recorded = str(error.value) + everything_recorded(site)
     assert [value for value in VALUES if value in recorded] == []
     assert not site.hospital.lake.has_artifact(("deid", "dicom"), "internal-0001")
     table.write_text("mrn,last_name,sex\n0014711,Vandermeulen,F\n")
-    site.runner().run(site.inbox, through="shards")
+    site.runner().run(site.inbox, through="deid")
     assert site.table("deid", "ehr_patients").height == 1
 
 
@@ -104,8 +104,6 @@ def test_a_report_stops_being_released_when_its_accession_becomes_another_patien
     late.write_bytes(late.read_bytes().replace(b"ACC9", b"ACC1"))
     site.runner().run(site.inbox, through="deid")
     assert site.table("deid", "reports").height == before - 1
-    # The late patient's own file is of a batch that had run already, or of a new one: either way both ran.
-    assert site.runner().run(site.inbox, through="deid")
 
 
 def test_a_full_disk_while_a_file_is_written_fails_the_run_and_holds_nothing_back(site, monkeypatch):
@@ -128,21 +126,3 @@ def test_a_full_disk_while_a_file_is_written_fails_the_run_and_holds_nothing_bac
     site.runner().run(site.inbox, through="deid")
     assert site.table("deid", "instances").height == 12
     assert site.table("deid", "quarantine").height == 0
-
-
-def test_a_replaced_and_a_vanished_file_reach_the_end_of_the_corpus(site):
-    site.runner().run(site.inbox, through="shards")
-    before = site.table("shards", "slices")
-    write_slice(site.inbox / "dicom/1/1_0", patient=1, series=1, index=0, seed=5)
-    (site.inbox / "dicom/2/2_1").unlink()
-    runner = site.runner()
-    runner.run(site.inbox, through="shards")
-    assert runner.executed == [("corpus_through_shards", "internal-0001")]
-    after = site.table("shards", "slices")
-    assert after.height == before.height - 1
-    # The vanished slice, and those of the series whose window the replaced one changes, are not what they were.
-    assert before.join(after, on=["instance_key", "pixel_hash"], how="anti").height >= 2
-    assert ledger(site)["dicom/2/2_1"] == "vanished"
-    again = site.runner()
-    again.run(site.inbox, through="shards")
-    assert again.executed == []
