@@ -15,7 +15,10 @@ telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency:
   pools: {default_limit: 1}
-  runs: {max_concurrent_runs: 2}
+  runs:
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      - {key: dagster/partition, value: {applyLimitPerUniqueValue: true}, limit: 1}
 """
 
 

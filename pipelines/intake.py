@@ -1,18 +1,22 @@
 """Registering an inbox: which file belongs to which batch, and which batches have to run.
 
-Belongs here: the one call that the sensor and the command line share. Does not belong here: reading files
-(``spine_models.corpus.archive``).
+Belongs here: the one call that the sensor and the command line share, and what it excludes meanwhile. Does not
+belong here: reading files (``spine_models.corpus.archive``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from pipelines.runtime.locks import exclusive
 from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
+from pipelines.runtime.storage import writing
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,30 @@ class Registration:
 
 
 def register(hospital: Hospital, inbox: Path, *, cohort: str) -> Registration:
-    """Scan an inbox into the ledger.
+    """Scan an inbox into the ledger; two registrations at once come one after the other.
 
     Raises:
         InboxError: the folder is missing or empty, or the cohort name is not a plain lower-case word.
+        StorageError: the ledger cannot be written.
     """
+    with alone(hospital, "ledger"):
+        return _register(hospital, inbox.absolute(), cohort)
+
+
+@contextmanager
+def alone(hospital: Hospital, what: str) -> Iterator[None]:
+    """Hold one of the installation's locks: ``ledger``, a batch, or ``models``."""
+    folder = Path(hospital.home) / "locks"
+    with writing(what):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = exclusive(folder / f"{what}.lock", what)
+    with lock:
+        yield
+
+
+def _register(hospital: Hospital, inbox: Path, cohort: str) -> Registration:
     from spine_models.corpus.archive import scan_inbox
 
-    inbox = inbox.absolute()
     before = hospital.ledger()
     after = scan_inbox(
         inbox,
@@ -49,12 +69,12 @@ def register(hospital: Hospital, inbox: Path, *, cohort: str) -> Registration:
     )
     mine = after.filter((pl.col("inbox") == str(inbox)) & (pl.col("cohort") == cohort))
     identity = ["cohort", "inbox", "relative_path", "size_bytes", "mtime_ns", "batch_key"]
-    new = mine if before is None else mine.join(before, on=identity, how="anti")
+    new = mine if before is None else mine.join(before, on=identity, how="anti", nulls_equal=True)
     touched = set(new["batch_key"])
     if before is not None:
         # A report that waited for its study moves to the study's batch: the batch that it leaves must run too.
         known = before.filter((pl.col("inbox") == str(inbox)) & (pl.col("cohort") == cohort))
-        touched |= set(known.join(mine, on=identity, how="anti")["batch_key"])
+        touched |= set(known.join(mine, on=identity, how="anti", nulls_equal=True)["batch_key"])
     tables = new.filter(
         (pl.col("kind") == "ehr") | pl.col("relative_path").str.contains(r"(?i)\.(csv|jsonl)$")
     )

@@ -49,7 +49,8 @@ def selection(keys: Sequence[dg.AssetKey]) -> dg.AssetSelection:
     return assets | dg.AssetSelection.checks(*own) if own else assets
 
 
-def _keys(pairs: Sequence[tuple[str, ...]]) -> list[dg.AssetKey]:
+def asset_keys(pairs: Sequence[tuple[str, ...]]) -> list[dg.AssetKey]:
+    """Asset keys of (stage, thing) pairs."""
     return [dg.AssetKey(list(pair)) for pair in pairs]
 
 
@@ -72,7 +73,7 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     return [
         *corpus,
         dg.define_asset_job(
-            "freeze", selection=selection(_keys(MODEL_KEYS)), description="Freeze what training may see."
+            "freeze", selection=selection(asset_keys(MODEL_KEYS)), description="Freeze what training may see."
         ),
         dg.define_asset_job(
             "pretrain",
@@ -86,11 +87,13 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             "probe",
-            selection=selection(_keys(PROBE_KEYS)),
+            selection=selection(asset_keys(PROBE_KEYS)),
             description="Baselines, probe metrics, heads and registry.",
         ),
         dg.define_asset_job(
-            "claim", selection=selection(_keys(CLAIM_KEYS)), description="The agents' claims for one batch."
+            "claim",
+            selection=selection(asset_keys(CLAIM_KEYS)),
+            description="The agents' claims for one batch.",
         ),
         dg.define_asset_job(
             "draft",
@@ -100,7 +103,7 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         dg.define_asset_job(
             "refresh",
             selection=selection(
-                [*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS), *keys_of_stage("reports")]
+                [*keys_of_stage("embeddings"), *asset_keys(CLAIM_KEYS), *keys_of_stage("reports")]
             ),
             description="Nightly, per batch: stale vectors, then claims and drafts.",
         ),

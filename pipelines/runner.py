@@ -13,8 +13,8 @@ from pathlib import Path
 import dagster as dg
 
 from assets import STAGES, all_assets
-from pipelines.freshness import due
-from pipelines.intake import register
+from pipelines.freshness import corpus_due, due, newest
+from pipelines.intake import alone, register
 from pipelines.jobs import (
     CLAIM_KEYS,
     CORPUS,
@@ -22,12 +22,16 @@ from pipelines.jobs import (
     PROBE_KEYS,
     RULES_JOB,
     WAREHOUSE_JOB,
+    asset_keys,
     batch_keys,
     keys_of_stage,
     through_job,
 )
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import Hospital
+
+_IN_PROCESS = {"spineagent/launcher": "command_line"}
+_PARTITION_TAG = "dagster/partition"
 
 
 class RunFailed(RuntimeError):
@@ -66,6 +70,8 @@ class Runner:
         if through not in STAGES:
             raise ValueError(f"no stage {through!r}: choose one of {', '.join(STAGES)}")
         self.hospital.key()
+        for zone in (self.hospital.restricted, self.hospital.lake):
+            zone.sweep()
         intake = register(self.hospital, inbox, cohort=cohort)
         new = [b for b in intake.batches if not self.instance.has_dynamic_partition("study_batches", b)]
         self.instance.add_dynamic_partitions("study_batches", new)
@@ -74,9 +80,7 @@ class Runner:
         )
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
         corpus = [stage for stage in stages if stage in CORPUS]
-        for batch in sorted({*intake.batches, *intake.touched}):
-            if batch in intake.touched or self._due(batch_keys(corpus), batch):
-                self._execute(through_job(corpus[-1]), batch)
+        self._corpus(corpus, {*intake.batches, *intake.touched})
         if "backbone" in stages:
             self._models(retrain)
         for batch in intake.batches if "embeddings" in stages else ():
@@ -85,10 +89,10 @@ class Runner:
             self._probe(retrain)
         for batch in intake.batches:
             for stage, job, keys in (
-                ("agents", "claim", _keys(CLAIM_KEYS)),
+                ("agents", "claim", asset_keys(CLAIM_KEYS)),
                 ("reports", "draft", keys_of_stage("reports")),
             ):
-                above = [(k, batch) for k in (*keys_of_stage("embeddings"), *_keys(CLAIM_KEYS))]
+                above = [(k, batch) for k in (*keys_of_stage("embeddings"), *asset_keys(CLAIM_KEYS))]
                 above += [(dg.AssetKey(["probes", "heads"]), None)]
                 if stage in stages and self._due(
                     keys, batch, [pair for pair in above if pair[0] not in keys]
@@ -101,15 +105,35 @@ class Runner:
             self.say("nothing new: every asset is as its inputs are")
         return intake.batches
 
+    def _corpus(self, stages: Sequence[str], batches: set[str]) -> None:
+        """Bring batches up to date, and those of other inboxes that the new files changed the meaning of."""
+        from spine_models.corpus.archive import fingerprints
+
+        ledger = self.hospital.ledger()
+        rests_on = fingerprints(ledger) if ledger is not None else {}
+        index = dg.AssetKey(["archive", "files"])
+        for batch in set(self.instance.get_dynamic_partitions("study_batches")) - batches:
+            made = newest(self.instance, index, batch)
+            if made is not None and made.registration not in (None, rests_on.get(batch, "")):
+                batches.add(batch)
+        keys, assets = batch_keys(stages), all_assets()
+        for batch in sorted(batches):
+            # Another run may have done it by the time that this one may.
+            with alone(self.hospital, batch):
+                if corpus_due(self.instance, assets, keys, batch, rests_on.get(batch, "")):
+                    self._execute(through_job(stages[-1]), batch)
+
     def _models(self, retrain: bool) -> None:
-        if retrain or self._due(_keys(MODEL_KEYS), None):
+        if retrain or self._due(asset_keys(MODEL_KEYS), None):
             self._execute("freeze", None)
         for route in encoder_sequences.get_partition_keys():
-            if retrain or self._due(keys_of_stage("backbone"), route, [(k, None) for k in _keys(MODEL_KEYS)]):
+            if retrain or self._due(
+                keys_of_stage("backbone"), route, [(k, None) for k in asset_keys(MODEL_KEYS)]
+            ):
                 self._execute("pretrain", route)
 
     def _embed(self, batch: str) -> None:
-        above = [(key, batch) for key in keys_of_stage("shards") if key not in _keys(MODEL_KEYS)]
+        above = [(key, batch) for key in keys_of_stage("shards") if key not in asset_keys(MODEL_KEYS)]
         above += [
             (dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()
         ]
@@ -120,7 +144,7 @@ class Runner:
         above = [
             (dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()
         ]
-        if retrain or self._due(_keys(PROBE_KEYS), None, above):
+        if retrain or self._due(asset_keys(PROBE_KEYS), None, above):
             self._execute("probe", None)
 
     def _due(
@@ -132,10 +156,23 @@ class Runner:
         return due(self.instance, all_assets(), keys, partition, upstream=upstream)
 
     def _execute(self, job: str, partition: str | None) -> None:
+        with alone(self.hospital, partition or job):
+            self._bury(job, partition)
+            self._execute_alone(job, partition)
+
+    def _bury(self, job: str, partition: str | None) -> None:
+        """Close the records of earlier runs of this job that were killed: whoever holds the lock is the only one."""
+        filters = dg.RunsFilter(job_name=job, tags=_IN_PROCESS, statuses=[dg.DagsterRunStatus.STARTED])
+        for run in self.instance.get_runs(filters):
+            if run.tags.get(_PARTITION_TAG) == partition:
+                self.instance.report_run_failed(run, "the process of this run was killed")
+
+    def _execute_alone(self, job: str, partition: str | None) -> None:
         started = time.monotonic()
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=partition,
+            tags=_IN_PROCESS,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
@@ -159,7 +196,3 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
                 error = error.cause
             return f"step {event.step_key}: {error.message.strip() if error else 'no reason recorded'}"
     return "no step reported a reason"
-
-
-def _keys(pairs: Sequence[tuple[str, ...]]) -> list[dg.AssetKey]:
-    return [dg.AssetKey(list(pair)) for pair in pairs]

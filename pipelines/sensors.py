@@ -29,10 +29,14 @@ def new_batches(context: dg.SensorEvaluationContext, hospital: Hospital) -> dg.S
         return dg.SkipReason("nothing new in any inbox")
     known = set(context.instance.get_dynamic_partitions("study_batches"))
     requests = [study_batches.build_add_request(sorted(touched - known))] if touched - known else []
+    from spine_models.corpus.archive import fingerprints
+
     ledger = hospital.ledger()
-    content = 0 if ledger is None else ledger.height
+    content = fingerprints(ledger, touched) if ledger is not None else {}
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"{b}-{content}", partition_key=b) for b in sorted(touched)],
+        run_requests=[
+            dg.RunRequest(run_key=f"{b}-{content.get(b, '')}", partition_key=b) for b in sorted(touched)
+        ],
         dynamic_partitions_requests=requests,
     )
 

@@ -15,7 +15,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.corpus.archive import tables
 
 LAYER = "corpus"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ACCOUNTED = dg.AssetCheckSpec(
     "every_file_accounted",
     asset=["archive", "files"],
@@ -83,7 +83,7 @@ ACCOUNTED = dg.AssetCheckSpec(
 )
 def archive(context: AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
     """Index the batch's files."""
-    from spine_models.corpus.archive import index_batch
+    from spine_models.corpus.archive import fingerprints, index_batch
 
     batch = context.partition_key
     ledger = hospital.ledger()
@@ -98,6 +98,7 @@ def archive(context: AssetExecutionContext, hospital: Hospital) -> Iterator[obje
         index.files,
         by_status=counts(index.files, "status"),
         by_reason=counts(index.files, "reason"),
+        registration=fingerprints(ledger, [batch]).get(batch, ""),
     )
     yield table_result(("archive", "instances"), index.instances, by_vendor=counts(index.instances, "vendor"))
     yield table_result(("archive", "series"), index.series, by_geometry=counts(index.series, "geometry"))

@@ -1,30 +1,71 @@
 """Tables and artifact folders on disk: written aside, renamed when whole, read by asset key.
 
-Belongs here: the layout ``<zone>/<stage>/<thing>/<partition>``, atomicity and content hashes.
-Does not belong here: Dagster, the meaning of any table.
+Belongs here: the layout ``<zone>/<stage>/<thing>/<partition>``, atomicity, what a killed writer left, and content
+hashes. Does not belong here: Dagster, the meaning of any table.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
+
+from pipelines.runtime.locks import exclusive, if_free
 
 WHOLE = "all"
 """Partition name of an asset that has no partitions."""
 
 
+_REMEDIES: Final = {
+    errno.ENOSPC: "the disk is full: free space where SPINE_ROOT lies",
+    errno.EDQUOT: "the disk quota is used up: free space where SPINE_ROOT lies",
+    errno.EFBIG: "the file would be larger than the file system or a limit allows",
+    errno.EROFS: "the file system is read-only: mount it for writing, or set SPINE_ROOT",
+    errno.EACCES: "permission is denied: let this user write where SPINE_ROOT lies, or set SPINE_ROOT",
+    errno.EPERM: "permission is denied: let this user write where SPINE_ROOT lies, or set SPINE_ROOT",
+    errno.EXDEV: "the restricted zone and the lake are on two file systems: keep both on one",
+    errno.EIO: "the disk reports an error: check it",
+}
+
+
+_OS_ERROR: Final = re.compile(r"\(os error (\d+)\)")
+
+
 class StorageError(RuntimeError):
-    """A table or artifact is absent or not of its declared schema."""
+    """A table or artifact is absent, cannot be written, or is not of its declared schema."""
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn a refusal of the operating system into a `StorageError` that names what was written and the remedy.
+
+    Libraries in Rust (polars, safetensors) have exceptions of their own, with the system's number in the text.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        found = _OS_ERROR.search(str(error))
+        number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+        remedy = _REMEDIES.get(number or 0)
+        if remedy is None:
+            raise
+        # The cause would name a path.
+        raise StorageError(
+            f"{what} could not be written: {remedy}, then run again; what was published before is unchanged"
+        ) from None
 
 
 def _absent(key: Sequence[str], partition: str | None) -> StorageError:
@@ -77,16 +118,25 @@ class Zone:
         return self.root.joinpath(*key) / f"{partition or WHOLE}.parquet"
 
     def write_table(self, key: Sequence[str], partition: str | None, frame: pl.DataFrame) -> Path:
-        """Write one table; a reader sees the old one or the new one, never half of it."""
-        self._make_root()
+        """Write one table; a reader sees the old one or the new one, never half of it.
+
+        Raises:
+            StorageError: the disk is full, read-only or closed to this user.
+        """
         path = self.table_path(key, partition)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            frame.write_parquet(aside, compression="zstd", statistics=True)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with writing(_name(key, partition)):
+            self._make_root()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with exclusive(path.with_name(f".{path.stem}.lock"), _name(key, partition)):
+                for left in path.parent.glob(f".{path.name}.*.partial"):
+                    left.unlink(missing_ok=True)
+                aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+                try:
+                    frame.write_parquet(aside, compression="zstd", statistics=True)
+                    _settle(aside)
+                    os.replace(aside, path)
+                finally:
+                    aside.unlink(missing_ok=True)
         return path
 
     def read_table(self, key: Sequence[str], partitions: Sequence[str | None]) -> pl.DataFrame:
@@ -147,44 +197,120 @@ class Zone:
             aside: where to build; default beside the target. Must be on the same file system. De-identification
                 builds in the restricted zone, so that nothing reaches the lake before the gate has passed it.
         """
-        self._make_root()
-        root = self.artifact_root(key, partition)
-        root.mkdir(parents=True, exist_ok=True)
+        what, root = _name(key, partition), self.artifact_root(key, partition)
         building = aside or root
-        building.mkdir(parents=True, exist_ok=True)
-        draft = Draft(Path(mkdtemp(prefix=".draft-", dir=building)))
-        try:
-            yield draft
-            draft.version = folder_version(draft.folder)
-            card = {
-                "asset": "/".join(key),
-                "partition": partition or WHOLE,
-                "version": draft.version,
-                **draft.card,
-            }
-            (draft.folder / "card.json").write_text(
-                json.dumps(card, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8"
-            )
-            target = root / draft.version
+        # What is missing or closed shows before the work, not after hours of it.
+        with writing(what):
+            self._make_root()
+            root.mkdir(parents=True, exist_ok=True)
+            building.mkdir(parents=True, exist_ok=True)
+            os.rmdir(mkdtemp(prefix=".probe-", dir=root))
+        name = ".".join((*key, partition or WHOLE))
+        with writing(what), exclusive(building / f".{name}.lock", what):
+            for left in building.glob(f".draft-{name}.*"):
+                shutil.rmtree(left, ignore_errors=True)
+            draft = Draft(Path(mkdtemp(prefix=f".draft-{name}.", dir=building)))
+            try:
+                yield draft
+                draft.version = folder_version(draft.folder)
+                card = {
+                    "asset": "/".join(key),
+                    "partition": partition or WHOLE,
+                    "version": draft.version,
+                    **draft.card,
+                }
+                _write_text(
+                    draft.folder / "card.json", json.dumps(card, indent=2, sort_keys=True, default=str) + "\n"
+                )
+                draft.folder.chmod(self.mode)
+                self._publish(draft, root)
+            finally:
+                shutil.rmtree(draft.folder, ignore_errors=True)
+
+    def sweep(self) -> int:
+        """Remove what killed writers left in this zone, without touching what a living one builds.
+
+        Returns:
+            Number of files and folders removed.
+        """
+        removed = 0
+        for left in (*self.root.glob("*/.draft-*"), *self.root.glob("*/*/*/.draft-*")):
+            name = left.name.removeprefix(".draft-").rpartition(".")[0]
+            removed += _remove_if_free(left, left.with_name(f".{name}.lock"))
+        for left in self.root.glob("*/*/.*.partial"):
+            partition = left.name[1:].partition(".parquet.")[0]
+            removed += _remove_if_free(left, left.with_name(f".{partition}.lock"))
+        for left in (*self.root.glob("*/*/*/.probe-*"), *self.root.glob("*/*/*/.current.*.partial")):
+            removed += _remove_if_free(left, left.with_name(".sweep.lock"))
+        locks = ("*/.*.lock", "*/*/.*.lock", "*/*/*/.*.lock")
+        for lock in (path for pattern in locks for path in self.root.glob(pattern)):
+            with if_free(lock):
+                pass
+        return removed
+
+    def _publish(self, draft: Draft, root: Path) -> None:
+        """Give a whole draft its place, then point to it: at every moment the pointer names a whole version."""
+        target = root / draft.version
+        if target.is_dir() and folder_version(target) == draft.version:
+            # Readers may have it open: only what was said about it changes.
+            card = target / "card.json"
+            os.replace(draft.folder / "card.json", card)
+        else:
             if target.exists():
-                shutil.rmtree(target)
-            draft.folder.chmod(self.mode)
+                _discard(target)
             os.replace(draft.folder, target)
-            self._point(root, draft.version)
-        finally:
-            shutil.rmtree(draft.folder, ignore_errors=True)
+        self._point(root, draft.version)
 
     def _point(self, root: Path, version: str) -> None:
         pointer = root / "current.json"
         before = json.loads(pointer.read_text(encoding="utf-8"))["version"] if pointer.is_file() else None
         aside = root / f".current.{os.getpid()}.partial"
-        aside.write_text(json.dumps({"version": version}) + "\n", encoding="utf-8")
-        os.replace(aside, pointer)
+        try:
+            _write_text(aside, json.dumps({"version": version}) + "\n")
+            os.replace(aside, pointer)
+        finally:
+            aside.unlink(missing_ok=True)
         # The version before stays for readers that hold it open; older ones go.
         for old in root.iterdir():
             if old.is_dir() and not old.name.startswith(".") and old.name not in {version, before}:
-                shutil.rmtree(old)
+                _discard(old)
 
     def _make_root(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(self.mode)
+        mode = self.root.stat().st_mode & 0o777
+        if mode & ~self.mode:  # a site may close the zone further, never open it
+            self.root.chmod(mode & self.mode)
+
+
+def _name(key: Sequence[str], partition: str | None) -> str:
+    return f"{'/'.join(key)} [{partition or WHOLE}]"
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    _settle(path)
+
+
+def _settle(path: Path) -> None:
+    """Bring a file to the disk, so that after a power cut its name never means an empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder so that no half of it is ever seen under its name."""
+    hidden = Path(mkdtemp(prefix=f".draft-{folder.name}.", dir=folder.parent))
+    os.replace(folder, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove_if_free(left: Path, lock: Path) -> int:
+    with if_free(lock) as free:
+        if free and left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        elif free:
+            left.unlink(missing_ok=True)
+        return int(free)

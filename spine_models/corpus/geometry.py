@@ -14,9 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom import Dataset
-
-from spine_models.corpus.header import functional_group_items, numbers_of, read_value, text_of
+from spine_models.corpus.csa import csa_values
+from spine_models.corpus.header import (
+    Header,
+    frame_items,
+    functional_group_items,
+    numbers_of,
+    read_value,
+    text_of,
+)
 from spine_models.domain import Plane
 
 OBLIQUE_ABOVE_DEGREES: Final = 36.0
@@ -26,7 +32,7 @@ _PLANES: Final = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)
 _SAME_DIRECTION: Final = math.cos(math.radians(2.0))
 _SAME_POSITION_MM: Final = 0.05
 _REGULAR_TOLERANCE: Final = 0.05
-_MAX_FRAMES: Final = 100_000
+MAX_FRAMES: Final = 20_000
 
 Vector = tuple[float, ...]
 
@@ -81,15 +87,25 @@ def plane_of(iop: Sequence[float] | None) -> Plane:
     return _PLANES[axis] if angle <= OBLIQUE_ABOVE_DEGREES else Plane.OBLIQUE
 
 
-def frame_geometry(ds: Dataset) -> list[FrameGeometry]:
-    """Geometry of every frame in stored order: one entry for a classic object, one a frame for enhanced."""
+def frame_geometry(ds: Header) -> list[FrameGeometry]:
+    """Geometry of every frame in stored order: one entry for a classic object, one a frame for enhanced.
+
+    Frames of an enhanced object beyond its per-frame items lie nowhere; items beyond its frames are ignored.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # malformed values are expected here and become nulls
-        per_frame = read_value(ds, "PerFrameFunctionalGroupsSequence")
-        if not per_frame:
-            return [_geometry_of([ds])]
-        frames = min(len(per_frame), _MAX_FRAMES)
-        return [_geometry_of([*functional_group_items(ds, frame), ds]) for frame in range(frames)]
+        items = min(frame_items(ds), MAX_FRAMES)
+        if not items:
+            return [geometry_of([ds])]
+        frames = stored_frames(ds, 1)
+        placed = [geometry_of([*functional_group_items(ds, n), ds]) for n in range(min(items, frames))]
+        return placed + [FrameGeometry(None, None)] * (frames - len(placed))
+
+
+def stored_frames(ds: Header, absent: int) -> int:
+    """NumberOfFrames, at most `MAX_FRAMES`; ``absent`` where it is missing or no number."""
+    numbers = numbers_of(read_value(ds, "NumberOfFrames"))
+    return min(int(numbers[0]), MAX_FRAMES) if numbers and numbers[0] >= 1 else absent
 
 
 def order_along_normal(
@@ -141,23 +157,43 @@ def series_geometry(frames: Sequence[FrameGeometry]) -> SeriesGeometry:
     return SeriesGeometry(len(distinct), plane, median, "regular" if regular else "irregular")
 
 
-def is_mosaic(ds: Dataset) -> bool:
+def is_mosaic(ds: Header) -> bool:
     """Whether one frame holds the tiles of a whole volume (Siemens mosaic), which is not a slice."""
-    return "MOSAIC" in (text_of(read_value(ds, "ImageType")) or "").upper() or (mosaic_tiles(ds) or 1) > 1
+    if "MOSAIC" in (text_of(read_value(ds, "ImageType")) or "").upper():
+        return True
+    return (mosaic_tiles(ds) or 1) > 1
 
 
-def mosaic_tiles(ds: Dataset) -> int | None:
-    """Number of slices in a Siemens mosaic from its private header; null when that is absent."""
-    if text_of(read_value(ds, (0x0019, 0x0010))) != "SIEMENS MR HEADER":
-        return None
-    value = read_value(ds, (0x0019, 0x100A))
-    if isinstance(value, bytes):
-        value = int.from_bytes(value, "little") if len(value) == 2 else None
-    numbers = numbers_of(value)
-    return int(numbers[0]) if numbers and 0 < numbers[0] < _MAX_FRAMES else None
+def mosaic_tiles(ds: Header) -> int | None:
+    """Number of slices in a Siemens mosaic from its private header or its CSA header; null when both are silent."""
+    if text_of(read_value(ds, (0x0019, 0x0010))) == "SIEMENS MR HEADER":
+        value = read_value(ds, (0x0019, 0x100A))
+        if isinstance(value, bytes):
+            value = int.from_bytes(value, "little") if len(value) == 2 else None
+        numbers = numbers_of(value)
+        if numbers and 0 < numbers[0] < MAX_FRAMES:
+            return int(numbers[0])
+    texts = _csa(ds, "NumberOfImagesInMosaic")
+    return int(texts[0]) if texts and texts[0].isdecimal() and 0 < int(texts[0]) < MAX_FRAMES else None
 
 
-def _geometry_of(places: list[Dataset]) -> FrameGeometry:
+def mosaic_normal(ds: Header) -> Vector | None:
+    """Direction in which the tiles of a Siemens mosaic follow each other, unit length; null when it is not said."""
+    numbers = numbers_of(_csa(ds, "SliceNormalVector")) or []
+    length = math.sqrt(sum(n * n for n in numbers))
+    return tuple(n / length for n in numbers) if len(numbers) == 3 and 0.8 < length < 1.25 else None
+
+
+def _csa(ds: Header, name: str) -> list[str]:
+    if text_of(read_value(ds, (0x0029, 0x0010))) != "SIEMENS CSA HEADER":
+        return []
+    value = read_value(ds, (0x0029, 0x1010))
+    return csa_values(value, name) if isinstance(value, bytes) else []
+
+
+def geometry_of(places: Sequence[Header]) -> FrameGeometry:
+    """Geometry of one frame from the places that may state it, the most specific first."""
+
     def vector(keyword: str, size: int) -> Vector | None:
         for place in places:
             numbers = numbers_of(read_value(place, keyword))

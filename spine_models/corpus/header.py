@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag, Tag
+
+from spine_models.corpus.raw_header import RawHeader
 
 ACQUISITION = pl.Schema(
     {
@@ -54,6 +56,11 @@ ACQUISITION = pl.Schema(
     }
 )
 
+Header = Dataset | RawHeader
+"""A header that has been parsed, or one that still lies in its bytes."""
+
+_SHARED: Final = 0x52009229
+_PER_FRAME: Final = 0x52009230
 _INT32_MAX: Final = 2**31 - 1
 _TEXT_LIMIT: Final = 1024
 _VENDORS: Final[tuple[tuple[str, str], ...]] = (
@@ -82,7 +89,7 @@ _PRIVATE_B_VALUES: Final[tuple[tuple[int, str, int, int | None], ...]] = (
 )
 
 
-def acquisition_facts(ds: Dataset) -> dict[str, object]:
+def acquisition_facts(ds: Header) -> dict[str, object]:
     """One row with exactly the columns of `ACQUISITION` from a classic or an enhanced MR header.
 
     Enhanced multi-frame objects (PS3.3 C.8.13) answer from the shared functional groups and those of the
@@ -116,7 +123,7 @@ def acquisition_facts(ds: Dataset) -> dict[str, object]:
             "ti_ms": ti if ti is not None and ti > 0 else None,
             "flip_deg": _number(places, "FlipAngle"),
             "echo_train_length": _integer(places, "EchoTrainLength", "RFEchoTrainLength"),
-            "b_value": _b_value(ds, places),
+            "b_value": b_value_of(*places),
             "scanning_sequence": _text(places, "ScanningSequence") or _enhanced_scanning_sequence(places),
             "sequence_variant": _text(places, "SequenceVariant") or _enhanced_variant(places),
             "scan_options": _text(places, "ScanOptions") or _enhanced_options(places),
@@ -143,27 +150,56 @@ def vendor_of(manufacturer: str | None) -> str | None:
     return "GE" if folded.split()[0] == "ge" else "other"
 
 
-def functional_group_items(ds: Dataset, frame: int = 0) -> Iterator[Dataset]:
+def functional_group_items(ds: Header, frame: int = 0) -> Iterator[Dataset]:
     """Macro items that hold for one frame of an enhanced object: its own groups, then the shared ones."""
-    for keyword, index in (
-        ("PerFrameFunctionalGroupsSequence", frame),
-        ("SharedFunctionalGroupsSequence", 0),
-    ):
-        groups = read_value(ds, keyword)
-        if not isinstance(groups, DicomSequence) or not 0 <= index < len(groups):
-            continue
-        for tag in groups[index].keys():  # noqa: SIM118  iterating a data set itself converts every value
+    for groups in (_per_frame_item(ds, frame), shared_item(ds)):
+        for tag in (
+            groups.keys() if groups is not None else ()
+        ):  # iterating a data set itself converts every value
             if tag.is_private:
                 continue
-            macro = read_value(groups[index], tag)
+            macro = read_value(groups, tag)
             if isinstance(macro, DicomSequence) and len(macro):
                 yield macro[0]
 
 
-def read_value(ds: Dataset, keyword: Any) -> Any:
+def frame_items(ds: Header) -> int:
+    """Number of items of the per-frame functional groups; 0 for a classic object."""
+    if isinstance(ds, RawHeader):
+        return ds.items(_PER_FRAME)
+    groups = read_value(ds, "PerFrameFunctionalGroupsSequence")
+    return len(groups) if isinstance(groups, DicomSequence) else 0
+
+
+def shared_item(ds: Header) -> Dataset | None:
+    """The item of the shared functional groups; null for a classic object."""
+    if isinstance(ds, RawHeader):
+        return _raw_item(ds, _SHARED, 0) if ds.items(_SHARED) else None
+    groups = read_value(ds, "SharedFunctionalGroupsSequence")
+    return groups[0] if isinstance(groups, DicomSequence) and len(groups) else None
+
+
+def _raw_item(ds: RawHeader, tag: int, index: int) -> Dataset | None:
+    try:
+        return ds.item(tag, index)
+    except Exception:  # as in read_value
+        return None
+
+
+def _per_frame_item(ds: Header, frame: int) -> Dataset | None:
+    if not 0 <= frame < frame_items(ds):
+        return None
+    if isinstance(ds, RawHeader):
+        return _raw_item(ds, _PER_FRAME, frame)
+    return read_value(ds, "PerFrameFunctionalGroupsSequence")[frame]
+
+
+def read_value(ds: Header, keyword: Any) -> Any:
     """The element's value; null where it is absent or its bytes do not fit its value representation."""
     try:
         tag = _tag_of(keyword)
+        if isinstance(ds, RawHeader):
+            return ds.value(tag)
         return ds[tag].value if tag in ds else None
     except Exception:  # pydicom raises many kinds on hostile bytes; all of them mean "no value"
         return None
@@ -178,6 +214,8 @@ def text_of(value: Any) -> str | None:
     """Text without padding, control characters and lone surrogates; multi-values joined by a backslash."""
     if value is None or isinstance(value, (bytes, DicomSequence)):
         return None
+    if isinstance(value, str) and len(value) <= _TEXT_LIMIT and value.isprintable():
+        return value.strip() or None
     parts = value if isinstance(value, (list, tuple, MultiValue)) else [value]
     joined = "\\".join(str(part) for part in parts)[:_TEXT_LIMIT]
     clean = "".join(c if c.isprintable() else " " for c in joined).strip()
@@ -196,13 +234,26 @@ def numbers_of(value: Any) -> list[float] | None:
     return numbers if numbers and all(math.isfinite(n) for n in numbers) else None
 
 
-def _places(ds: Dataset) -> Iterator[Dataset]:
+def b_value_of(*places: Header) -> float | None:
+    """Diffusion b-value, s/mm^2, standard or private, of the first place that states one."""
+    standard = _number(places, "DiffusionBValue")
+    if standard is not None:
+        return standard
+    for group, creator, element, modulus in _PRIVATE_B_VALUES:
+        for place in places:
+            number = _private_number(place, group, creator, element)
+            if number is not None and number >= 0:
+                return number % modulus if modulus else number
+    return None
+
+
+def _places(ds: Header) -> Iterator[Header]:
     yield ds
     if "SharedFunctionalGroupsSequence" in ds or "PerFrameFunctionalGroupsSequence" in ds:
         yield from functional_group_items(ds)
 
 
-def _values(places: list[Dataset], keywords: tuple[str, ...]) -> Iterator[Any]:
+def _values(places: Sequence[Header], keywords: tuple[str, ...]) -> Iterator[Any]:
     for keyword in keywords:
         for place in places:
             value = read_value(place, keyword)
@@ -210,11 +261,11 @@ def _values(places: list[Dataset], keywords: tuple[str, ...]) -> Iterator[Any]:
                 yield value
 
 
-def _text(places: list[Dataset], *keywords: str) -> str | None:
+def _text(places: Sequence[Header], *keywords: str) -> str | None:
     return next((text for value in _values(places, keywords) if (text := text_of(value))), None)
 
 
-def _number(places: list[Dataset], *keywords: str) -> float | None:
+def _number(places: Sequence[Header], *keywords: str) -> float | None:
     for value in _values(places, keywords):
         numbers = numbers_of(value)
         if numbers is not None and numbers[0] >= 0:
@@ -222,12 +273,12 @@ def _number(places: list[Dataset], *keywords: str) -> float | None:
     return None
 
 
-def _integer(places: list[Dataset], *keywords: str) -> int | None:
+def _integer(places: Sequence[Header], *keywords: str) -> int | None:
     number = _number(places, *keywords)
     return int(number) if number is not None and number <= _INT32_MAX else None
 
 
-def _vector(places: list[Dataset], keyword: str, size: int) -> list[float] | None:
+def _vector(places: Sequence[Header], keyword: str, size: int) -> list[float] | None:
     for value in _values(places, (keyword,)):
         numbers = numbers_of(value)
         if numbers is not None and len(numbers) == size:
@@ -235,14 +286,14 @@ def _vector(places: list[Dataset], keyword: str, size: int) -> list[float] | Non
     return None
 
 
-def _anatomic_region(places: list[Dataset]) -> str | None:
+def _anatomic_region(places: Sequence[Header]) -> str | None:
     for value in _values(places, ("AnatomicRegionSequence",)):
         if isinstance(value, DicomSequence) and len(value):
             return text_of(read_value(value[0], "CodeMeaning"))
     return None
 
 
-def _has_contrast_agent(places: list[Dataset]) -> bool:
+def _has_contrast_agent(places: Sequence[Header]) -> bool:
     agent = _text(places, "ContrastBolusAgent")
     if agent is not None and agent.casefold() not in {"no", "none", "n", "0", "no contrast", "without"}:
         return True
@@ -250,11 +301,11 @@ def _has_contrast_agent(places: list[Dataset]) -> bool:
     return any(isinstance(value, DicomSequence) and len(value) > 0 for value in sequences)
 
 
-def _says(places: list[Dataset], keyword: str, *terms: str) -> bool:
+def _says(places: Sequence[Header], keyword: str, *terms: str) -> bool:
     return (_text(places, keyword) or "").upper() in terms
 
 
-def _enhanced_scanning_sequence(places: list[Dataset]) -> str | None:
+def _enhanced_scanning_sequence(places: Sequence[Header]) -> str | None:
     terms = list(_ECHO_PULSE.get((_text(places, "EchoPulseSequence") or "").upper(), ()))
     if terms and _says(places, "EchoPlanarPulseSequence", "YES"):
         terms.append("EP")
@@ -263,7 +314,7 @@ def _enhanced_scanning_sequence(places: list[Dataset]) -> str | None:
     return "\\".join(terms) or None
 
 
-def _enhanced_variant(places: list[Dataset]) -> str | None:
+def _enhanced_variant(places: Sequence[Header]) -> str | None:
     terms = []
     if (_text(places, "MagnetizationTransfer") or "NONE").upper() != "NONE":
         terms.append("MTC")
@@ -274,27 +325,15 @@ def _enhanced_variant(places: list[Dataset]) -> str | None:
     return "\\".join(terms) or None
 
 
-def _enhanced_options(places: list[Dataset]) -> str | None:
+def _enhanced_options(places: Sequence[Header]) -> str | None:
     if _says(places, "SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER"):
         return "FS"
     return "WE" if _says(places, "SpectrallySelectedExcitation", "WATER") else None
 
 
-def _b_value(ds: Dataset, places: list[Dataset]) -> float | None:
-    standard = _number(places, "DiffusionBValue")
-    if standard is not None:
-        return standard
-    for group, creator, element, modulus in _PRIVATE_B_VALUES:
-        for place in (ds, *places[1:]):
-            number = _private_number(place, group, creator, element)
-            if number is not None and number >= 0:
-                return number % modulus if modulus else number
-    return None
-
-
-def _private_number(ds: Dataset, group: int, creator: str, element: int) -> float | None:
+def _private_number(ds: Header, group: int, creator: str, element: int) -> float | None:
     for block in range(0x10, 0x20):
-        if text_of(read_value(ds, (group, block))) != creator:
+        if _tag_of((group, block)) not in ds or text_of(read_value(ds, (group, block))) != creator:
             continue
         value = read_value(ds, (group, block << 8 | element))
         if isinstance(value, bytes):  # value representation UN: text of a number, or one binary float

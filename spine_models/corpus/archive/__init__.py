@@ -9,5 +9,14 @@ from spine_models.corpus.archive.batch import ArchiveTables, index_batch
 from spine_models.corpus.archive.folder import source_path
 from spine_models.corpus.archive.inbox import scan_inbox
 from spine_models.corpus.archive.reasons import InboxError, Reason
+from spine_models.corpus.archive.rests import fingerprints
 
-__all__ = ["ArchiveTables", "InboxError", "Reason", "index_batch", "scan_inbox", "source_path"]
+__all__ = [
+    "ArchiveTables",
+    "InboxError",
+    "Reason",
+    "fingerprints",
+    "index_batch",
+    "scan_inbox",
+    "source_path",
+]

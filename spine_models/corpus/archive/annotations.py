@@ -21,7 +21,8 @@ from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive.folder import ANNOTATION_FILES, source_path
 from spine_models.corpus.archive.instance import Examined, examine_table
 from spine_models.corpus.archive.reasons import Reason
-from spine_models.corpus.archive.text_tables import TextTableError, read_text, table_rows
+from spine_models.corpus.archive.text_files import TextTableError, read_text
+from spine_models.corpus.archive.text_tables import table_rows
 from spine_models.domain import DISCS_OF_REGION, Region
 
 LABELS_FILE, POINTS_FILE, SERIES_FILE = ANNOTATION_FILES

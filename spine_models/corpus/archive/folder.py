@@ -47,6 +47,7 @@ class Entry:
     size_bytes: int
     mtime_ns: int
     kind: str | None
+    closed_folder: bool = False
 
 
 def list_entries(inbox: Path) -> list[Entry]:
@@ -62,7 +63,7 @@ def list_entries(inbox: Path) -> list[Entry]:
             with os.scandir(inbox / folder) as listing:
                 children = list(listing)
         except OSError:
-            entries.append(Entry(path_text(folder), 0, 0, "other"))
+            entries.append(Entry(path_text(folder), 0, 0, "other", closed_folder=True))
             continue
         for child in children:
             relative = os.path.join(folder, child.name)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.conflicts import uid_hash
 from spine_models.corpus.archive.folder import Entry, Progress, list_entries, read_all, source_path
 from spine_models.corpus.archive.instance import identify
 from spine_models.corpus.archive.reasons import InboxError
@@ -23,7 +24,7 @@ from spine_models.corpus.archive.text_tables import (
     TextTableError,
     normalised_accession,
     normalised_mrn,
-    read_reports,
+    report_rows,
 )
 
 _COHORT: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -47,7 +48,8 @@ def scan_inbox(
     A file with the same path, size and modification time is not opened again. Files of a study that the
     ledger knows go to its batch, whichever cohort saw it first; new studies fill new batches of the cohort, those of
     one patient next to each other. A report waiting without its study moves to the study's batch when that
-    comes. Rows of files that have gone stay, and are rejected as vanished when their batch runs.
+    comes. Rows of files that have gone stay, without size and time, and are rejected as vanished when their batch
+    runs; files below a folder that cannot be listed at the moment have not gone.
 
     Args:
         inbox: folder as a site drops it (``dicom``, ``reports``, ``ehr``, ``annotations``, or DICOM only).
@@ -66,16 +68,19 @@ def scan_inbox(
         )
     entries = _entries(inbox)
     folder = str(inbox.absolute())
-    old = pl.DataFrame(schema=LEDGER) if ledger is None else ledger.select(LEDGER.names()).cast(LEDGER)
+    old = pl.DataFrame(schema=LEDGER) if ledger is None else as_ledger(ledger)
+    # Also what is read again now: a study stays in its batch, and a number is never given twice.
+    known = old.filter(pl.col("study_uid").is_not_null()).select(_IDENTITY).unique().to_dicts()
+    last = max((_number(batch, cohort) for batch in old["batch_key"].unique()), default=0)
     new = _without_known(entries, old.filter(inbox=folder))
     old = old.filter(
         (pl.col("inbox") != folder) | ~pl.col("relative_path").is_in([e.relative_path for e in new])
     )
+    old = _with_gone_marked(old, folder, entries)
     # At the scale of millions of files only what is new, and the reports, become Python objects.
     may_move = (pl.col("cohort") == cohort) & (pl.col("kind") == "report")
     reports = old.filter(may_move).to_dicts()
-    known = old.filter(pl.col("study_uid").is_not_null()).select(_IDENTITY).unique().to_dicts()
-    last = max((_number(batch, cohort) for batch in old["batch_key"].unique()), default=0)
+    present = old.filter(is_named()).select(_IDENTITY).unique().to_dicts()
 
     found = _read_new(new, folder, cohort, settings, progress)
     batch_of_study = {row["study_uid"]: row["batch_key"] for row in known}
@@ -83,7 +88,7 @@ def scan_inbox(
     batch_of_study |= fresh
     for row in found:
         row["batch_key"] = batch_of_study.get(row["study_uid"])
-    named = [row for row in (*known, *found) if row["study_uid"] is not None and row["cohort"] == cohort]
+    named = [row for row in (*present, *found) if row["study_uid"] is not None and row["cohort"] == cohort]
     default = next(iter(fresh.values())) if fresh else f"{cohort}-{max(last, 1):04d}"
     _place_rest([*reports, *found], studies_by_accession(named), batch_of_study, default)
     rows = pl.DataFrame([*reports, *found], schema=LEDGER)
@@ -97,6 +102,17 @@ def studies_by_accession(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         if row["study_uid"] is not None and row["accession_number"] is not None:
             studies[normalised_accession(row["accession_number"])].add(row["study_uid"])
     return {accession: next(iter(uids)) for accession, uids in studies.items() if len(uids) == 1}
+
+
+def as_ledger(ledger: pl.DataFrame) -> pl.DataFrame:
+    """A ledger of an earlier version with the columns of this one; what it did not record is null."""
+    absent = [pl.lit(None, dtype).alias(name) for name, dtype in LEDGER.items() if name not in ledger.columns]
+    return ledger.with_columns(absent).select(LEDGER.names()).cast(LEDGER)
+
+
+def is_named() -> pl.Expr:
+    """Ledger rows of files that are there and name a study."""
+    return pl.col("study_uid").is_not_null() & pl.col("size_bytes").is_not_null()
 
 
 def cohort_of(batch_key: str) -> str:
@@ -119,6 +135,16 @@ def _entries(inbox: Path) -> list[Entry]:
 def _without_known(entries: Sequence[Entry], known: pl.DataFrame) -> list[Entry]:
     seen = {path: (size, mtime) for path, size, mtime in known.select(_UNCHANGED).iter_rows()}
     return [e for e in entries if seen.get(e.relative_path) != (e.size_bytes, e.mtime_ns)]
+
+
+def _with_gone_marked(old: pl.DataFrame, folder: str, entries: Sequence[Entry]) -> pl.DataFrame:
+    gone = (pl.col("inbox") == folder) & ~pl.col("relative_path").is_in([e.relative_path for e in entries])
+    for entry in entries:
+        if entry.closed_folder:
+            gone &= ~pl.col("relative_path").str.starts_with(f"{entry.relative_path}/")
+    return old.with_columns(
+        pl.when(~gone).then(pl.col(name)).alias(name) for name in ("size_bytes", "mtime_ns")
+    )
 
 
 def _read_new(
@@ -147,6 +173,8 @@ def _read_new(
                 "patient_id": identity.patient_id,
                 "issuer_of_patient_id": identity.issuer_of_patient_id,
                 "accession_number": identity.accession_number,
+                "series_hash": uid_hash(identity.series_uid),
+                "sop_hash": uid_hash(identity.sop_uid),
             }
         rows.append(row)
     return rows
@@ -189,7 +217,7 @@ def _study_named(row: Row, study_of: Mapping[str, str]) -> str | None:
     if row["batch_key"] is not None:
         return None
     try:
-        named = (report.accession_number for report in read_reports(source_path(row["inbox"], str(path))))
+        named = (report.accession_number for report in report_rows(source_path(row["inbox"], str(path))))
         return next((study_of[a] for n in named if n and (a := normalised_accession(n)) in study_of), None)
     except (TextTableError, OSError):
         return None

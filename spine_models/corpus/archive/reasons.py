@@ -17,7 +17,7 @@ class Reason(StrEnum):
     SYMBOLIC_LINK = "symbolic_link"
     UNREADABLE = "unreadable"  # no permission, a pipe, a socket, a folder that cannot be listed
     VANISHED = "vanished"
-    CHANGED = "changed"  # not the study that was registered: the inbox has to be scanned again
+    CHANGED = "changed"  # not the study or patient that was registered: the next run scans it again
     TOO_LARGE = "too_large"
     TOO_DEEP = "too_deep"
     TRUNCATED = "truncated"
@@ -29,9 +29,13 @@ class Reason(StrEnum):
     NO_PIXELS = "no_pixels"
     ABSURD_PIXELS = "absurd_pixels"
     WRONG_PIXEL_LENGTH = "wrong_pixel_length"
+    CODESTREAM_MISMATCH = (
+        "codestream_mismatch"  # compressed images of another size or kind than the header says
+    )
     DUPLICATE_CONTENT = "duplicate_content"
     DUPLICATE_SOP = "duplicate_sop"  # same data set, other file meta information
-    CONFLICTING_SOP = "conflicting_sop"  # same SOP instance UID, other data set
+    CONFLICTING_SOP = "conflicting_sop"  # same SOP instance UID, other data set or study
+    CONFLICTING_SERIES = "conflicting_series"  # same series instance UID, other study
     CONFLICTING_PATIENT = "conflicting_patient"  # a study whose instances name more than one patient
     REPORT_UNREADABLE = "report_unreadable"
     EHR_UNREADABLE = "ehr_unreadable"

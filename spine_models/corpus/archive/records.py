@@ -6,6 +6,7 @@ Does not belong here: parsing (`text_tables`), cleaning or releasing text.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import polars as pl
 
 from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive.folder import source_path
-from spine_models.corpus.archive.inbox import studies_by_accession
+from spine_models.corpus.archive.inbox import is_named, studies_by_accession
 from spine_models.corpus.archive.instance import Examined, examine_table
 from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.text_tables import (
@@ -26,11 +27,10 @@ from spine_models.corpus.archive.text_tables import (
     ReportRow,
     TextTableError,
     cell_of,
+    ehr_rows,
     normalised_accession,
     normalised_mrn,
-    read_reports,
-    read_text,
-    table_rows,
+    report_rows,
 )
 
 _FILE_ORDER: Final = ("batch_key", "inbox", "relative_path")
@@ -58,16 +58,15 @@ def index_reports(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSetting
     own_studies = {row["study_uid"] for row in named if row["batch_key"] == batch_key}
     reports = cohort.filter(kind="report").to_dicts()
     mine = [row for row in reports if row["batch_key"] == batch_key or not _is_text_file(row)]
-    rows, files = [], {}
-    for row, examined, reports in _unique(mine, _read_reports, Reason.REPORT_UNREADABLE, settings):
-        own_file = row["batch_key"] == batch_key
-        if own_file:
-            files[row["inbox"], row["relative_path"]] = examined
-        for report in reports or ():
+    rows: list[Row] = []
+
+    def take(row: Row, reports: Iterator[ReportRow]) -> list[Row]:
+        own_file, taken = row["batch_key"] == batch_key, []
+        for report in reports:
             accession = report.accession_number
             study = study_of.get(normalised_accession(accession)) if accession else None
             if study in own_studies or (study is None and own_file):
-                rows.append(
+                taken.append(
                     {
                         "batch_key": batch_key,
                         "inbox": row["inbox"],
@@ -78,6 +77,13 @@ def index_reports(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSetting
                         "report_text": report.report_text,
                     }
                 )
+        return taken
+
+    files = {}
+    for row, examined, taken in _unique(mine, report_rows, take, Reason.REPORT_UNREADABLE, settings):
+        rows += taken
+        if row["batch_key"] == batch_key:
+            files[row["inbox"], row["relative_path"]] = examined
     return Records(rows, files)
 
 
@@ -88,25 +94,33 @@ def index_ehr(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -
     same row in a later export of the same table counts once. ``cohort`` is the ledger of the whole cohort.
     """
     named = _named(cohort)
-    first_batch, own_patients = _patients(named, batch_key)
+    first_batch = first_batches(named)
+    own_patients = {
+        normalised_mrn(r["patient_id"]) for r in named if r["patient_id"] and r["batch_key"] == batch_key
+    }
     patient_of_study = {r["study_uid"]: normalised_mrn(r["patient_id"]) for r in named if r["patient_id"]}
     study_of = studies_by_accession(named)
     tables = cohort.filter(kind="ehr").to_dicts()
-    rows, files, seen = [], {}, set()
-    for row, examined, lines in _unique(tables, _read_ehr, Reason.EHR_UNREADABLE, settings):
-        own_file = row["batch_key"] == batch_key
-        if own_file:
-            files[row["inbox"], row["relative_path"]] = examined
-        table = Path(row["relative_path"]).stem
-        for number, line in enumerate(lines or (), start=1):
+    rows: list[Row] = []
+    seen: set[bytes] = set()
+
+    def take(row: Row, lines: Iterator[dict[str, str | None]]) -> list[Row]:
+        own_file, table, taken, new = (
+            row["batch_key"] == batch_key,
+            Path(row["relative_path"]).stem,
+            [],
+            set(),
+        )
+        for number, line in enumerate(lines, start=1):
             values = json.dumps(line, ensure_ascii=False)
-            if (table, values) in seen:
+            digest = hashlib.blake2b(f"{table}\0{values}".encode("utf-8", "replace"), digest_size=16).digest()
+            if digest in seen or digest in new:
                 continue
-            seen.add((table, values))
+            new.add(digest)
             patient = _patient_named(line, study_of, patient_of_study)
             known = patient in first_batch
             if patient in own_patients or (own_file and not known):
-                rows.append(
+                taken.append(
                     {
                         "batch_key": batch_key,
                         "inbox": row["inbox"],
@@ -117,50 +131,56 @@ def index_ehr(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -
                         "owner": not known or first_batch[patient] == batch_key,
                     }
                 )
+        seen.update(new)  # only now: a file that turns out unreadable has no rows
+        return taken
+
+    files = {}
+    for row, examined, taken in _unique(tables, ehr_rows, take, Reason.EHR_UNREADABLE, settings):
+        rows += taken
+        if row["batch_key"] == batch_key:
+            files[row["inbox"], row["relative_path"]] = examined
     return Records(rows, files)
 
 
 def _unique(
     rows: Iterable[Row],
-    parse: Callable[[Path], list[Parsed]],
+    parse: Callable[[Path], Iterator[Parsed]],
+    take: Callable[[Row, Iterator[Parsed]], list[Row]],
     unreadable: Reason,
     settings: ArchiveSettings,
-) -> Iterator[tuple[Row, Examined, list[Parsed] | None]]:
-    """Each file in batch and path order with what it is; content is parsed once, copies are duplicates."""
+) -> Iterator[tuple[Row, Examined, list[Row]]]:
+    """Each file in batch and path order, what it is and what was taken of it; copies are duplicates.
+
+    Content is parsed once and piece by piece, so that memory holds what was taken and no more.
+    """
     seen: set[tuple[str, str]] = set()
     for row in sorted(rows, key=lambda r: tuple(r[name] for name in _FILE_ORDER)):
         path = source_path(row["inbox"], row["relative_path"])
         examined = examine_table(path, settings)
         if examined.reason is not None:
-            yield row, examined, None
+            yield row, examined, []
             continue
         # The name of a text report says whose it is: the same text for two studies is two reports.
         name = normalised_accession(Path(row["relative_path"]).stem) if _is_text_file(row) else ""
         content = (examined.sha256 or "", name)
         if content in seen:
-            yield row, _with_reason(examined, Reason.DUPLICATE_CONTENT), None
+            yield row, _with_reason(examined, Reason.DUPLICATE_CONTENT), []
             continue
         seen.add(content)
         try:
-            yield row, examined, parse(path)
+            taken = take(row, parse(path))
         except FileNotFoundError:
-            yield row, _with_reason(examined, Reason.VANISHED), None
+            yield row, _with_reason(examined, Reason.VANISHED), []
         except (TextTableError, OSError, RecursionError, MemoryError):
-            yield row, _with_reason(examined, unreadable), None
+            yield row, _with_reason(examined, unreadable), []
+        else:
+            yield row, examined, taken
 
 
 def _named(cohort: pl.DataFrame) -> list[Row]:
     """Each (batch, study, patient, accession number) of the cohort once: as many as studies, not as files."""
     names = ("batch_key", "study_uid", "patient_id", "accession_number")
-    return cohort.filter(pl.col("study_uid").is_not_null()).select(names).unique().sort(names).to_dicts()
-
-
-def _read_reports(path: Path) -> list[ReportRow]:
-    return read_reports(path)
-
-
-def _read_ehr(path: Path) -> list[dict[str, str | None]]:
-    return list(table_rows(read_text(path)))
+    return cohort.filter(is_named()).select(names).unique().sort(names).to_dicts()
 
 
 def _with_reason(examined: Examined, reason: Reason) -> Examined:
@@ -171,18 +191,14 @@ def _is_text_file(row: Row) -> bool:
     return Path(row["relative_path"]).suffix.casefold() == ".txt"
 
 
-def _patients(named: Iterable[Row], batch_key: str) -> tuple[dict[str, str], set[str]]:
-    """First batch of every patient of the cohort, and the patients of this batch, by normalised id."""
+def first_batches(named: Iterable[Row]) -> dict[str, str]:
+    """First batch of every patient, by normalised id, of rows with ``batch_key`` and ``patient_id``."""
     first: dict[str, str] = {}
-    own: set[str] = set()
     for row in named:
-        if row["patient_id"] is None:
-            continue
-        patient, batch = normalised_mrn(row["patient_id"]), row["batch_key"]
-        first[patient] = min(first.get(patient, batch), batch)
-        if batch == batch_key:
-            own.add(patient)
-    return first, own
+        if row["patient_id"] is not None:
+            patient, batch = normalised_mrn(row["patient_id"]), row["batch_key"]
+            first[patient] = min(first.get(patient, batch), batch)
+    return first
 
 
 def _patient_named(line: Row, study_of: dict[str, str], patient_of_study: dict[str, str]) -> str | None:

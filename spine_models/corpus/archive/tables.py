@@ -13,13 +13,15 @@ LEDGER = pl.Schema(
         "cohort": pl.String,
         "inbox": pl.String,
         "relative_path": pl.String,
-        "size_bytes": pl.Int64,
+        "size_bytes": pl.Int64,  # null once the file has gone, as mtime_ns
         "mtime_ns": pl.Int64,
         "kind": pl.String,  # dicom | report | ehr | annotation | other
         "study_uid": pl.String,  # null unless a readable DICOM header names one
         "patient_id": pl.String,  # as study_uid
         "issuer_of_patient_id": pl.String,
         "accession_number": pl.String,
+        "series_hash": pl.UInt64,  # 64 bits of the UID: enough to find one that is used twice
+        "sop_hash": pl.UInt64,
         "batch_key": pl.String,
     }
 )
@@ -68,9 +70,12 @@ SERIES = pl.Schema(
         "series_uid": pl.String,
         "n_instances": pl.Int32,
         "n_slices": pl.Int32,
+        "n_stacks": pl.Int32,  # volumes that an enhanced object names; 1 where none is named
         "plane": pl.String,
         "slice_spacing_mm": pl.Float64,
         "geometry": pl.String,  # regular | irregular | mixed_orientation | single | unknown
+        "b_values": pl.List(pl.Float64),  # distinct, s/mm^2; empty where the series is not diffusion-weighted
+        "echo_times_ms": pl.List(pl.Float64),  # distinct, of all frames
     }
 )
 

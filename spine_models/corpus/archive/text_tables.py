@@ -6,18 +6,18 @@ Does not belong here: whose rows they are, or what may leave the restricted zone
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
-from spine_models.corpus.archive.instance import read_regular
+from spine_models.corpus.archive.text_files import MAX_LINE_BYTES, TextTableError, open_text, read_text
 
-MAX_TEXT_BYTES: Final = 256 * 1024**2
+__all__ = ["TextTableError", "open_text", "read_text"]
 
 ACCESSION_COLUMNS: Final = ("accession_number", "accession", "accession_no")
 TEXT_COLUMNS: Final = ("report_text", "report", "text")
@@ -25,19 +25,6 @@ MRN_COLUMNS: Final = ("mrn", "patient_id", "patientid")
 STUDY_UID_COLUMNS: Final = ("study_instance_uid", "study_uid", "studyinstanceuid")
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_BOMS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_NOT_TEXT: Final = (b"%PDF", b"{\\rtf", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b")
-_MAX_FIELD: Final = 64 * 1024**2
-
-
-class TextTableError(ValueError):
-    """The file is no readable text or table; the message says what is wrong, never with a value."""
 
 
 @dataclass(frozen=True)
@@ -49,55 +36,60 @@ class ReportRow:
     report_text: str
 
 
-def read_text(path: Path) -> str:
-    """Decode a whole file: byte-order mark, UTF-16 without one, UTF-8, else Windows-1252 or Latin-1.
-
-    Raises:
-        TextTableError: not text (binary content, a document format), or larger than `MAX_TEXT_BYTES`.
-        OSError: cannot be read.
-    """
-    content = read_regular(path, MAX_TEXT_BYTES + 1)
-    if len(content) > MAX_TEXT_BYTES:
-        raise TextTableError("the file is larger than a text file of this kind may be")
-    if content.startswith(_NOT_TEXT):
-        raise TextTableError("the file is a document or an archive, not plain text")
-    text = _decoded(content)
-    if "\0" in text:
-        raise TextTableError("the file holds binary content")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
 def read_reports(path: Path) -> list[ReportRow]:
-    """Reports of a ``.txt`` (accession number in its name), ``.csv`` or ``.jsonl`` file.
+    """Reports of a ``.txt`` (accession number in its name), ``.csv`` or ``.jsonl`` file; errors as `report_rows`."""
+    return list(report_rows(path))
+
+
+def report_rows(path: Path) -> Iterator[ReportRow]:
+    """As `read_reports`, one at a time; what is wrong with a file may only show after some of its rows.
 
     Raises:
         TextTableError: no readable report in it, a column that is missing, a row that does not fit.
         OSError: cannot be read.
     """
-    text = read_text(path)
-    suffix = path.suffix.casefold()
-    if suffix == ".csv":
-        rows = list(_report_rows(enumerate(table_rows(text), start=1)))
-    elif suffix == ".jsonl":
-        rows = list(_report_rows(_json_lines(text)))
-    else:
-        rows = [ReportRow(0, path.stem.strip() or None, text.strip())] if text.strip() else []
-    if not rows:
+    suffix, any_row = path.suffix.casefold(), False
+    if suffix in (".csv", ".jsonl"):
+        with open_text(path) as text:
+            numbered = enumerate(table_rows(text), start=1) if suffix == ".csv" else _json_lines(text)
+            for row in _report_rows(numbered):
+                any_row = True
+                yield row
+    elif text := read_text(path).strip():
+        any_row = True
+        yield ReportRow(0, path.stem.strip() or None, text)
+    if not any_row:
         raise TextTableError("the file holds no report")
-    return rows
 
 
-def table_rows(text: str) -> Iterator[dict[str, str | None]]:
+def ehr_rows(path: Path) -> Iterator[dict[str, str | None]]:
+    """Rows of an EHR export, one at a time.
+
+    Raises:
+        TextTableError: as `table_rows`, and where no column says whose a row is: without a header line the first
+            patient's values would pass for names of columns.
+        OSError: cannot be read.
+    """
+    whose = {*MRN_COLUMNS, *STUDY_UID_COLUMNS, *ACCESSION_COLUMNS}
+    with open_text(path) as text:
+        for row in table_rows(text):
+            if whose.isdisjoint(name.strip().casefold() for name in row):
+                raise TextTableError("no column says whose the rows are")
+            yield row
+
+
+def table_rows(text: str | TextIO) -> Iterator[dict[str, str | None]]:
     """Rows of a delimited table with a header line, empty cells as null, in the order of its columns.
 
     Raises:
         TextTableError: no header, a doubled or unnamed column, a row of another length, broken quoting.
     """
-    first_line = text.lstrip().split("\n", 1)[0]
+    lines = iter(io.StringIO(text, newline="") if isinstance(text, str) else text)
+    first_line = next((line for line in lines if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first_line.count)  # the first one, a comma, where none is there
-    # A field of the whole file's length is legal, and the reader's own limit is global to the process.
-    csv.field_size_limit(_MAX_FIELD)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # A long field is legal, and the reader's own limit is global to the process.
+    csv.field_size_limit(MAX_LINE_BYTES)
+    reader = csv.reader(chain([first_line.lstrip(" ")], lines), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     try:
         for cells in reader:
@@ -105,16 +97,20 @@ def table_rows(text: str) -> Iterator[dict[str, str | None]]:
                 continue
             if header is None:
                 header = [cell.strip() for cell in cells]
-                if "" in header or len(set(header)) < len(header):
+                if "" in header or len({name.casefold() for name in header}) < len(header):
                     raise TextTableError("a column of the table has no name, or two have the same")
                 continue
             if len(cells) != len(header):
                 raise TextTableError(f"data row before line {reader.line_num} has another number of cells")
-            yield {name: cell.strip() or None for name, cell in zip(header, cells, strict=True)}
+            yield {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
     except csv.Error:
         raise TextTableError(f"quoting of the table is broken before line {reader.line_num}") from None
     if header is None:
         raise TextTableError("the table has no header")
+
+
+def _cell(cell: str) -> str | None:
+    return cell.replace("\r\n", "\n").replace("\r", "\n").strip() or None
 
 
 def cell_of(row: Mapping[str, object], names: tuple[str, ...]) -> str | None:
@@ -135,33 +131,8 @@ def normalised_accession(accession: str) -> str:
     return accession.strip().casefold()
 
 
-def _decoded(content: bytes) -> str:
-    for mark, encoding in _BOMS:
-        if content.startswith(mark):
-            return _strict(content, encoding)
-    head = content[:4096]
-    # Western text in UTF-16 has a zero in every other byte.
-    if len(head) >= 4 and head[1::2].count(0) > 0.6 * (len(head) // 2) and head[::2].count(0) == 0:
-        return _strict(content, "utf-16-le")
-    if len(head) >= 4 and head[::2].count(0) > 0.6 * (len(head) // 2) and head[1::2].count(0) == 0:
-        return _strict(content, "utf-16-be")
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return content.decode("latin-1")
-
-
-def _strict(content: bytes, encoding: str) -> str:
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        raise TextTableError(f"the file is not valid {encoding}") from None
-
-
-def _json_lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _json_lines(text: Iterable[str]) -> Iterator[tuple[int, dict[str, object]]]:
+    for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
         try:

@@ -105,7 +105,9 @@ def release(task: Task, names: Pseudonymizer) -> Done:
             return _released(task, names, data)
         except Refused as refusal:
             return Done(task.index, refusal.reason)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk is full or closed: no fault of the file, and no reason to leave it behind
             # Nothing that a file contains may stop a batch or surface in a message: it stays behind instead.
             return Done(task.index, Reason.UNREADABLE)
 

@@ -85,8 +85,8 @@ class Spine:
     """One patient's anatomy with findings applied; ``shapes.label`` answers what lies where.
 
     ``dryness`` runs over the named discs, then over the discs of ``neighbours``. ``transitional`` names a lumbosacral
-    variant (``sacralised L5``, ``lumbarised S1``), ``operated`` is the disc index of a laminectomy, ``sacrum_z`` is where
-    the sacrum turns back (none outside lumbar).
+    variant (``sacralised L5``, ``lumbarised S1``), ``operated`` is the disc index of a laminectomy, ``sacrum_z`` is
+    where the sacrum turns back (none outside lumbar).
     """
 
     region: Region

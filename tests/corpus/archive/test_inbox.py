@@ -121,7 +121,7 @@ def test_a_rerun_with_nothing_new_opens_no_file(put, inbox, monkeypatch):
         raise AssertionError("an unchanged file was opened")
 
     monkeypatch.setattr(module, "identify", opened)
-    monkeypatch.setattr(module, "read_reports", opened)
+    monkeypatch.setattr(module, "report_rows", opened)
     assert scan(inbox, ledger).equals(ledger)
     os.utime(inbox / "dicom/a", ns=(1, 1))
     with pytest.raises(AssertionError, match="unchanged file"):

@@ -54,9 +54,12 @@ def test_compressed_pixels_need_a_fragment_per_frame(put, dataset, encode):
         ds["PixelData"].is_undefined_length = True
         return encode(ds, RLELossless)
 
-    assert examine(put("a", compressed([b"\1" * 64], 1)), SETTINGS).reason is None
-    assert examine(put("b", compressed([b"\1" * 64], 2)), SETTINGS).reason == "wrong_pixel_length"
-    bomb = dataset(PixelData=encapsulate([b"\1" * 64]), Rows=20000, Columns=20000)
+    one = struct.pack("<16L", 2, 64, 72, *[0] * 13) + b"\x81\1" * 8  # two segments of 4 runs of 128
+    assert examine(put("a", compressed([one], 1)), SETTINGS).reason is None
+    assert examine(put("b", compressed([one], 2)), SETTINGS).reason == "wrong_pixel_length"
+    assert examine(put("d", compressed([one, one], 1)), SETTINGS).reason == "wrong_pixel_length"
+    assert examine(put("e", compressed([b"\1" * 64], 1)), SETTINGS).reason == "codestream_mismatch"
+    bomb = dataset(PixelData=encapsulate([one]), Rows=20000, Columns=20000)
     bomb["PixelData"].is_undefined_length = True
     assert examine(put("c", encode(bomb, RLELossless)), SETTINGS).reason == "absurd_pixels"
 
