@@ -22,11 +22,12 @@ from pydicom.tag import BaseTag
 from spine_models.corpus.deid.codes import meaning_of
 from spine_models.corpus.deid.encode import TooLong, part10
 from spine_models.corpus.deid.known import KIND_OF_TAG, KnownIdentifiers
+from spine_models.corpus.deid.numerals import known_bytes
 from spine_models.corpus.deid.pixels import CleanPixels, clean_pixels
 from spine_models.corpus.deid.policy import Action, action_for, fallback, standard_vr
 from spine_models.corpus.deid.private import private_elements
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
-from spine_models.corpus.deid.quarantine import ENHANCED_MR, Reason, Refused, check_header
+from spine_models.corpus.deid.quarantine import ENHANCED_MR, WATCHED, Reason, Refused, check_header, check_nested
 from spine_models.corpus.deid.values import (
     Patient,
     Walk,
@@ -95,8 +96,8 @@ def deidentify_object(source: Dataset, *, names: Pseudonymizer, patient: Patient
     with config.disable_value_validation():
         probe = _probe(source)
         check_header(probe)
-        pixels = clean_pixels(probe)
         walk = _prepare(probe, names, patient)
+        pixels = clean_pixels(probe, known_bytes(walk.veto, walk.numbers))
         out = _dataset(source, walk, 0, pixels)
         walk.counts["cleaned"] += pixels.cleaned
         payload = _written(out, pixels)
@@ -152,6 +153,8 @@ def _dataset(source: Dataset, walk: Walk, depth: int, pixels: CleanPixels | None
     private: list[BaseTag] = []
     # Taken before any sequence is opened: opening one makes the reader decode elements around it.
     raw = {tag: source.get_item(tag) for tag in list(source.keys())}
+    if depth and not raw.keys().isdisjoint(WATCHED):
+        check_nested(Dataset({tag: raw[tag] for tag in raw if tag in WATCHED}))
     for tag in sorted(raw):
         number = int(tag)
         if (number >> 16) & 1:

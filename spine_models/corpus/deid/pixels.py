@@ -7,7 +7,9 @@ Does not belong here: looking at the image, or any other attribute.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -17,6 +19,11 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from spine_models.corpus.deid.codestream import BrokenCodestream, strip_frame
 from spine_models.corpus.deid.quarantine import NATIVE, Reason, Refused
+
+
+_PROSE: Final = re.compile(rb"[A-Za-z0-9 ^,.=:'\-]{14,}")
+"""Text inside compressed data; so long a run occurs by chance in about one megabyte of ten."""
+_NOTHING: Final = re.compile(rb"(?!)")
 
 
 @dataclass(frozen=True)
@@ -73,18 +80,21 @@ def _layout(dataset: Dataset) -> _Layout:
     return layout
 
 
-def clean_pixels(dataset: Dataset) -> CleanPixels:
+def clean_pixels(dataset: Dataset, known: re.Pattern[bytes] = _NOTHING) -> CleanPixels:
     """The pixel data of an MR object without anything that is not image.
 
     Native samples, and RLE, come out as little-endian samples with the bits outside BitsStored cleared (sign
     bits repeated for signed data). JPEG, JPEG-LS and JPEG 2000 frames keep their image bytes; a frame whose
-    declared precision exceeds BitsStored is decoded instead, because its upper bits could hide something.
+    declared precision exceeds BitsStored, or that holds text between its image bytes, is decoded and written
+    uncompressed instead, because something could hide in it.
 
     Args:
         dataset: as read, with its file meta.
+        known: identifiers of the patient, searched in compressed bytes in lower case.
 
     Raises:
-        Refused: no pixels, wrong length, or a frame that cannot be walked or decoded.
+        Refused: no pixels, wrong length, another size than the header says, colour, or a frame that cannot be
+            walked or decoded.
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if "PixelData" not in dataset:
@@ -99,7 +109,7 @@ def clean_pixels(dataset: Dataset) -> CleanPixels:
         samples = np.frombuffer(value[:expected], dtype=f"{order}u{layout.allocated // 8}")
         return _native(samples, layout, np.any(np.frombuffer(value[expected:], np.uint8)))
     if syntax != RLELossless:
-        kept = _encapsulated(value, layout, syntax)
+        kept = _encapsulated(value, layout, syntax, known)
         if kept is not None:
             return kept
     return _native(_decoded(dataset, layout), layout, True)
@@ -140,16 +150,24 @@ def mask_samples(samples: np.ndarray, stored: int, high: int, signed: bool) -> n
     return ((plain << spare).view(f"<i{size}") >> spare).view(f"<u{size}")
 
 
-def _encapsulated(value: bytes, layout: _Layout, syntax: str) -> CleanPixels | None:
+def _encapsulated(
+    value: bytes, layout: _Layout, syntax: str, known: re.Pattern[bytes]
+) -> CleanPixels | None:
     frames, removed, digest = [], 0, hashlib.sha256()
     try:
         for frame in generate_frames(value, number_of_frames=layout.frames):
-            stripped, dropped, precision = strip_frame(frame)
-            if precision > layout.stored:
+            one = strip_frame(frame)
+            if one.components != 1:
+                raise Refused(Reason.COLOUR)
+            if (one.rows, one.columns) != (layout.rows, layout.columns):
+                raise Refused(Reason.WRONG_PIXEL_LENGTH)
+            if one.precision > layout.stored or _PROSE.search(one.frame) or known.search(one.frame.lower()):
                 return None
-            removed += dropped + (len(frame) - len(stripped) > 1 and not dropped)
-            digest.update(stripped)
-            frames.append(stripped)
+            removed += one.removed + (len(frame) - len(one.frame) > 1 and not one.removed)
+            digest.update(one.frame)
+            frames.append(one.frame)
+    except Refused:
+        raise
     except BrokenCodestream:
         raise Refused(Reason.TRUNCATED) from None
     except (ValueError, EOFError, OSError):

@@ -9,16 +9,9 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from spine_models.corpus.deid.policy import private_safe
-from spine_models.corpus.deid.values import (
-    NUMBER,
-    PRINTABLE,
-    SIZES,
-    Walk,
-    anonymous,
-    raw_element,
-    text_element,
-)
+from spine_models.corpus.deid.numerals import SIZES, binary_number, text_number
+from spine_models.corpus.deid.policy import PrivateRule, private_safe
+from spine_models.corpus.deid.values import Walk, raw_element, text_element
 
 
 def private_elements(
@@ -36,7 +29,7 @@ def private_elements(
             continue
         creator = creators.get((group, element >> 8), "")
         rule = private_safe().get((group, creator, element & 0xFF))
-        kept_one = _safe_private(source, tag, rule.vr, walk) if rule else None
+        kept_one = _safe_private(source, tag, rule, walk) if rule else None
         if kept_one is None:
             walk.counts["removed"] += 1
             continue
@@ -47,18 +40,17 @@ def private_elements(
         walk.private_kept = True
 
 
-def _safe_private(source: Dataset, tag: BaseTag, vr: str, walk: Walk) -> RawDataElement | None:
-    element = source.get_item(tag)
+def _safe_private(source: Dataset, tag: BaseTag, rule: PrivateRule, walk: Walk) -> RawDataElement | None:
+    element, vr = source.get_item(tag), rule.vr
     if not isinstance(element, RawDataElement) or element.VR not in (None, "UN", vr) or not element.value:
         return None
     value = bytes(element.value)
     if vr in ("IS", "DS"):
         parts = value.strip(b" \x00").split(b"\\")
-        fine = all(NUMBER.fullmatch(p) and anonymous(p, walk.numbers) for p in parts)
+        fine = len(parts) <= rule.most and all(text_number(p, vr, walk.numbers) for p in parts)
         return text_element(tag, vr, value.strip(b" \x00")) if fine else None
     size = SIZES[vr]
-    if len(value) % size or PRINTABLE.fullmatch(value):
-        return None
     if not walk.little:
         value = b"".join(value[i : i + size][::-1] for i in range(0, len(value), size))
-    return raw_element(tag, vr, value)
+    fine = binary_number(vr, value, most=rule.most, words=walk.veto, numbers=walk.numbers)
+    return raw_element(tag, vr, value) if fine else None

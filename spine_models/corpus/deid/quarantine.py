@@ -6,6 +6,7 @@ Does not belong here: rejecting what is not readable DICOM at all (archive).
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -26,17 +27,13 @@ ENCAPSULATED: Final = frozenset(
     }
 )
 """RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K; kept as they are, without comment segments."""
-_SCREEN: Final = (
-    "SCREEN",
-    "SCREENSAVE",
-    "SCREENSHOT",
-    "SNAPSHOT",
-    "CAPTURE",
-    "REPORT",
-    "DOSE",
-    "WORKSHEET",
-    "GSPS",
-)
+_SCREEN: Final = ("SCREEN", "SNAPSHOT", "CAPTURE", "REPORT", "DOSE", "WORKSHEET", "GSPS")
+_SCREEN_TITLE: Final = re.compile(r"SCREEN ?-?_?(?:SAVE|SHOT|CAPTURE|GRAB|DUMP)|SECONDARY CAPTURE|SNAPSHOT")
+WATCHED: Final = {0x00280301: "BurnedInAnnotation", 0x00280302: "RecognizableVisualFeatures"} | {
+    0x00089007: "FrameType",
+    0x00080008: "ImageType",
+}
+"""Attributes that hold an object back wherever they stand, functional groups included."""
 
 
 class Reason(StrEnum):
@@ -114,25 +111,36 @@ def check_header(dataset: Dataset) -> None:
         raise Refused(Reason.UNRESOLVED_PATIENT)
 
 
-def _check_appearance(dataset: Dataset) -> None:
-    image_type = _words(dataset, "ImageType")
-    told = " ".join([*image_type, *_words(dataset, "SeriesDescription")])
-    if (
-        any(word in part for part in image_type for word in _SCREEN)
-        or "SCREEN SAVE" in told
-        or "SCREENSAVE" in told
-    ):
+def check_nested(item: Dataset) -> None:
+    """The same questions to an item of a sequence: a frame may say what its object does not.
+
+    Raises:
+        Refused: with the first reason that applies.
+    """
+    _check_claims(item, [*_words(item, "ImageType"), *_words(item, "FrameType")])
+
+
+def _check_claims(dataset: Dataset, image_type: list[str]) -> None:
+    if any(word in part for part in image_type for word in _SCREEN):
         raise Refused(Reason.SCREEN_SAVE)
     if any(v != "NO" for v in _words(dataset, "BurnedInAnnotation") if v):
         raise Refused(Reason.BURNED_IN)
     if any(v != "NO" for v in _words(dataset, "RecognizableVisualFeatures") if v):
         raise Refused(Reason.RECOGNIZABLE_FEATURES)
+
+
+def _check_appearance(dataset: Dataset) -> None:
+    image_type = _words(dataset, "ImageType")
+    _check_claims(dataset, image_type)
+    titles = [t for k in ("SeriesDescription", "ProtocolName") for t in _words(dataset, k)]
+    if _SCREEN_TITLE.search(" ".join([*image_type, *titles])):
+        raise Refused(Reason.SCREEN_SAVE)
     if _one(dataset, "SamplesPerPixel") not in ("", "1") or (
         _one(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2")
     ):
         raise Refused(Reason.COLOUR)
     derived = not image_type or image_type[0] != "ORIGINAL" or "SECONDARY" in image_type[1:2]
-    if derived and _one(dataset, "BitsAllocated") == "8":
+    if derived and "8" in (_one(dataset, "BitsAllocated"), _one(dataset, "BitsStored")):
         raise Refused(Reason.DERIVED_8BIT)
 
 

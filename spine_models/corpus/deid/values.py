@@ -19,17 +19,17 @@ from pydicom.tag import BaseTag
 
 from spine_models.corpus.deid.dates import PatientDates
 from spine_models.corpus.deid.known import KnownIdentifiers
+from spine_models.corpus.deid.numerals import SIZES, binary_number, most_values, text_number
 from spine_models.corpus.deid.policy import FIELDS, Action
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.vocabulary import rebuild, words
 
 _DUMMY: Final = "ANONYMIZED"
-NUMBER: Final = re.compile(rb"[ ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ ]*")
 _TIME: Final = re.compile(rb"(?:[01]\d|2[0-3]):?(?:[0-5]\d:?(?:[0-6]\d(?:\.\d{1,6})?)?)?|[+-]\d{4}")
 _AGE: Final = re.compile(rb"(\d{3})([DWMY])")
-PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{9,}\x00?")
+_WIDE_SEGMENT: Final = re.compile(r"\x1b\$[()*+,\-./]?[0-~][^\x1b]*")
+_ESCAPE: Final = re.compile(r"\x1b[ -/]*[0-~]")
 _SINGLE: Final = frozenset({"ST", "LT", "UT"})
-SIZES: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "UV": 8, "SV": 8, "OW": 2}
 _TEXT_VRS: Final = frozenset(
     ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"]
 )
@@ -105,7 +105,8 @@ def plain_vr(vr: str, walk: Walk) -> str:
 def number_element(tag: BaseTag, vr: str, value: bytes, walk: Walk) -> RawDataElement | None:
     """A binary number kept, or nothing where the bytes are no numbers of that VR."""
     plain = plain_vr(vr, walk)
-    if len(value) % SIZES.get(plain, 1) or (plain != "OW" and PRINTABLE.fullmatch(value)):
+    most = most_values(int(tag)) if plain != "OW" else None
+    if not binary_number(plain, value, most=most, words=walk.veto, numbers=walk.numbers):
         walk.counts["removed"] += 1
         return None
     walk.counts["kept"] += 1
@@ -155,7 +156,7 @@ def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) 
         return _described(number, vr, stripped, walk)
     if action is Action.NUMBER_TEXT:
         parts = stripped.split(b"\\")
-        fine = all(not p.strip() or (NUMBER.fullmatch(p) and anonymous(p, walk.numbers)) for p in parts)
+        fine = all(not p.strip() or text_number(p, vr, walk.numbers) for p in parts)
         walk.counts["kept"] += fine
         return stripped if fine else None
     if action is Action.TIME:
@@ -172,11 +173,6 @@ def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) 
     return "\\".join(part or "" for part in moved).encode()
 
 
-def anonymous(number: bytes, numbers: frozenset[str]) -> bool:
-    """False for a number that is one of the patient's identifiers."""
-    return number.strip().lstrip(b"0").decode("ascii", "replace") not in numbers
-
-
 def _age(value: bytes, walk: Walk) -> bytes | None:
     match = _AGE.fullmatch(value)
     if not match:
@@ -187,11 +183,10 @@ def _age(value: bytes, walk: Walk) -> bytes | None:
 
 
 def _described(number: int, vr: str, value: bytes, walk: Walk) -> bytes:
-    text = value.decode("latin-1")
+    text = without_wide_characters(_decoded(value))
     if vr == "CS":
-        new = "\\".join(_coded_string(part) for part in text.split("\\"))
-        if not new.strip("\\"):
-            new = ""
+        coded = [_coded_string(part) for part in text.split("\\")]
+        new = "" if not any(coded) or _spells(coded) else "\\".join(coded)
     else:
         listed = FIELDS.get(number, "description")
         veto = frozenset() if listed in ("vendor", "model", "software") else walk.veto
@@ -201,6 +196,25 @@ def _described(number: int, vr: str, value: bytes, walk: Walk) -> bytes:
         )
     walk.counts["kept" if new == text else "cleaned"] += 1
     return new.encode("ascii")
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def without_wide_characters(text: str) -> str:
+    """The text outside ISO 2022 segments of two-byte characters, whose bytes look like ASCII words."""
+    if "\x1b" not in text:
+        return text
+    return _ESCAPE.sub(" ", _WIDE_SEGMENT.sub(" ", text))
+
+
+def _spells(coded: list[str]) -> bool:
+    """Three values of one letter in a row could spell a name; no coded attribute needs them."""
+    return any(all(len(c.strip()) == 1 for c in coded[i : i + 3]) for i in range(len(coded) - 2))
 
 
 @lru_cache(maxsize=4096)

@@ -48,6 +48,7 @@ _SAFE_CREATORS: Final = frozenset(
         "GEMS_ACQU_01",
         "Philips Imaging DD 001",
         "Philips MR Imaging DD 001",
+        "Image Private Header",
     }
 )
 _NUMERIC: Final = frozenset(["US", "SS", "UL", "SL", "FL", "FD", "IS", "DS", "AT", "UV", "SV"])
