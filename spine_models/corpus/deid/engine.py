@@ -27,7 +27,14 @@ from spine_models.corpus.deid.pixels import CleanPixels, clean_pixels
 from spine_models.corpus.deid.policy import Action, action_for, fallback, standard_vr
 from spine_models.corpus.deid.private import private_elements
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
-from spine_models.corpus.deid.quarantine import ENHANCED_MR, WATCHED, Reason, Refused, check_header, check_nested
+from spine_models.corpus.deid.quarantine import (
+    ENHANCED_MR,
+    WATCHED,
+    Reason,
+    Refused,
+    check_header,
+    check_nested,
+)
 from spine_models.corpus.deid.values import (
     Patient,
     Walk,

@@ -120,4 +120,6 @@ def known_bytes(words: frozenset[str], numbers: frozenset[str]) -> re.Pattern[by
     spelled = {t.encode(codec) for t in texts for codec in ("ascii", "utf-16-le", "utf-16-be")}
     spelled |= {w.encode("utf-8") for w in words if not w.isascii() and len(w.encode("utf-8")) >= 6}
     # Nothing known matches nothing.
-    return re.compile(b"|".join(re.escape(s) for s in sorted(spelled, key=lambda s: (-len(s), s))) or rb"(?!)")
+    return re.compile(
+        b"|".join(re.escape(s) for s in sorted(spelled, key=lambda s: (-len(s), s))) or rb"(?!)"
+    )

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from spine_models.corpus.deid.codestream import BrokenCodestream, strip_frame
+from spine_models.corpus.deid.fragments import frames_of
 from spine_models.corpus.deid.quarantine import NATIVE, Reason, Refused
 
 
@@ -108,11 +110,13 @@ def clean_pixels(dataset: Dataset, known: re.Pattern[bytes] = _NOTHING) -> Clean
         order = ">" if syntax == "1.2.840.10008.1.2.2" and dataset["PixelData"].VR != "OB" else "<"
         samples = np.frombuffer(value[:expected], dtype=f"{order}u{layout.allocated // 8}")
         return _native(samples, layout, np.any(np.frombuffer(value[expected:], np.uint8)))
+    frames = frames_of(value, layout.frames)
+    decoded = _decoded(dataset, frames, layout)
     if syntax != RLELossless:
-        kept = _encapsulated(value, layout, syntax, known)
-        if kept is not None:
+        kept = _encapsulated(frames, layout, syntax, known)
+        if kept and (not kept.cleaned or _same(dataset, kept, layout, decoded)):
             return kept
-    return _native(_decoded(dataset, layout), layout, True)
+    return _native(decoded, layout, True)
 
 
 def _native(samples: np.ndarray, layout: _Layout, cleaned: bool | np.bool) -> CleanPixels:
@@ -151,40 +155,64 @@ def mask_samples(samples: np.ndarray, stored: int, high: int, signed: bool) -> n
 
 
 def _encapsulated(
-    value: bytes, layout: _Layout, syntax: str, known: re.Pattern[bytes]
+    frames: Sequence[bytes], layout: _Layout, syntax: str, known: re.Pattern[bytes]
 ) -> CleanPixels | None:
-    frames, removed, digest = [], 0, hashlib.sha256()
-    try:
-        for frame in generate_frames(value, number_of_frames=layout.frames):
+    kept, removed, digest = [], 0, hashlib.sha256()
+    for frame in frames:
+        try:
             one = strip_frame(frame)
-            if one.components != 1:
-                raise Refused(Reason.COLOUR)
-            if (one.rows, one.columns) != (layout.rows, layout.columns):
-                raise Refused(Reason.WRONG_PIXEL_LENGTH)
-            if one.precision > layout.stored or _PROSE.search(one.frame) or known.search(one.frame.lower()):
-                return None
-            removed += one.removed + (len(frame) - len(one.frame) > 1 and not one.removed)
-            digest.update(one.frame)
-            frames.append(one.frame)
-    except Refused:
-        raise
-    except BrokenCodestream:
-        raise Refused(Reason.TRUNCATED) from None
-    except (ValueError, EOFError, OSError):
-        raise Refused(Reason.UNREADABLE) from None
-    if len(frames) != layout.frames:
-        raise Refused(Reason.WRONG_PIXEL_LENGTH)
-    return CleanPixels(encapsulate(frames), "OB", syntax, digest.hexdigest(), removed)
+        except BrokenCodestream:
+            raise Refused(Reason.TRUNCATED) from None
+        if one.components != 1:
+            raise Refused(Reason.COLOUR)
+        if (one.rows, one.columns) != (layout.rows, layout.columns):
+            raise Refused(Reason.WRONG_PIXEL_LENGTH)
+        if one.precision > layout.stored or _PROSE.search(one.frame) or known.search(one.frame.lower()):
+            return None
+        removed += one.removed + (len(frame) - len(one.frame) > 1 and not one.removed)
+        digest.update(one.frame)
+        kept.append(one.frame)
+    return CleanPixels(encapsulate(kept), "OB", syntax, digest.hexdigest(), removed)
 
 
-def _decoded(dataset: Dataset, layout: _Layout) -> np.ndarray:
+def _same(dataset: Dataset, kept: CleanPixels, layout: _Layout, decoded: np.ndarray) -> bool:
+    """Whether frames that lost segments still decode to the same samples; only then may they be released."""
     try:
-        array = pixel_array(dataset, raw=True)
+        return np.array_equal(_decoded(dataset, frames_of(kept.value, layout.frames), layout), decoded)
+    except Refused:
+        return False
+
+
+def _decoded(dataset: Dataset, frames: Sequence[bytes], layout: _Layout) -> np.ndarray:
+    """Samples of compressed frames. A stream that no decoder of this installation reads is not released."""
+    plain = Dataset()
+    plain.Rows, plain.Columns, plain.NumberOfFrames = layout.rows, layout.columns, layout.frames
+    plain.BitsAllocated, plain.BitsStored, plain.HighBit = layout.allocated, layout.stored, layout.high
+    plain.PixelRepresentation, plain.SamplesPerPixel = int(layout.signed), 1
+    plain.PhotometricInterpretation = str(dataset.PhotometricInterpretation).strip(" \x00")
+    plain.file_meta = FileMetaDataset()
+    plain.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    plain.add_new(0x7FE00010, "OB", encapsulate(list(frames)))
+    plain["PixelData"].is_undefined_length = True
+    try:
+        array = pixel_array(plain, raw=True)
     except Exception:
         # Decoders of three libraries raise whatever they like; every failure means the same here.
-        raise Refused(Reason.UNREADABLE) from None
+        raise Refused(_why(frames[0])) from None
     if array.size * layout.allocated // 8 != layout.length:
         raise Refused(Reason.WRONG_PIXEL_LENGTH)
     return (
         np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).view(f"<u{layout.allocated // 8}")
     )
+
+
+def _why(frame: bytes) -> Reason:
+    """A sound 12-bit lossy JPEG frame has no decoder here; anything else that does not decode is broken."""
+    if frame[:4] == b"\x00\x00\x00\x00" or not frame:
+        return Reason.UNREADABLE
+    try:
+        one = strip_frame(frame)
+    except BrokenCodestream:
+        return Reason.TRUNCATED
+    lossy = frame[:2] == b"\xff\xd8" and b"\xff\xc1" in one.frame and one.precision == 12
+    return Reason.UNSUPPORTED_SYNTAX if lossy else Reason.UNREADABLE

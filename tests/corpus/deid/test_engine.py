@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from spine_models.corpus.deid.known import KnownIdentifiers
 from spine_models.corpus.header import ACQUISITION, acquisition_facts
 from tests.corpus.deid.objects import NAMES, cleaned, mr, part10
-from tests.corpus.deid.plants import SYNTAXES, VENDORS, Planted, enhanced_file, person, planted_file, residual
+from tests.corpus.deid.planter import SYNTAXES, VENDORS, Planted, person, residual
+from tests.corpus.deid.plants import enhanced_file, planted_file
 
 SEED = 60221
 

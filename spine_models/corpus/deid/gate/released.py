@@ -226,6 +226,8 @@ def _pixels(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Su
     value = next((p.value for p in parts if p.tag == 0x7FE00010 and not p.depth), None)
     if value is None or "PixelData" not in source:
         return Counter({"pixels_missing": 1})
+    for table in (0x7FE00001, 0x7FE00002):
+        source.pop(table, None)  # offsets into the original; frames are found without them
     before = str(source.file_meta.TransferSyntaxUID)
     after = next((p.value.decode("latin-1").strip("\x00") for p in parts if p.tag == 0x00020010), "")
     if after == before and after != _NATIVE:
