@@ -22,7 +22,6 @@ from spine_models.corpus.deid.codestream import BrokenCodestream, strip_frame
 from spine_models.corpus.deid.fragments import frames_of
 from spine_models.corpus.deid.quarantine import NATIVE, Reason, Refused
 
-
 _PROSE: Final = re.compile(rb"[A-Za-z0-9 ^,.=:'\-]{14,}")
 """Text inside compressed data; so long a run occurs by chance in about one megabyte of ten."""
 _NOTHING: Final = re.compile(rb"(?!)")
