@@ -26,6 +26,7 @@ from pipelines.jobs import (
     keys_of_stage,
     through_job,
 )
+from pipelines.keys import batches_under_another_key
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import Hospital
 
@@ -74,8 +75,9 @@ class Runner:
         )
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
         corpus = [stage for stage in stages if stage in CORPUS]
-        for batch in sorted({*intake.batches, *intake.touched}):
-            if batch in intake.touched or self._due(batch_keys(corpus), batch):
+        rekeyed = set(batches_under_another_key(self.hospital)) if "deid" in corpus else set()
+        for batch in sorted({*intake.batches, *intake.touched, *rekeyed}):
+            if batch in {*intake.touched, *rekeyed} or self._due(batch_keys(corpus), batch):
                 self._execute(through_job(corpus[-1]), batch)
         if "backbone" in stages:
             self._models(retrain)

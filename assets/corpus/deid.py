@@ -24,7 +24,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.corpus.deid import tables
 
 LAYER = "corpus"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 GATE = dg.AssetCheckSpec(
     "gate",
     asset=["deid", "dicom"],
@@ -89,7 +89,7 @@ def deid(
 ) -> Iterator[object]:
     """De-identify into staging, let the gate read it, publish only what passed."""
     from spine_models.corpus.archive import ArchiveTables
-    from spine_models.corpus.deid import deidentify_batch, gate_batch
+    from spine_models.corpus.deid import Pseudonymizer, deidentify_batch, gate_batch
 
     batch, key, settings = context.partition_key, hospital.key(), hospital.numbers.deid
     archive = ArchiveTables(
@@ -117,7 +117,11 @@ def deid(
                 f"the gate found {violations.height} violations and published nothing of {batch}",
                 metadata={"violations": markdown(violations)},
             )
-        draft.card = {"engine": released.audit["engine"].first(), "instances": released.instances.height}
+        draft.card = {
+            "engine": released.audit["engine"].first(),
+            "key_id": Pseudonymizer(key).key_id,
+            "instances": released.instances.height,
+        }
     yield artifact_result(("deid", "dicom"), draft.version, instances=released.instances.height)
     with hospital.draft(("deid", "crosswalk"), batch) as sealed:
         (sealed.folder / "crosswalk.bin").write_bytes(released.crosswalk)
