@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from pydicom.dataelem import RawDataElement
@@ -63,12 +64,11 @@ def _header(tag: int, vr: str, length: int) -> bytes:
 
 def _elements(dataset: Dataset) -> list[bytes]:
     out: list[bytes] = []
-    for tag in sorted(dataset.keys()):
-        element = dataset.get_item(tag)
+    for number, element in sorted(((int(tag), e) for tag, e in dataset.items()), key=itemgetter(0)):
         if isinstance(element, RawDataElement):
             value = element.value or b""
             undefined = element.length == _UNDEFINED
-            out += (_header(int(tag), str(element.VR), _UNDEFINED if undefined else len(value)), value)
+            out += (_header(number, str(element.VR), _UNDEFINED if undefined else len(value)), value)
             if undefined:
                 out.append(b"\xfe\xff\xdd\xe0\x00\x00\x00\x00")
             continue
@@ -77,5 +77,5 @@ def _elements(dataset: Dataset) -> list[bytes]:
             body = b"".join(_elements(item))
             items += (_ITEM, struct.pack("<I", len(body)), body)
         body = b"".join(items)
-        out += (_header(int(tag), "SQ", len(body)), body)
+        out += (_header(number, "SQ", len(body)), body)
     return out

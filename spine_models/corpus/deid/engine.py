@@ -7,7 +7,7 @@ Does not belong here: which action an attribute gets (policy), whether the objec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
@@ -113,7 +113,7 @@ def deidentify_object(source: Dataset, *, names: Pseudonymizer, patient: Patient
 
 def _probe(source: Dataset) -> Dataset:
     """A shallow copy to ask questions of: asking decodes elements, and the walk wants their bytes."""
-    probe = Dataset({tag: source.get_item(tag) for tag in list(source.keys())})
+    probe = Dataset(dict(source.items()))  # type: ignore[arg-type]
     probe.set_original_encoding(*source.original_encoding, source.original_character_set)
     meta = getattr(source, "file_meta", None)
     if meta is not None:
@@ -159,11 +159,10 @@ def _dataset(source: Dataset, walk: Walk, depth: int, pixels: CleanPixels | None
     kept: dict[BaseTag, DataElement | RawDataElement] = {}
     private: list[BaseTag] = []
     # Taken before any sequence is opened: opening one makes the reader decode elements around it.
-    raw = {tag: source.get_item(tag) for tag in list(source.keys())}
+    raw = dict(source.items())
     if depth and not raw.keys().isdisjoint(WATCHED):
         check_nested(Dataset({tag: raw[tag] for tag in raw if tag in WATCHED}))
-    for tag in sorted(raw):
-        number = int(tag)
+    for number, tag in sorted((int(tag), tag) for tag in raw):
         if (number >> 16) & 1:
             private.append(tag)
             continue
@@ -179,8 +178,9 @@ def _dataset(source: Dataset, walk: Walk, depth: int, pixels: CleanPixels | None
         if element is not None:
             kept[tag] = element
     if private:
-        private_elements(source, private, kept, walk)
-    _coded(source, kept, walk)
+        private_elements(raw, private, kept, walk)
+    if _CODE_VALUE in raw and _CODE_SCHEME in raw:
+        _coded(raw, kept, walk)
     if not depth:
         _declare(kept, walk)
         if not kept.keys() >= _IMAGE:
@@ -194,6 +194,8 @@ _IMAGE: Final = frozenset(
     BaseTag(0x00280000 + n) for n in (0x02, 0x04, 0x10, 0x11, 0x100, 0x101, 0x102, 0x103)
 )
 """Attributes without which nobody can read the pixels; an object that lacks one is not released."""
+_CODE_VALUE: Final = BaseTag(0x00080100)
+_CODE_SCHEME: Final = BaseTag(0x00080102)
 _PLAIN: Final = frozenset({"1.2.840.10008.1.2.1"})
 
 
@@ -245,13 +247,15 @@ def _sequence(source: Dataset, tag: BaseTag, number: int, walk: Walk, depth: int
     return DataElement(tag, "SQ", Sequence(cleaned if filled else []))
 
 
-def _coded(source: Dataset, kept: dict[BaseTag, DataElement | RawDataElement], walk: Walk) -> None:
+def _coded(
+    raw: Mapping[BaseTag, DataElement | RawDataElement],
+    kept: dict[BaseTag, DataElement | RawDataElement],
+    walk: Walk,
+) -> None:
     """Write a code back when the standard's own dictionary knows it, with the dictionary's meaning."""
-    if BaseTag(0x00080100) not in source or BaseTag(0x00080102) not in source:
-        return
-    value, scheme = (_plain(source, t) for t in (0x00080100, 0x00080102))
+    value, scheme = (_plain(raw[tag]) for tag in (_CODE_VALUE, _CODE_SCHEME))
     meaning = meaning_of(scheme, value)
-    if meaning is None:
+    if meaning is None or value in walk.numbers:
         walk.counts["removed"] += 1
         return
     for tag, vr, text in zip(
@@ -261,8 +265,8 @@ def _coded(source: Dataset, kept: dict[BaseTag, DataElement | RawDataElement], w
     walk.counts["kept"] += 1
 
 
-def _plain(source: Dataset, tag: int) -> str:
-    value = getattr(source.get_item(BaseTag(tag)), "value", "")
+def _plain(element: DataElement | RawDataElement) -> str:
+    value = element.value
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \x00")
 
 

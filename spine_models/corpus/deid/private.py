@@ -5,8 +5,9 @@ Belongs here: resolving private blocks and checking the listed values. Does not 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from spine_models.corpus.deid.numerals import SIZES, binary_number, text_number
@@ -15,21 +16,25 @@ from spine_models.corpus.deid.values import Walk, raw_element, text_element
 
 
 def private_elements(
-    source: Dataset, tags: list[BaseTag], kept: dict[BaseTag, DataElement | RawDataElement], walk: Walk
+    raw: Mapping[BaseTag, DataElement | RawDataElement],
+    tags: list[BaseTag],
+    kept: dict[BaseTag, DataElement | RawDataElement],
+    walk: Walk,
 ) -> None:
     """Add to ``kept`` the private numbers that the safe list names, with their block's creator."""
     creators: dict[tuple[int, int], str] = {}
+    safe = private_safe()
     for tag in tags:
         group, element = int(tag) >> 16, int(tag) & 0xFFFF
         if 0x10 <= element <= 0xFF:
-            value = getattr(source.get_item(tag), "value", b"")
+            value = raw[tag].value or b""
             creators[group, element] = (
                 value.decode("latin-1") if isinstance(value, bytes) else str(value)
             ).strip(" \x00")
             continue
         creator = creators.get((group, element >> 8), "")
-        rule = private_safe().get((group, creator, element & 0xFF))
-        kept_one = _safe_private(source, tag, rule, walk) if rule else None
+        rule = safe.get((group, creator, element & 0xFF)) if creator else None
+        kept_one = _safe_private(raw[tag], tag, rule, walk) if rule else None
         if kept_one is None:
             walk.counts["removed"] += 1
             continue
@@ -40,8 +45,10 @@ def private_elements(
         walk.private_kept = True
 
 
-def _safe_private(source: Dataset, tag: BaseTag, rule: PrivateRule, walk: Walk) -> RawDataElement | None:
-    element, vr = source.get_item(tag), rule.vr
+def _safe_private(
+    element: DataElement | RawDataElement, tag: BaseTag, rule: PrivateRule, walk: Walk
+) -> RawDataElement | None:
+    vr = rule.vr
     if not isinstance(element, RawDataElement) or element.VR not in (None, "UN", vr) or not element.value:
         return None
     value = bytes(element.value)
