@@ -43,6 +43,10 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
         tables.AUDIT,
         "One record per released instance: counts of actions, hashes, engine; no values.",
     ),
+    "date_integrity": (
+        tables.DATE_INTEGRITY,
+        "Per released patient: dates and intervals held against the restricted zone, and how many are wrong.",
+    ),
     "quarantine": (tables.QUARANTINE, "Restricted: originals that wait for a person, with a reason code."),
 }
 
@@ -89,7 +93,7 @@ def deid(
 ) -> Iterator[object]:
     """De-identify into staging, let the gate read it, publish only what passed."""
     from spine_models.corpus.archive import ArchiveTables
-    from spine_models.corpus.deid import Pseudonymizer, deidentify_batch, gate_batch
+    from spine_models.corpus.deid import Pseudonymizer, date_integrity, deidentify_batch, gate_batch
 
     batch, key, settings = context.partition_key, hospital.key(), hospital.numbers.deid
     archive = ArchiveTables(
@@ -103,7 +107,8 @@ def deid(
             settings=settings,
             progress=reporter(f"deid {batch}", "instances"),
         )
-        frames = {name: getattr(released, name) for name in TABLES}
+        frames = {name: getattr(released, name) for name in TABLES if name != "date_integrity"}
+        frames["date_integrity"] = date_integrity(archive, frames, key=key, settings=settings)
         leaving = {name: frame for name, frame in frames.items() if name != "quarantine"}
         violations = gate_batch(archive, folder=draft.folder, tables=leaving, key=key, settings=settings)
         yield dg.AssetCheckResult(
