@@ -63,6 +63,12 @@ def mostly_upper(text: str) -> bool:
     return sum(c.isupper() for c in letters) > 0.6 * max(1, len(letters))
 
 
+def mostly_lower(text: str) -> bool:
+    """True where nothing is capitalised, as in raw dictation: fewer than one letter in a hundred."""
+    letters = [c for c in text if c.isalpha()]
+    return bool(letters) and sum(c.isupper() for c in letters) <= len(letters) // 100
+
+
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
     """Lower-case frequent given names and surnames."""
@@ -70,10 +76,16 @@ def names() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def clinical() -> frozenset[str]:
-    """Lower-case clinical words and the English of reports, eponyms included."""
+def ordinary() -> frozenset[str]:
+    """Lower-case words so ordinary that the gate does not look for a patient's name of one such word alone."""
     words = _lines("clinical_words.txt") | vocabulary.words("anatomy_and_contrast")
     return words | frozenset(part for word in words for part in re.split(r"[-/]", word))
+
+
+@lru_cache(maxsize=1)
+def report_words() -> frozenset[str]:
+    """Lower-case clinical words and the English of reports, eponyms included."""
+    return ordinary() | _lines("report_words.txt")
 
 
 @lru_cache(maxsize=65536)
@@ -82,14 +94,15 @@ def is_clinical(word: str) -> bool:
     folded = word.casefold().strip("'’.-")
     if folded.endswith(("'s", "’s")):
         folded = folded[:-2]
-    if folded in clinical():
+    if folded in report_words():
         return True
     if "-" in folded and all(is_clinical(part) for part in folded.split("-") if part):
         return True
     if folded in names():
         return False
     if any(
-        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS
+        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in report_words()
+        for e in _ENDINGS
     ):
         return True
     return folded in standard_words() or bool(len(folded) >= 7 and _CLINICAL_ENDING.fullmatch(folded))
@@ -98,10 +111,10 @@ def is_clinical(word: str) -> bool:
 def is_ambiguous(word: str) -> bool:
     """True for a word of both lists, such as Brown or Gray: a capital inside a sentence makes it a name."""
     folded = word.casefold().strip("'’.-")
-    return folded in names() and folded in clinical()
+    return folded in names() and folded in report_words()
 
 
 def is_name(word: str) -> bool:
     """True for a word of the names list that is no clinical word."""
     folded = re.sub(r"['’]s$|[^\w]", "", word.casefold())
-    return folded in names() and folded not in clinical()
+    return folded in names() and folded not in report_words()

@@ -89,16 +89,14 @@ def _document(entry: dict[str, object], offset: int) -> Document:
         length += len(match[3])
         at = match.end()
     known = tuple((str(k), str(v)) for k, v in entry["known"])  # type: ignore[attr-defined]
-    return Document(
-        offset + int(str(entry["id"])), "".join(out) + marked[at:], tuple(spans), known
-    )
+    return Document(offset + int(str(entry["id"])), "".join(out) + marked[at:], tuple(spans), known)
 
 
 def judge(cleaned: Iterable[tuple[Document, str]]) -> Score:
     """Counts over (document, its cleaned text).
 
-    A marked span counts as removed when none of its telling tokens stands at its place any more; a phrase is what
-    lies between marks, line ends and punctuation, and counts as kept when every one of its words stays.
+    A marked span counts as removed when none of its telling tokens stands at its place any more (a date: when any of
+    day, month and clock has moved; years may stay); a phrase is what lies between marks, line ends and punctuation, and counts as kept when every one of its words stays.
     """
     score = Score()
     for document, text in cleaned:
@@ -119,7 +117,10 @@ def _spans(document: Document, tokens: list[re.Match[str]], stays: list[bool], s
             continue
         label = f"{kind}!" if known else kind
         inside = [i for i, t in enumerate(tokens) if t.start() >= start and t.end() <= end]
-        bad = [tokens[i][0] for i in inside if stays[i] and _telling(tokens[i][0], kind)]
+        telling = [i for i in inside if _telling(tokens[i][0], kind)]
+        bad = [tokens[i][0] for i in telling if stays[i]]
+        if kind == "date" and len(bad) < len(telling):
+            bad = []
         score.marked[label] += 1
         score.removed[label] += not bad
         if bad:
