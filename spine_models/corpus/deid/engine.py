@@ -46,7 +46,7 @@ from spine_models.corpus.deid.values import (
     value_bytes,
 )
 
-ENGINE: Final = "spineagent-deid/1"
+ENGINE: Final = "spineagent-deid/2"
 _MAX_DEPTH: Final = 24
 _METHOD: Final = "PS3.15 Basic Profile with clean descriptors"
 _CODES: Final = (
