@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
+from multiprocessing import current_process, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,6 +99,8 @@ _NUMBER_COLUMNS: Final = frozenset(
         "email",
     ]
 )
+_INLINE_BELOW: Final = 2000
+_CHUNK: Final = 64
 _UIDS: Final = re.compile(r"[0-2](?:\.\d+){3,}")
 
 
@@ -204,20 +208,22 @@ def _walk(dataset: pydicom.Dataset) -> Iterator[Any]:
             yield element
 
 
-def known_of(archive: ArchiveTables, names: Pseudonymizer | None) -> Known:
+def known_of(archive: ArchiveTables, names: Pseudonymizer | None, *, workers: int = 1) -> Known:
     """Everything that a batch's archive knows.
 
     Args:
         archive: frames of one batch.
         names: pseudonyms, to file values under their patient; without them all are filed under nobody.
+        workers: processes that share the reading of headers where there are many.
     """
     known = Known()
     by_mrn: dict[str, str] = {}
-    for row in archive.instances.iter_rows(named=True):
+    rows = list(archive.instances.iter_rows(named=True))
+    paths = [source_path(row["inbox"], row["relative_path"]) for row in rows]
+    for row, told in zip(rows, _told(paths, workers), strict=True):
         patient = _patient(names, row["patient_id"], row["issuer_of_patient_id"])
         by_mrn[normalise_patient_id(row["patient_id"] or "")] = patient
-        dataset = read_source(source_path(row["inbox"], row["relative_path"]), pixels=False)
-        for kind, value in values_of(dataset) if dataset is not None else ():
+        for kind, value in told:
             known.add(patient, kind, value)
         for kind, column in (
             ("number", "patient_id"),
@@ -230,6 +236,19 @@ def known_of(archive: ArchiveTables, names: Pseudonymizer | None) -> Known:
         values = {k.strip().casefold(): str(v or "") for k, v in json.loads(row["values_json"]).items()}
         learn_row(known, by_mrn.get(normalise_patient_id(values.get("mrn", "")), ""), values)
     return known
+
+
+def _told(paths: Sequence[Path], workers: int) -> Iterator[list[tuple[str, str]]]:
+    if workers > 1 and len(paths) >= _INLINE_BELOW and not current_process().daemon:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            yield from pool.map(_identifying, paths, chunksize=_CHUNK)
+    else:
+        yield from map(_identifying, paths)
+
+
+def _identifying(path: Path) -> list[tuple[str, str]]:
+    dataset = read_source(path, pixels=False)
+    return sorted(set(values_of(dataset))) if dataset is not None else []
 
 
 def _patient(names: Pseudonymizer | None, patient_id: str | None, issuer: str | None) -> str:
