@@ -7,6 +7,7 @@ Does not belong here: moving a date (dates), whose date it is, or which dates ar
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from typing import Final
 
@@ -144,6 +145,14 @@ def parse_month(text: str) -> int:
     if folded in _OF_FOREIGN:
         return _OF_FOREIGN[folded]
     return next(i for i, name in enumerate(MONTHS, 1) if name.startswith(folded[:3]))
+
+
+def month_names(month: int) -> tuple[str, ...]:
+    """Names and abbreviations of a month, folded and not, longest first."""
+    spelled = {MONTHS[month - 1], MONTHS[month - 1][:3], *_FOREIGN[month - 1].split()}
+    spelled |= {"sept"} if month == 9 else set()
+    folded = {"".join(c for c in unicodedata.normalize("NFKD", n) if not unicodedata.combining(c)) for n in spelled}
+    return tuple(sorted(spelled | {f.replace("ı", "i") for f in folded}, key=lambda n: (-len(n), n)))
 
 
 def safe_date(year: int, month: int, day: int) -> date | None:

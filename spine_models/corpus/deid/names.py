@@ -35,9 +35,14 @@ _VOWEL: Final = re.compile(r"[aeiouyàáâãäåèéêëìíîïòóôõöøùú
 _TITLED: Final = re.compile(r"(?:\b(?:St|Saint|Mt|Mount)\.?[ \t]+|(?<![\w-])(?-i:[A-Z])\.[ \t]+)$")
 _AFTER_NAME: Final = re.compile(r"\[NAME\],?[ \t]+$")
 _BEFORE_NAME: Final = re.compile(r",?[ \t]+\[NAME\]")
+_PARTICLES: Final = (
+    r"(?i:van|von|de|der|den|del|della|di|da|dos|du|la|le|el|al|bin|binti|ibn|abu|abdul|ter|ten|te|zu|zum|mac|mc|ni|mhic|['’]t|d/o|s/o)"
+)
 _MERGE: Final = re.compile(
+    rf"(?:\[NAME\][ \t]+)?(?<![\w\[])(?:{_PARTICLES}[ \t\n]+){{1,3}}(?:\[NAME\](?:[ \t]+\[NAME\])*)|"
     r"(?:\b[A-Z]\.?[ \t]+)?\[NAME\](?:(?:[ \t]+|[ \t]*,[ \t]*|-|[ \t]+[A-Z]\.?[ \t]+)(?:[A-Z]\.[ \t]*)*\[NAME\])+"
-    r"|\b(?:[A-Z]\.[ \t]*){1,2}\[NAME\]|\[NAME\],?[ \t]+[A-Z]\.(?=[ \t]|$)"
+    r"|\b(?:[A-Z]\.[ \t]*){1,2}\[NAME\]|\[NAME\],?[ \t]{1,3}[A-Z](?:\.(?=[ \t]|$)|(?=[ \t]*(?:$|[,;|)\]\n])|[ \t]{2}))"
+    r"|\[NAME\][ \t][a-z](?=\s*$)|(?<![\w\[])[A-Z]\.[ \-]?(?:[A-Z]\.[ ]?)*\[NAME\]"
 )
 
 

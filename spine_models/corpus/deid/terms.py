@@ -40,6 +40,11 @@ _CLINICAL_ENDING: Final = re.compile(
 )
 
 
+_SMALL: Final = re.compile(r"[a-zß-öø-ÿ]")
+_CAPITAL: Final = re.compile(r"[A-ZÀ-ÖØ-Þ]")
+_PUT: Final = re.compile(r"\[[A-Z]{2,7}\]")
+
+
 def _lines(name: str) -> frozenset[str]:
     text = (_FOLDER / name).read_text(encoding="utf-8")
     rows = (line for line in text.splitlines() if not line.startswith("#"))
@@ -59,14 +64,20 @@ def alternatives(kind: str) -> str:
 
 def mostly_upper(text: str) -> bool:
     """True where capitals say nothing, because the text is written in them."""
-    letters = [c for c in text if c.isalpha()]
-    return sum(c.isupper() for c in letters) > 0.6 * max(1, len(letters))
+    lower, upper = _cases(text)
+    return upper > 0.6 * max(1, lower + upper)
 
 
 def mostly_lower(text: str) -> bool:
     """True where nothing is capitalised, as in raw dictation: fewer than one letter in a hundred."""
-    letters = [c for c in text if c.isalpha()]
-    return bool(letters) and sum(c.isupper() for c in letters) <= len(letters) // 100
+    lower, upper = _cases(text)
+    return lower > 0 and upper <= (lower + upper) // 100
+
+
+def _cases(text: str) -> tuple[int, int]:
+    """How many letters are small and how many are capitals, what a pass has put in brackets left out."""
+    lower, upper = len(_SMALL.findall(text)), len(_CAPITAL.findall(text))
+    return lower, upper - sum(len(mark) - 2 for mark in _PUT.findall(text))
 
 
 @lru_cache(maxsize=1)
