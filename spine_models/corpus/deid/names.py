@@ -24,6 +24,9 @@ _EPONYM_NEXT: Final = re.compile(
     re.IGNORECASE,
 )
 _BETWEEN: Final = re.compile(r"[\s,]{1,3}(?:[A-Z]\.?\s+)?")
+_HYPHENED: Final = re.compile(
+    r"\[NAME\]['’]?-(?P<half>[^\W\d_]{2,})|(?<![\w-])(?P<other>[^\W\d_]{2,})-\[NAME\]"
+)
 _BROKEN: Final = re.compile(
     r"(?<![\w\[])(?P<first>[^\W\d_]{3,})-[ \t]*\r?\n[ \t]*(?P<second>[^\W\d_]{2,})(?![\w\]])"
 )
@@ -50,6 +53,7 @@ def unannounced(text: str) -> str:
     """Prose with every word that looks like a person's or place's name replaced by ``[NAME]``."""
     low = mostly_lower(text)
     written_low = frozenset() if low else frozenset(re.findall(r"(?<!\w)[a-z]{3,}(?!\w)", text))
+    text = _HYPHENED.sub(lambda m: m[0] if is_clinical(m["half"] or m["other"]) else "[NAME]", text)
     text = _BROKEN.sub(_joined, text)
     marked = list(_WORD.finditer(text))
     ends = [m.end() for m in re.finditer(r"\n", text)] + [len(text) + 1]
