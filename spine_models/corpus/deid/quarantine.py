@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -29,10 +30,7 @@ ENCAPSULATED: Final = frozenset(
 """RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K; kept as they are, without comment segments."""
 _SCREEN: Final = ("SCREEN", "SNAPSHOT", "CAPTURE", "REPORT", "DOSE", "WORKSHEET", "GSPS")
 _SCREEN_TITLE: Final = re.compile(r"SCREEN ?-?_?(?:SAVE|SHOT|CAPTURE|GRAB|DUMP)|SECONDARY CAPTURE|SNAPSHOT")
-WATCHED: Final = {0x00280301: "BurnedInAnnotation", 0x00280302: "RecognizableVisualFeatures"} | {
-    0x00089007: "FrameType",
-    0x00080008: "ImageType",
-}
+WATCHED: Final = frozenset({0x00280301, 0x00280302, 0x00089007, 0x00080008})
 """Attributes that hold an object back wherever they stand, functional groups included."""
 
 
@@ -59,6 +57,9 @@ class Reason(StrEnum):
     CONTENT_CHANGED = "content_changed"
     UNREADABLE = "unreadable"
     NO_POLICY = "no_policy"
+
+
+_SAYS_NO: Final = {0x00280301: Reason.BURNED_IN, 0x00280302: Reason.RECOGNIZABLE_FEATURES}
 
 
 class Refused(ValueError):
@@ -111,13 +112,32 @@ def check_header(dataset: Dataset) -> None:
         raise Refused(Reason.UNRESOLVED_PATIENT)
 
 
-def check_nested(item: Dataset) -> None:
-    """The same questions to an item of a sequence: a frame may say what its object does not.
+def check_nested(tag: int, value: object) -> None:
+    """The same question to an element of an item: a frame may say what its object does not.
+
+    Args:
+        tag: one of ``WATCHED``.
+        value: bytes as read, or a value.
 
     Raises:
-        Refused: with the first reason that applies.
+        Refused: with the reason that applies.
     """
-    _check_claims(item, [*_words(item, "ImageType"), *_words(item, "FrameType")])
+    if isinstance(value, bytes | bytearray):
+        reason = _said(tag, bytes(value).decode("latin-1"))
+    elif isinstance(value, str) or not hasattr(value, "__iter__"):
+        reason = _said(tag, str(value or ""))
+    else:
+        reason = _said(tag, "\\".join(str(v) for v in value))
+    if reason:
+        raise Refused(reason)
+
+
+@lru_cache(maxsize=1024)
+def _said(tag: int, text: str) -> Reason | None:
+    words = [word.strip(" \x00").upper() for word in text.split("\\")]
+    if tag in _SAYS_NO:
+        return _SAYS_NO[tag] if any(word not in ("", "NO") for word in words) else None
+    return Reason.SCREEN_SAVE if any(screen in word for word in words for screen in _SCREEN) else None
 
 
 def _check_claims(dataset: Dataset, image_type: list[str]) -> None:

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.dataelem import DataElement
 
 from spine_models.corpus.deid.dates import PatientDates
+from spine_models.corpus.deid.encode import Bytes, Items
+from spine_models.corpus.deid.items import Element, Encoding
 from spine_models.corpus.deid.known import KnownIdentifiers
 from spine_models.corpus.deid.numerals import SIZES, binary_number, most_values, text_number
 from spine_models.corpus.deid.policy import FIELDS, Action
@@ -50,6 +49,7 @@ class Walk:
 
     names: Pseudonymizer
     patient: Patient
+    encoding: Encoding
     enhanced: bool
     little: bool
     signed: bool
@@ -60,21 +60,14 @@ class Walk:
     private_kept: bool = False
 
 
-def raw_element(tag: BaseTag, vr: str, value: bytes, *, undefined: bool = False) -> RawDataElement:
-    """An element whose bytes are final."""
-    length = 0xFFFFFFFF if undefined else len(value)
-    return RawDataElement(tag, vr, length, value, 0, False, True)
-
-
-def text_element(tag: BaseTag, vr: str, value: bytes) -> RawDataElement:
+def text_element(vr: str, value: bytes) -> Bytes:
     """An element of text bytes, padded to even length."""
-    padding = (b"\x00" if vr == "UI" else b" ") * (len(value) % 2)
-    return raw_element(tag, vr, value + padding)
+    return Bytes(vr, value + (b"\x00" if vr == "UI" else b" ") if len(value) % 2 else value)
 
 
-def value_bytes(element: DataElement | RawDataElement, vr: str, walk: Walk) -> bytes | None:
+def value_bytes(element: Element, vr: str, walk: Walk) -> bytes | None:
     """The value as little-endian bytes of the standard VR, or None where the file's VR contradicts it."""
-    if isinstance(element, RawDataElement):
+    if not isinstance(element, DataElement):
         if element.VR == "UN" or element.VR == "SQ" or element.value is None:
             return element.value if element.value == b"" and element.VR != "SQ" else None
         if vr in _TEXT_VRS:
@@ -102,32 +95,28 @@ def plain_vr(vr: str, walk: Walk) -> str:
     return "OW" if " or " in vr else vr
 
 
-def number_element(tag: BaseTag, vr: str, value: bytes, walk: Walk) -> RawDataElement | None:
+def number_element(tag: int, vr: str, value: bytes, walk: Walk) -> Bytes | None:
     """A binary number kept, or nothing where the bytes are no numbers of that VR."""
     plain = plain_vr(vr, walk)
-    most = most_values(int(tag)) if plain != "OW" else None
+    most = most_values(tag) if plain != "OW" else None
     if not binary_number(plain, value, most=most, words=walk.veto, numbers=walk.numbers):
         walk.counts["removed"] += 1
         return None
     walk.counts["kept"] += 1
-    return raw_element(tag, plain, value)
+    return Bytes(plain, value)
 
 
-def blank(tag: BaseTag, vr: str, action: Action, walk: Walk) -> DataElement | RawDataElement | None:
+def blank(vr: str, action: Action, walk: Walk) -> Bytes | Items | None:
     """The element removed (None), emptied, or with a dummy value."""
     if action is Action.REMOVE:
         walk.counts["removed"] += 1
         return None
     if action is Action.EMPTY:
         walk.counts["emptied"] += 1
-        return (
-            DataElement(tag, "SQ", Sequence([])) if vr == "SQ" else raw_element(tag, plain_vr(vr, walk), b"")
-        )
+        return Items([]) if vr == "SQ" else Bytes(plain_vr(vr, walk), b"")
     walk.counts["replaced"] += 1
     if vr == "SQ":
-        item = Dataset({BaseTag(0x00080104): text_element(BaseTag(0x00080104), "LO", _DUMMY.encode())})
-        item.set_original_encoding(False, True, "iso8859")
-        return DataElement(tag, "SQ", Sequence([item]))
+        return Items([{0x00080104: text_element("LO", _DUMMY.encode())}])
     plain = plain_vr(vr, walk)
     values = {
         "AS": b"000Y",
@@ -139,8 +128,8 @@ def blank(tag: BaseTag, vr: str, action: Action, walk: Walk) -> DataElement | Ra
     }
     values |= {"DT": b"19000101", "UI": walk.names.uid("dummy").encode()}
     if plain in _TEXT_VRS:
-        return text_element(tag, plain, values.get(plain, _DUMMY.encode()))
-    return raw_element(tag, plain, bytes(max(2, SIZES.get(plain, 2))))
+        return text_element(plain, values.get(plain, _DUMMY.encode()))
+    return Bytes(plain, bytes(max(2, SIZES.get(plain, 2))))
 
 
 def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) -> bytes | None:
