@@ -43,14 +43,18 @@ _CUES: Final = (
 )
 _NAME_AFTER: Final = re.compile(f"(?P<cue>{'|'.join(_CUES)})", re.IGNORECASE)
 _STRONG: Final = re.compile(rf"\b(?:{_TITLE}\b\.?\s*:?|named|a\.?k\.?a\.?|dear)\s*$", re.IGNORECASE)
-_AND: Final = re.compile(rf"[ \t]*(?:,[ \t]*(?:and[ \t]+|&[ \t]*)?|/[ \t]*|&[ \t]*|[ \t]and[ \t]+){_SOME_TITLE}", re.IGNORECASE)
+_AND: Final = re.compile(
+    rf"[ \t]*(?:,[ \t]*(?:and[ \t]+|&[ \t]*)?|/[ \t]*|&[ \t]*|[ \t]and[ \t]+){_SOME_TITLE}", re.IGNORECASE
+)
 _BY_INITIALS: Final = re.compile(
     r"\b(?P<cue>(?:dictated|transcribed|typed|scanned|read|verified|performed|entered|written|injected|checked|signed)[ ]+by"
     r"|transcriptionist|typist|tr|trans|initials|reader[ ]?\d|tech(?:nologist)?|d/t)(?P<mid>[ ]*:[ ]*|[ ]+)"
     r"(?P<who>(?:[A-Za-z]\.?){2,3}(?:/[A-Za-z]{2,3})?)(?![\w.])",
     re.IGNORECASE,
 )
-_SPELLED: Final = re.compile(r"\bspel(?:led|t)[ ]*(?:as[ ]*)?[:,]?[ ]*(?:[A-Za-z][ .\-,]{1,2}){1,}[A-Za-z]\b", re.IGNORECASE)
+_SPELLED: Final = re.compile(
+    r"\bspel(?:led|t)[ ]*(?:as[ ]*)?[:,]?[ ]*(?:[A-Za-z][ .\-,]{1,2}){1,}[A-Za-z]\b", re.IGNORECASE
+)
 _USER: Final = re.compile(r"(?<![\w@.])(?P<who>[a-z]{3,14})[_.][a-z]{1,2}(?![\w@.])")
 _LOW_DEGREE: Final = re.compile(
     rf"(?P<names>(?:{_W}[ \t]+){{1,2}})(?P<degree>(?:md|rn|pa-c|np|phd|dpt|arnp|crna)\b)"
@@ -90,10 +94,13 @@ def people(text: str) -> str:
             joined = _AND.match(text, at)
             if not joined:
                 break
-            end = _run(text, joined.end(), strong=bool(_STRONG.search(joined[0])), weak=True, upper=upper, low=low)
-            if end > joined.end():
-                out.append(joined[0])
-                at = joined.end()
+            end = _run(
+                text, joined.end(), strong=bool(_STRONG.search(joined[0])), weak=True, upper=upper, low=low
+            )
+            if end <= joined.end():
+                break
+            out.append(joined[0])
+            at = joined.end()
     return "".join(out) + text[at:]
 
 
@@ -114,7 +121,9 @@ class _Lines:
 
 def _initials(match: re.Match[str]) -> str:
     who = match["who"]
-    plain = is_clinical(who.replace(".", "")) or (":" not in match["mid"] and not who.isupper() and "by" not in match["cue"])
+    plain = is_clinical(who.replace(".", "")) or (
+        ":" not in match["mid"] and not who.isupper() and "by" not in match["cue"]
+    )
     return match[0] if plain else f"{match['cue']}{match['mid']}[NAME]"
 
 
@@ -166,7 +175,7 @@ def _taken(word: str, first: bool, strong: bool, weak: bool, upper: bool) -> boo
     if is_ambiguous(word):
         return word[0].isupper() and (strong or not weak) and not (upper and not strong)
     if strong and first:
-        return word[0].isupper() or not is_clinical(word)
+        return (word[0].isupper() and not upper) or not is_clinical(word)
     if is_clinical(word):
         return False
     if upper and weak:

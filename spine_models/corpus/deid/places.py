@@ -68,13 +68,43 @@ _TELLING: Final = re.compile(
 )
 
 
+_AT: Final = re.compile(
+    r"\b(?P<cue>(?:performed|done|obtained|acquired|scanned|imaged|seen|evaluated|treated|admitted|attends|booked|therapy|physio"
+    r"|pt|follow[- ]?up|f/u|surgery|operated|read|biopsy|fusion|works?|worked|employed|lives|resident|(?:mri|ct|scan|study|exam|images?"
+    r"|imaging|films?|x-?rays?|reports?|results?|cd|records?)(?:[ ]\w+)?)[ ](?:at|from|to|of)[ ](?:the[ ])?)"
+    r"(?P<name>[^\W\d_][\w'’&\-]*(?:[ ][^\W\d_&][\w'’\-]*|[ ]&){0,3}?)"
+    r"(?=[ ]+(?:on|dated|in|from|with|for|because|after|since|done|performed|and|by|was|is|were)\b|[ ]*[\[,.;:)\n]|$)",
+    re.IGNORECASE,
+)
+_NOWHERE: Final = re.compile(
+    r"(?i)\b(?:outside|this|that|our|an?|another|other|same|all|both|each|multiple|any|level|levels|time|home|work|rest|night|[ctls]\d+"
+    r"|left|right|side|upper|lower|spine|bedside|hospital|clinic|facility|institution|er|ed|icu|prior|previous|date|today)\b"
+)
+
+
 def places(text: str) -> str:
     """Text with the names of institutions replaced by ``[PLACE]``."""
+    text = _AT.sub(_at, text)
     text = _UNIVERSITY_OF.sub("[PLACE]", text)
     text = _HOUSE_FIRST.sub(_led, text)
     text = _NAMED_HOUSE.sub(_house, text)
     text = _TITLED_HOUSE.sub(_titled, text)
     return _UPPER_HOUSE.sub(_house, text) if mostly_upper(text) else text
+
+
+def _at(match: re.Match[str]) -> str:
+    """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk."""
+    name = match["name"]
+    words = re.findall(_W, name)
+    if _NOWHERE.search(name) or not words or name.startswith("["):
+        return match[0]
+    capital = all(w[0].isupper() or w.casefold() in _LINKING for w in words)
+    strange = [w for w in words if not is_clinical(w) or is_ambiguous(w)]
+    uncommon = [w for w in words if w.casefold() not in ordinary()]
+    cased = not name.isupper() and not name.islower()
+    if strange or (cased and capital and uncommon) or (not cased and len(uncommon) == len(words) > 1):
+        return f"{match['cue']}[PLACE]"
+    return match[0]
 
 
 def _led(match: re.Match[str]) -> str:

@@ -129,7 +129,11 @@ _HYPHENED_ID: Final = re.compile(
 _PLATE: Final = re.compile(
     r"(?<![\w.\-])(?:\d[A-Z]{3}\d{3}|[A-Z]{3}[ -]\d{4}|[A-Z]\d{2}[ ]\d{6,9}|[A-Z]{2}[ ]\d{7,10})(?![\w\-])"
 )
-_LETTER_ID: Final = re.compile(r"\b(?P<head>[A-Z]{1,3}[-/ ]?)?\[ID\](?:[-/]?[A-Z]?\d*)")
+_BEFORE_ID: Final = re.compile(r"(?<![\w\[])(?:[A-Z]{1,3}[-/])+(?=\[ID\])")
+_BEFORE_ADDRESS: Final = re.compile(
+    r"\b(?:suite|ste|unit|level|flat|apt|floor|building|bldg)\.?[ ]*[\w/]{1,6},?\s+\[ADDRESS\]", re.IGNORECASE
+)
+_SHORT_FAX: Final = re.compile(r"\b(?P<cue>fax|tel|ext)(?P<mid>\.?:?[ ]*)-\d{2,5}(?!\d)", re.IGNORECASE)
 _LONG_DIGITS: Final = re.compile(
     r"(?<![\w.])(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[T ]?\d{4,6})?(?!\d))\d{6,}(?![\w]|\.\d)"
 )
@@ -156,6 +160,8 @@ def shapes(text: str) -> str:
     text = _PLACED.sub(lambda m: f"{m['cue']}{m['mid']}[ID]", text)
     text = _LONG_DIGITS.sub("[ID]", text)
     text = _MIXED_ID.sub(lambda m: m[0] if _technical(m[0]) else "[ID]", text)
+    text = _BEFORE_ADDRESS.sub("[ADDRESS]", _BEFORE_ID.sub("", text))
+    text = _SHORT_FAX.sub(r"\g<cue>\g<mid>[PHONE]", text)
     return _AGE.sub("90+", text)
 
 

@@ -94,9 +94,15 @@ def ordinary() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def clinical() -> frozenset[str]:
+    """Lower-case clinical words, eponyms included."""
+    return ordinary() | _lines("spine_words.txt")
+
+
+@lru_cache(maxsize=1)
 def report_words() -> frozenset[str]:
     """Lower-case clinical words and the English of reports, eponyms included."""
-    return ordinary() | _lines("report_words.txt")
+    return clinical() | _lines("report_words.txt")
 
 
 @lru_cache(maxsize=65536)
@@ -117,6 +123,15 @@ def is_clinical(word: str) -> bool:
     ):
         return True
     return folded in standard_words() or bool(len(folded) >= 7 and _CLINICAL_ENDING.fullmatch(folded))
+
+
+@lru_cache(maxsize=65536)
+def is_spinal(word: str) -> bool:
+    """True for a word of the clinical lists proper, plain endings understood; general English is not in them."""
+    folded = word.casefold().strip("'’.-")
+    return folded in clinical() or any(
+        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS
+    )
 
 
 def is_ambiguous(word: str) -> bool:
