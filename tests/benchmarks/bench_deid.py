@@ -1,7 +1,8 @@
 """How much of the speed of a plain pydicom read and write the de-identification of one file keeps, and how it
 compares with two libraries in their default modes on the same files.
 
-All sides get the same bytes in memory, give a file's bytes, and take turns; CPU seconds count.
+All sides get the same bytes in memory, give a file's bytes, and take turns; CPU seconds count. The hashes of the
+audit are not in it: nobody else takes them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def bench() -> list[tuple[str, float, str]]:
     rows = [
         ("de-identify, explicit", _ratio(explicit, _plain), plain),
         ("de-identify, implicit", _ratio(_files(implicit=True), _plain), plain),
-        ("de-identify, enhanced of 60 frames", _ratio([_enhanced(n) for n in range(4)], _plain), plain),
+        ("de-identify, enhanced of 20 frames", _ratio([_enhanced(n) for n in range(4)], _plain), plain),
     ]
     for library, work in _libraries().items():
         rows.append(
@@ -125,8 +126,8 @@ def _file(index: int, implicit: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _enhanced(index: int, frames: int = 60) -> bytes:
-    """An Enhanced MR object whose header is mostly per-frame functional groups."""
+def _enhanced(index: int, frames: int = 20) -> bytes:
+    """An Enhanced MR object with per-frame functional groups, private ones among them, which a lazy reader skips."""
     ds = pydicom.dcmread(BytesIO(_file(index, implicit=False)))
     ds.SOPClassUID, ds.NumberOfFrames = UID("1.2.840.10008.5.1.4.1.1.4.1"), frames
     groups = []
@@ -147,8 +148,7 @@ def _enhanced(index: int, frames: int = 60) -> bytes:
             block.add_new(element + 0x10, "LO", f"private value {element}")
         groups.append(group)
     ds.PerFrameFunctionalGroupsSequence = groups
-    ds.Rows, ds.Columns = 96, 96
-    ds.PixelData = np.random.default_rng(index).integers(0, 4096, (frames, 96, 96)).astype("<u2").tobytes()
+    ds.PixelData = np.random.default_rng(index).integers(0, 4096, (frames, 384, 384)).astype("<u2").tobytes()
     buffer = BytesIO()
     ds.save_as(buffer, enforce_file_format=True, implicit_vr=False, little_endian=True)
     return buffer.getvalue()

@@ -20,7 +20,7 @@ from pydicom.filereader import read_partial
 
 from spine_models.corpus.deid.codes import meaning_of
 from spine_models.corpus.deid.encode import Bytes, Finished, Items, TooLong, part10
-from spine_models.corpus.deid.items import Element, Elements, Encoding, decoded, elements_of, items_of
+from spine_models.corpus.deid.items import Element, Elements, Encoding, Raw, decoded, elements_of, items_of
 from spine_models.corpus.deid.known import KIND_OF_TAG, KnownIdentifiers
 from spine_models.corpus.deid.numerals import known_bytes
 from spine_models.corpus.deid.pixels import CleanPixels, clean_pixels
@@ -37,6 +37,7 @@ from spine_models.corpus.deid.quarantine import (
 )
 from spine_models.corpus.deid.values import (
     Patient,
+    Repeated,
     Walk,
     blank,
     number_element,
@@ -62,9 +63,14 @@ class Cleaned:
     """A released object: its file, and what was done to it."""
 
     payload: bytes
-    pixel_sha256: str
+    pixels: CleanPixels
     counts: Counter[str]
     known: KnownIdentifiers
+
+    @property
+    def pixel_sha256(self) -> str:
+        """Hash of what is image in the released pixel data."""
+        return self.pixels.sha256
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -110,7 +116,7 @@ def deidentify_object(source: Dataset, *, names: Pseudonymizer, patient: Patient
         pixels = clean_pixels(probe, known_bytes(walk.veto, walk.numbers))
         out = _cleaned(elements_of(source), walk, 0, pixels)
         walk.counts["cleaned"] += pixels.cleaned
-        return Cleaned(_written(out, pixels), pixels.sha256, walk.counts, KnownIdentifiers.of(walk.found))
+        return Cleaned(_written(out, pixels), pixels, walk.counts, KnownIdentifiers.of(walk.found))
 
 
 def _probe(source: Dataset) -> Dataset:
@@ -243,6 +249,25 @@ def _element(raw: Element, tag: int, told: Plan, walk: Walk, depth: int) -> Byte
 def _sequence(raw: Element, tag: int, walk: Walk, depth: int) -> Bytes | Items | None:
     if not isinstance(raw, DataElement) and raw.VR == "UN":
         return blank("SQ", fallback(tag, walk.enhanced), walk)
+    key = (tag, raw.value) if depth and isinstance(raw, Raw) and len(raw.value) <= _REPEATED else None
+    if key in walk.repeated:
+        element, counts = walk.repeated[key]  # type: ignore[index]
+        walk.counts.update(counts)
+        return element
+    before = Counter(walk.counts) if key else walk.counts
+    element = _items(raw, tag, walk, depth)
+    if key:
+        walk.repeated[key] = Repeated(
+            element, {k: n - before[k] for k, n in walk.counts.items() if n != before[k]}
+        )
+    return element
+
+
+_REPEATED: Final = 2048
+"""Bytes up to which a sequence is remembered, so that memory stays a small multiple of a header's."""
+
+
+def _items(raw: Element, tag: int, walk: Walk, depth: int) -> Bytes | Items | None:
     try:
         items = items_of(tag, raw, walk.encoding)
     except Exception:

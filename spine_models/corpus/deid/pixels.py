@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -31,15 +32,23 @@ _NOTHING: Final = re.compile(rb"(?!)")
 class CleanPixels:
     """Pixel data ready to be written.
 
-    ``value`` is native little-endian samples or an encapsulated stream; ``sha256`` is that of the samples
-    (native) or of the frames (encapsulated); ``cleaned`` counts what was taken out.
+    ``value`` is native little-endian samples or an encapsulated stream, ``image`` the samples or the frames in it;
+    ``cleaned`` counts what was taken out.
     """
 
     value: bytes
     vr: str
     transfer_syntax: str
-    sha256: str
+    image: tuple[bytes, ...]
     cleaned: int
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the samples (native) or of the frames (encapsulated); taken when it is asked for."""
+        digest = hashlib.sha256()
+        for part in self.image:
+            digest.update(part)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,10 @@ def clean_pixels(dataset: Dataset, known: re.Pattern[bytes] = _NOTHING) -> Clean
             raise Refused(Reason.TRUNCATED if len(value) < expected else Reason.WRONG_PIXEL_LENGTH)
         order = ">" if syntax == "1.2.840.10008.1.2.2" and dataset["PixelData"].VR != "OB" else "<"
         samples = np.frombuffer(value[:expected], dtype=f"{order}u{layout.allocated // 8}")
-        return _native(samples, layout, np.any(np.frombuffer(value[expected:], np.uint8)))
+        tail = np.any(np.frombuffer(value[expected:], np.uint8))
+        if order == "<" and _within(samples, layout):
+            return _released(bytes(value[:expected]), layout, bool(tail))
+        return _native(samples, layout, tail)
     frames = frames_of(value, layout.frames)
     decoded = _decoded(dataset, frames, layout)
     if syntax != RLELossless:
@@ -120,13 +132,28 @@ def clean_pixels(dataset: Dataset, known: re.Pattern[bytes] = _NOTHING) -> Clean
 
 def _native(samples: np.ndarray, layout: _Layout, cleaned: bool | np.bool) -> CleanPixels:
     masked = mask_samples(samples, layout.stored, layout.high, layout.signed)
-    raw = masked.tobytes()
-    changed = bool(cleaned) or not np.array_equal(masked, samples)
+    return _released(masked.tobytes(), layout, bool(cleaned) or not np.array_equal(masked, samples))
+
+
+def _within(samples: np.ndarray, layout: _Layout) -> bool:
+    """Whether nothing stands outside the stored bits, so that the bytes may stay as they are (a quick test)."""
+    size = samples.dtype.itemsize * 8
+    if layout.stored == size or samples.size == 0:
+        return layout.stored == size
+    if layout.high != layout.stored - 1:
+        return False
+    if not layout.signed:
+        return bool(samples.max() < 1 << layout.stored)
+    values, half = samples.view(f"<i{size // 8}"), 1 << (layout.stored - 1)
+    return bool(values.min() >= -half and values.max() < half)
+
+
+def _released(raw: bytes, layout: _Layout, changed: bool) -> CleanPixels:
     return CleanPixels(
-        value=raw + b"\x00" * (len(raw) % 2),
+        value=raw + b"\x00" if len(raw) % 2 else raw,
         vr="OW" if layout.allocated > 8 else "OB",
         transfer_syntax=str(ExplicitVRLittleEndian),
-        sha256=hashlib.sha256(raw).hexdigest(),
+        image=(raw,),
         cleaned=int(changed),
     )
 
@@ -156,7 +183,7 @@ def mask_samples(samples: np.ndarray, stored: int, high: int, signed: bool) -> n
 def _encapsulated(
     frames: Sequence[bytes], layout: _Layout, syntax: str, known: re.Pattern[bytes]
 ) -> CleanPixels | None:
-    kept, removed, digest = [], 0, hashlib.sha256()
+    kept, removed = [], 0
     for frame in frames:
         try:
             one = strip_frame(frame)
@@ -169,9 +196,8 @@ def _encapsulated(
         if one.precision > layout.stored or _PROSE.search(one.frame) or known.search(one.frame.lower()):
             return None
         removed += one.removed + (len(frame) - len(one.frame) > 1 and not one.removed)
-        digest.update(one.frame)
         kept.append(one.frame)
-    return CleanPixels(encapsulate(kept), "OB", syntax, digest.hexdigest(), removed)
+    return CleanPixels(encapsulate(kept), "OB", syntax, tuple(kept), removed)
 
 
 def _same(dataset: Dataset, kept: CleanPixels, layout: _Layout, decoded: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydicom.dataelem import DataElement
 
@@ -43,6 +43,13 @@ class Patient:
     known: KnownIdentifiers = field(default_factory=KnownIdentifiers)
 
 
+class Repeated(NamedTuple):
+    """A sequence that was walked before, with its counts: frames of one object say much the same."""
+
+    element: Bytes | Items | None
+    counts: dict[str, int]
+
+
 @dataclass
 class Walk:
     """State of one object's walk: whose it is, how it is encoded, what may not stay, what was done."""
@@ -57,6 +64,7 @@ class Walk:
     numbers: frozenset[str]
     counts: Counter[str] = field(default_factory=Counter)
     found: list[tuple[str, str]] = field(default_factory=list)
+    repeated: dict[tuple[int, bytes], Repeated] = field(default_factory=dict)
     private_kept: bool = False
 
 
