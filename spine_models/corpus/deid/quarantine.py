@@ -57,6 +57,7 @@ class Reason(StrEnum):
     CONTENT_CHANGED = "content_changed"
     UNREADABLE = "unreadable"
     NO_POLICY = "no_policy"
+    AMBIGUOUS_DATE = "ambiguous_date"
 
 
 _SAYS_NO: Final = {0x00280301: Reason.BURNED_IN, 0x00280302: Reason.RECOGNIZABLE_FEATURES}
