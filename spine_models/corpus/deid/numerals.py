@@ -21,6 +21,7 @@ SIZES: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "
 NUMBER: Final = re.compile(rb"[ ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ ]*")
 _CODES: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 _TEXT_BYTES: Final = re.compile(rb"[A-Za-z0-9 .,'^_/\-]*\x00*")
+_PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{8,}")
 _LETTERS: Final = re.compile(rb"[A-Za-z]")
 _LONGEST_INTEGER: Final = 10
 """Digits of the largest 32-bit integer; no acquisition number is longer, and record numbers often are."""
@@ -77,14 +78,20 @@ def binary_number(
         return True
     if vr == "OW" and not _monotonic(value):
         return False
-    if _texty(value) or known_bytes(words, numbers).search(value.lower()):
+    if _texty(value, whole=vr not in ("FL", "FD")) or known_bytes(words, numbers).search(value.lower()):
         return False
     return vr not in ("UL", "SL", "UV", "SV", "FL", "FD") or _plain_values(vr, value, numbers)
 
 
-def _texty(value: bytes) -> bool:
-    """Bytes that read as text: with six letters or more a number of acquisition is out of the question."""
-    return len(value) >= 6 and bool(_TEXT_BYTES.fullmatch(value)) and len(_LETTERS.findall(value)) >= 6
+def _texty(value: bytes, *, whole: bool) -> bool:
+    """Bytes that read as text, or hold a stretch of it; numbers of acquisition do so less than once in a million.
+
+    Whole numbers are small, so that ten printable bytes in a row are enough; fractions have random last digits.
+    """
+    if len(value) >= 6 and _TEXT_BYTES.fullmatch(value) and len(_LETTERS.findall(value)) >= 6:
+        return True
+    runs = _PRINTABLE.findall(value) if len(value) >= 8 else []
+    return any((whole and len(run) >= 10) or len(_LETTERS.findall(run)) >= 6 for run in runs)
 
 
 def _plain_values(vr: str, value: bytes, numbers: frozenset[str]) -> bool:

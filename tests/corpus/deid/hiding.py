@@ -53,7 +53,10 @@ def inside(ds: Dataset, rng: random.Random) -> Dataset:
     place = ds
     for _ in range(rng.choice([0, 0, 1, 2, 4])):
         tag = rng.choice([0x52009229, 0x52009230, 0x00081140, 0x00082112, 0x00400275, *_some(rng)])
-        if tag not in place or not place[tag].value:
+        element = place.get_item(tag)
+        if isinstance(element, RawDataElement):
+            break  # something else was put there
+        if element is None or not element.value:
             place.add_new(tag, "SQ", Sequence([Dataset()]))
         place = rng.choice(list(place[tag].value))
     return place

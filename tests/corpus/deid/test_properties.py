@@ -97,7 +97,7 @@ def check(data: bytes, p: Planter, before: dict[str, object], pixels: np.ndarray
         changed = {
             k for k in ACQUISITION if k not in FREE and before[k] is not None and facts[k] != before[k]
         }
-        assert changed - {"rows", "columns", "bits_stored", "frames"} == set()
+        assert changed - {"has_contrast_agent", "rows", "columns", "bits_stored", "frames"} == set()
         kept = released.pixel_array.reshape(pixels.shape)
         if syntax == "jpeg_baseline":
             source = pydicom.dcmread(BytesIO(data))

@@ -99,6 +99,7 @@ _NUMBER_COLUMNS: Final = frozenset(
         "email",
     ]
 )
+_SPOKEN: Final = frozenset(["PN", "UI", "LO", "SH", "ST", "LT", "UT", "AE", "DA", "UC"])
 _INLINE_BELOW: Final = 2000
 _CHUNK: Final = 64
 _UIDS: Final = re.compile(r"[0-2](?:\.\d+){3,}")
@@ -172,7 +173,9 @@ def read_source(path: Path, *, pixels: bool) -> pydicom.Dataset | None:
 
 def values_of(dataset: pydicom.Dataset) -> Iterator[tuple[str, str]]:
     """(kind, value) of every identifying element at every depth."""
-    for element in _walk(dataset):
+    for element in every_element(dataset):
+        if element.VR not in _SPOKEN:
+            continue
         kind = _kind(element.keyword, element.VR)
         if kind:
             value = element.value
@@ -194,18 +197,17 @@ def _kind(keyword: str, vr: str) -> str | None:
     return {"PatientBirthDate": "birth", "StudyDate": "study"}.get(keyword)
 
 
-def _walk(dataset: pydicom.Dataset) -> Iterator[Any]:
+def every_element(dataset: pydicom.Dataset) -> Iterator[Any]:
+    """Every element at every depth that can be decoded; one that cannot has no value to search for."""
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
+            items = list(element.value or []) if element.VR == "SQ" else []
         except Exception:
-            # An element that cannot be decoded has no value to search for.
             continue
-        if element.VR == "SQ":
-            for item in element.value or []:
-                yield from _walk(item)
-        elif element.VR in ("PN", "UI", "LO", "SH", "ST", "LT", "UT", "AE", "DA", "UC"):
-            yield element
+        yield element
+        for item in items:
+            yield from every_element(item)
 
 
 def known_of(archive: ArchiveTables, names: Pseudonymizer | None, *, workers: int = 1) -> Known:
