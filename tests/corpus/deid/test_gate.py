@@ -89,7 +89,7 @@ def edit_high_bits(ds):
         (lambda ds: setattr(ds, "StudyTime", "101113"), "time_changed"),
         (lambda ds: setattr(ds, "OperatorsName", "Somebody"), "person_name"),
         (lambda ds: setattr(ds, "InstitutionName", "Anything"), "annex_e_replace"),
-        (lambda ds: ds.add_new(0x20300020, "LO", "Anything"), "element_not_allowed"),
+        (lambda ds: ds.add_new(0x30040002, "CS", "GY"), "element_not_allowed"),
         (lambda ds: setattr(ds, "TextComments", "Anything"), "annex_e_remove"),
         (lambda ds: setattr(ds, "OtherPatientNames", ""), "annex_e_remove"),
         (lambda ds: setattr(ds, "StudyID", "5"), "annex_e_empty"),

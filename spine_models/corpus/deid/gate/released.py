@@ -157,9 +157,7 @@ def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
             kept = part.tag & 0xFFFF <= 0xFF and part.value.decode("latin-1").strip(" \x00") in _SAFE_CREATORS
             numeric = part.creator in _SAFE_CREATORS and part.vr in _NUMERIC
             found["private_element"] += not (kept or numeric)
-        elif (part.vr == "UN" and (part.tag not in listed or part.value.strip(b"\x00"))) or (
-            part.tag not in listed | _PATIENT_GROUP and (group not in _GROUPS or group == 0x0010)
-        ):
+        elif _foreign(part, listed):
             found["element_not_allowed"] += 1
         if part.tag in absent:
             found["annex_e_remove"] += 1
@@ -183,6 +181,14 @@ def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
         or 0x00280303 not in tags
     )
     return +found
+
+
+def _foreign(part: Part, listed: frozenset[int]) -> bool:
+    """An element that neither the allowlist nor the profile has, or unknown bytes that say anything."""
+    group = part.tag >> 16
+    if part.vr == "UN" and (part.tag not in listed or part.value.strip(b"\x00")):
+        return True
+    return part.tag not in listed | _PATIENT_GROUP and (group not in _GROUPS or group == 0x0010)
 
 
 def _uids(parts: list[Part], source: pydicom.Dataset, subject: Subject, names: Pseudonymizer) -> Counter[str]:
