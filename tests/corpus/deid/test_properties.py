@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from dataclasses import fields
 from io import BytesIO
 
 import numpy as np
@@ -14,13 +15,16 @@ from hypothesis import strategies as st
 from pydicom import config
 from pydicom.dataset import Dataset
 
+from spine_models.config import DeidSettings
+from spine_models.corpus.deid import gate_batch
 from spine_models.corpus.deid.gate.parts import parts_of
 from spine_models.corpus.deid.quarantine import Refused
 from spine_models.corpus.header import ACQUISITION, acquisition_facts
 from tests.corpus.deid.compressed import ENCAPSULATED, NATIVE, SYNTAXES, encode, image
 from tests.corpus.deid.hiding import PLACES
-from tests.corpus.deid.objects import cleaned, mr
+from tests.corpus.deid.objects import KEY, cleaned, mr
 from tests.corpus.deid.planter import Planter, residual
+from tests.corpus.deid.test_batch import run
 from tests.corpus.deid.writing import part10
 
 PROFILE = settings(
@@ -40,7 +44,8 @@ def made(
 ) -> tuple[bytes, Planter, Dataset, np.ndarray]:
     rng = random.Random(seed)
     p = Planter(rng)
-    ds = mr(PatientID=f"00{p.digits(9)}", PatientName=f"{p.name()}^{p.name()}")
+    uids = {f"{k}InstanceUID": f"1.2.3.{seed}.{n}" for n, k in enumerate(("Study", "Series", "SOP"))}
+    ds = mr(PatientID=f"00{p.digits(9)}", PatientName=f"{p.name()}^{p.name()}", **uids)
     before = acquisition_facts(ds)
     pixels = image(rng, frames, syntax)
     ds.Rows, ds.Columns = pixels.shape[1:]
@@ -123,6 +128,27 @@ def test_nothing_hidden_in_a_compressed_object_comes_out(seed, syntax, places, f
 def test_every_place_in_every_transfer_syntax(syntax):
     places = [(name, number) for number in range(3) for name in sorted(PLACES)]
     check(*made(len(syntax), syntax, places), syntax)
+
+
+def test_the_gate_finds_nothing_in_what_the_engine_made_of_them(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    rng = random.Random(7)
+    for number in range(40):
+        places = [(rng.choice(sorted(PLACES)), rng.randrange(2**32)) for _ in range(6)]
+        data, *_ = made(number, rng.choice(sorted(NATIVE)), places)
+        (tmp_path / "inbox" / f"{number}.dcm").write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # malformed on purpose
+        archive, out = run(tmp_path)
+        leaving = {
+            f.name: getattr(out, f.name) for f in fields(out) if f.name not in ("crosswalk", "quarantine")
+        }
+        violations = gate_batch(
+            archive, folder=tmp_path / "out", tables=leaving, key=KEY, settings=DeidSettings(workers=1)
+        )
+    assert len(archive.instances) >= 12
+    assert len(out.instances) == len(archive.instances)
+    assert violations.rows() == []
 
 
 def test_a_stream_that_nothing_here_decodes_stays_behind():
