@@ -35,7 +35,10 @@ _ENGLISH: Final = (
     r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
 )
 _MONTH: Final = rf"(?:{'|'.join(sorted(_OF_FOREIGN, key=len, reverse=True))}|{_ENGLISH})"
-_WEEKDAY: Final = r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+_WEEKDAY: Final = (
+    r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?"
+    r"|sat(?:urday)?|sun(?:day)?)"
+)
 _LEAD: Final = rf"(?:\b{_WEEKDAY}\b\.?,?\s+(?:the\s+)?)?"
 _YEAR: Final = r"(?:18|19|20)\d\d"
 DATED: Final = re.compile(
@@ -43,7 +46,8 @@ DATED: Final = re.compile(
     {_LEAD}(?:
       (?<![\d.])(?P<iy>{_YEAR})(?P<is>[-/.])(?P<im>0?[1-9]|1[0-2])(?P=is)(?P<id>0?[1-9]|[12]\d|3[01])(?![\d])
     | (?<![\d.,/-])(?P<na>\d{{1,2}})(?P<ns>[-/.])(?P<nb>\d{{1,2}})(?P=ns)(?P<ny>{_YEAR}|\d\d)(?![\d/-]|\.\d|\s*[cm]m\b)
-    | (?<![\w-])(?P<dd>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?P<d1>[\s.,\-/]{{0,3}}(?:of\s+)?)(?P<dm>{_MONTH})(?![^\W\d_])
+    | (?<![\w-])(?P<dd>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?P<d1>[\s.,\-/]{{0,3}}(?:of\s+)?)(?P<dm>{_MONTH})
+        (?![^\W\d_])
         (?P<d2>[\s.,\-/]{{0,3}})(?P<dy>{_YEAR}|'?\d\d(?=$|[\s,;:.)\]]))(?!\w)
     | \b(?P<mm>{_MONTH})\b(?P<m1>[\s.,\-]{{1,3}}(?:the\s+)?)(?P<md>0?[1-9]|[12]\d|3[01])(?P<mo>st|nd|rd|th)?
         (?P<m2>\s*,\s*|[\s.\-/]{{1,3}})(?P<my>{_YEAR}|'\d\d|(?<=/)\d\d)\b
@@ -73,7 +77,10 @@ _HOLIDAY: Final = (
     r"|(?:4th|fourth)\s+of\s+july|halloween|hallowe['’]en|ramadan|diwali|deepavali|hanukkah|passover|yom\s+kippur|eid"
     r"|st\.?\s+patrick['’]?s\s+day|valentine['’]?s\s+day|pentecost|whitsun|hogmanay|mid-?summer)"
 )
-_TIMING: Final = r"in|since|last|next|this|from|until|till|during|early|late|mid|dated|before|after|around|through|of|between|by|to"
+_TIMING: Final = (
+    r"in|since|last|next|this|from|until|till|during|early|late|mid|dated|before|after"
+    r"|around|through|of|between|by|to"
+)
 _CUE: Final = (
     r"on|dated|date:?|from|since|until|till|of|yesterday|today|tomorrow|mri|mr|ct|scan|exam|study|x-?rays?|rtw|seen|done"
     rf"|surgery|injection|visit|call|called|faxed|due|appt|appointment|by|at\s+\d{{1,2}}:\d\d|(?:{_WEEKDAY})"
@@ -125,7 +132,8 @@ UNDATABLE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 """Dates that say too little to be moved exactly, and what stands for them."""
 
 _SPACED: Final = re.compile(
-    r"(?<![\d/.-])(?P<a>\d{1,2})[ \t]{1,2}(?P<s>[/.-])[ \t]{1,2}(?P<b>\d{1,2})[ \t]{1,2}(?P=s)[ \t]{1,2}(?P<y>\d{4})(?!\d)"
+    r"(?<![\d/.-])(?P<a>\d{1,2})[ \t]{1,2}(?P<s>[/.-])[ \t]{1,2}(?P<b>\d{1,2})[ \t]{1,2}(?P=s)[ \t]{1,2}"
+    r"(?P<y>\d{4})(?!\d)"
 )
 _ROMAN: Final = re.compile(
     r"(?<![\w/.-])(?P<d>\d{1,2})(?P<s>[./ -])(?P<m>I{1,3}|IV|VI{0,3}|IX|XI{0,2})(?P=s)(?P<y>\d{4})\b"
@@ -151,7 +159,9 @@ def month_names(month: int) -> tuple[str, ...]:
     """Names and abbreviations of a month, folded and not, longest first."""
     spelled = {MONTHS[month - 1], MONTHS[month - 1][:3], *_FOREIGN[month - 1].split()}
     spelled |= {"sept"} if month == 9 else set()
-    folded = {"".join(c for c in unicodedata.normalize("NFKD", n) if not unicodedata.combining(c)) for n in spelled}
+    folded = {
+        "".join(c for c in unicodedata.normalize("NFKD", n) if not unicodedata.combining(c)) for n in spelled
+    }
     return tuple(sorted(spelled | {f.replace("ı", "i") for f in folded}, key=lambda n: (-len(n), n)))
 
 

@@ -1,7 +1,8 @@
 """Dates of one patient, moved by that patient's shift or cut down to the year, in values and in running text.
 
 Belongs here: moving values and running text, each form written back in its own style.
-Does not belong here: the grammar of dates (date_grammar), finding out whose date it is, or removing birth dates (callers drop them first).
+Does not belong here: the grammar of dates (date_grammar), finding out whose date it is, or removing
+birth dates (callers drop them first).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which way round the numeric dates of an EHR table are written, from evidence only; without evidence they are withheld.
+"""Which way round the numeric dates of an EHR table are written, from evidence only, else withheld.
 
 Belongs here: the order of a column, of a table, and of one value beside the dates of its row.
 Does not belong here: moving dates (dates), the column policy (ehr).

@@ -26,9 +26,18 @@ _PARTICLES: Final = frozenset(
 )
 _PREFIXES: Final = _TITLES | _PARTICLES
 _ROMAN: Final = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
-_SINGLE: Final = {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "ß": "s", "æ": "a", "Æ": "A"} | {
-    "œ": "o", "Œ": "O", "ð": "d", "Ð": "D", "þ": "t", "Þ": "T", "ə": "e", "ħ": "h", "ŋ": "n"
-}
+_SINGLE: Final = {
+    "ø": "o",
+    "Ø": "O",
+    "ł": "l",
+    "Ł": "L",
+    "đ": "d",
+    "Đ": "D",
+    "ı": "i",
+    "ß": "s",
+    "æ": "a",
+    "Æ": "A",
+} | {"œ": "o", "Œ": "O", "ð": "d", "Ð": "D", "þ": "t", "Þ": "T", "ə": "e", "ħ": "h", "ŋ": "n"}
 """Letters without a decomposition, and one letter for each; ``_spelled`` knows their two-letter spellings."""
 _DOUBLES: Final = {"ae": "ae?", "oe": "oe?", "ue": "ue?", "ss": "ss?", "aa": "aa?", "th": "th?"}
 
@@ -178,13 +187,15 @@ def _identifier(value: str) -> list[str]:
     if compact.isdigit():
         core = compact.lstrip("0")
         if len(core) >= 4:
-            join = r"[ \-./]{0,2}(?:\r?\n[ \t]*)?"
-            found.append(r"(?<![\d.])0*" + join.join(core) + r"(?!\d|\.\d)")
+            join = r"[ \-./]{0,2}(?:\r?\n[ \-./]{0,4})?"
+            found.append(r"(?<![\d.])(?:0[ \-./]{0,2}(?:\r?\n[ \t]*)?)*" + join.join(core) + r"(?!\d|\.\d)")
         elif core:
             found.append(rf"(?i:\b(?:mrn|id|record|accession|account|#)\W{{0,3}}0*{core}(?!\d))")
         return found
-    join = r"[ \-_./]{0,2}(?:\r?\n[ \t]*)?"
-    runs = re.findall(r"[A-Za-z]|0+(?=[1-9])|\d", re.sub(r"(?<=[A-Za-z])(?=0)|^(?=0)", " ", compact).replace(" ", ""))
+    join = r"[ \-_./]{0,2}(?:\r?\n[ \-_./]{0,4})?"
+    runs = re.findall(
+        r"[A-Za-z]|0+(?=[1-9])|\d", re.sub(r"(?<=[A-Za-z])(?=0)|^(?=0)", " ", compact).replace(" ", "")
+    )
     parts = [rf"{r[0]}*" if set(r) == {"0"} and len(r) > 1 else r for r in runs]
     found.append(r"(?<![0-9A-Za-z])" + join.join(parts) + r"(?![0-9A-Za-z])")
     for run in re.findall(r"\d{5,}", value):
@@ -221,7 +232,9 @@ def _address(value: str) -> list[str]:
         city = re.sub(r"\d.*|\b[A-Z]{2}\b", "", rest).strip()
         if len(city) > 2:
             plain = all(w.casefold() in ordinary() for w in city.split())
-            found.append(rf"(?-i:(?={re.escape(city[0].upper())})){_flexible(city)}" if plain else _flexible(city))
+            found.append(
+                rf"(?-i:(?={re.escape(city[0].upper())})){_flexible(city)}" if plain else _flexible(city)
+            )
     return found
 
 

@@ -48,10 +48,19 @@ _START: Final = re.compile(r"([^\W\d_]+)-[ \t]*\r?\n[ \t]*$")
 _COMPANION: Final = -1
 """Level of a capitalised word of plain English: part of a name only beside one."""
 _VOWEL: Final = re.compile(r"[aeiouyàáâãäåèéêëìíîïòóôõöøùúûüýæœ]")
+_NAMED_AFTER: Final = re.compile(
+    r"['’]?S?\s+(?:cysts?|lesions?|signs?|tests?|syndromes?|disease|classification|grades?|type|nodes?|angle|deformity|malformation"
+    r"|anomaly|phenomenon|fractures?|criteria|score|rods?|tumou?r|sarcoma|lymphoma|triangle|ligament|joints?|thyroiditis)\b",
+    re.IGNORECASE,
+)
+"""What makes an eponym of the word before it even where capitals say nothing."""
 _TITLED: Final = re.compile(r"(?:\b(?:St|Saint|Mt|Mount)\.?[ \t]+|(?<![\w-])(?-i:[A-Z])\.[ \t]+)$")
 _AFTER_NAME: Final = re.compile(r"\[NAME\],?[ \t]+$")
 _BEFORE_NAME: Final = re.compile(r",?[ \t]+\[NAME\]")
-_PARTICLES: Final = r"(?i:van|von|de|der|den|del|della|di|da|dos|du|la|le|el|al|bin|binti|ibn|abu|abdul|ter|ten|te|zu|zum|mac|mc|ni|mhic|['’]t|d/o|s/o)"
+_PARTICLES: Final = (
+    r"(?i:van|von|de|der|den|del|della|di|da|dos|du|la|le|el|al|bin|binti|ibn|abu|abdul"
+    r"|ter|ten|te|zu|zum|mac|mc|ni|mhic|['’]t|d/o|s/o)"
+)
 _MERGE: Final = re.compile(
     rf"(?:\[NAME\][ \t]+)?(?<![\w\[])(?:{_PARTICLES}[ \t\n]+){{1,3}}(?:\[NAME\](?:[ \t]+\[NAME\])*)|"
     r"(?:\b[A-Z]\.?[ \t]+)?\[NAME\](?:(?:[ \t]+|[ \t]*,[ \t]*|-|[ \t]+[A-Z]\.?[ \t]+)(?:[A-Z]\.[ \t]*)*\[NAME\])+"
@@ -96,6 +105,8 @@ def _near(text: str, marked: list[re.Match[str]], suspects: list[int], index: in
     for j in (index - 1, index + 1):
         if 0 <= j < len(marked) and suspects[j] >= 1:
             first, second = (marked[j], match) if j < index else (match, marked[j])
+            if is_ambiguous(match[0]) and is_ambiguous(marked[j][0]):
+                continue
             broken = "\n" in text[first.end() : second.start()]
             if broken and (suspects[j] < 2 or is_ambiguous(match[0])):
                 continue
@@ -156,11 +167,11 @@ def _suspect(text: str, match: re.Match[str], upper: bool, low: bool, written_lo
         plain = upper or starts or not bare[1:].islower() or is_spinal(bare)
         return 0 if plain else _COMPANION
     if is_name(bare):
-        return 0 if _EPONYM_NEXT.match(text, match.end()) and not upper else 2
+        return 0 if (_NAMED_AFTER if upper else _EPONYM_NEXT).match(text, match.end()) else 2
     if folded in written_low and not upper:
         return 0
     if upper or bare.isupper():
-        return _shouted(folded, upper)
+        return 0 if _NAMED_AFTER.match(text, match.end()) else _shouted(folded, upper)
     if not bare[1:].islower() and not _CAMEL.fullmatch(bare):
         return 0
     if _EPONYM_NEXT.match(text, match.end()):

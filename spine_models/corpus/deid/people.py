@@ -47,7 +47,8 @@ _AND: Final = re.compile(
     rf"[ \t]*(?:,[ \t]*(?:and[ \t]+|&[ \t]*)?|/[ \t]*|&[ \t]*|[ \t]and[ \t]+){_SOME_TITLE}", re.IGNORECASE
 )
 _BY_INITIALS: Final = re.compile(
-    r"\b(?P<cue>(?:dictated|transcribed|typed|scanned|read|verified|performed|entered|written|injected|checked|signed)[ ]+by"
+    r"\b(?P<cue>(?:dictated|transcribed|typed|scanned|read|verified|performed|entered|written|injected"
+    r"|checked|signed)[ ]+by"
     r"|transcriptionist|typist|tr|trans|initials|reader[ ]?\d|tech(?:nologist)?|d/t)(?P<mid>[ ]*:[ ]*|[ ]+)"
     r"(?P<who>(?:[A-Za-z]\.?){2,3}(?:/[A-Za-z]{2,3})?)(?![\w.])",
     re.IGNORECASE,
@@ -66,6 +67,22 @@ _TOKEN: Final = re.compile(
 _PARTICLES: Final = frozenset(
     "van von der den de la del di da dos du le el al bin ibn ter ten st san santa mc mac o".split()  # noqa: SIM905
 )
+_NOBODY: Final = frozenset(
+    [
+        "colleague",
+        "colleagues",
+        "sir",
+        "madam",
+        "sirs",
+        "team",
+        "all",
+        "referrer",
+        "friends",
+        "parents",
+        "patient",
+    ]
+)
+_REST: Final = re.compile(r"-[ \t]*\r?\n[ \t]*([^\W\d_]+)")
 _OPENING: Final = frozenset(("van", "von", "de", "la", "del", "der"))
 _BEFORE_DEGREE: Final = re.compile(
     rf"(?P<names>(?:(?:[A-Z]\.|{_W})[ \t]*,?[ \t]+){{1,4}}|{_W}(?:,[ \t]*|[ \t]+))(?P<degree>{_DEGREE})(?![\w])"
@@ -159,6 +176,9 @@ def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool, low: b
             at = token.end("word")
             continue
         follows = lower_name and words == 1 and not is_clinical(bare) and token["join"] is None
+        broken = _REST.match(text, token.end("word"))
+        if broken and is_clinical(bare + broken[1]):
+            break
         called = low and strong and words < 2 and (is_ambiguous(bare) or is_name(bare))
         if not (initial or follows or called or _taken(word, words == 0, strong, weak, upper)):
             break
@@ -174,6 +194,10 @@ def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool, low: b
 def _taken(word: str, first: bool, strong: bool, weak: bool, upper: bool) -> bool:
     if is_ambiguous(word):
         return word[0].isupper() and (strong or not weak) and not (upper and not strong)
+    if word.casefold() in _NOBODY:
+        return False
+    if weak and word.isupper() and not upper and len(word) <= 4 and not is_name(word):
+        return False
     if strong and first:
         return (word[0].isupper() and not upper) or not is_clinical(word)
     if is_clinical(word):

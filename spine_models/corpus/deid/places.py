@@ -59,10 +59,63 @@ _LINKING: Final = (
 )
 _PROPER: Final = _NAMING | frozenset(
     (
-        *("north", "south", "east", "west", "red", "blue", "green", "white", "black", "upper", "lower"),
-        *("river", "lake", "summit", "valley", "ridge", "bay", "ocean", "back", "line"),
+        *(
+            "north",
+            "south",
+            "east",
+            "west",
+            "red",
+            "blue",
+            "green",
+            "white",
+            "black",
+            "river",
+            "lake",
+            "summit",
+        ),
+        *(
+            "valley",
+            "ridge",
+            "bay",
+            "ocean",
+            "silver",
+            "golden",
+            "sunrise",
+            "sunset",
+            "pine",
+            "oak",
+            "oaks",
+            "maple",
+        ),
+        *("cedar", "willow", "elm", "hill", "hills", "heights", "park", "grove", "creek", "brook", "meadow"),
+        *("forest", "harbor", "harbour", "coast", "rock", "crest", "mountain", "prairie", "desert", "heart"),
+        *("mercy", "trinity", "cross", "sacred", "holy", "providence", "metro", "city", "coastal", "island"),
+        *("canyon", "springs", "spring", "stone", "star", "sun", "eagle", "falcon", "liberty", "pioneer"),
+        *("heritage", "premier", "capital", "central", "midwest", "highland", "garden", "field"),
     )
 )
+"""Words of plain English that names of institutions begin with."""
+_JOINING: Final = frozenset(
+    (
+        *(
+            "new",
+            "old",
+            "high",
+            "upper",
+            "lower",
+            "two",
+            "three",
+            "four",
+            "twin",
+            "grand",
+            "big",
+            "little",
+            "back",
+        ),
+        *("line", "years", "first"),
+    )
+)
+"""Words that belong to a name only where more of it follows."""
 _TELLING: Final = re.compile(
     r"(?i)\b(?:st|saint|mount|mt|memorial|general|county|community|regional|our lady|north|south|east|west)\b"
 )
@@ -70,21 +123,24 @@ _TELLING: Final = re.compile(
 
 _AT: Final = re.compile(
     r"\b(?P<cue>(?:performed|done|obtained|acquired|scanned|imaged|seen|evaluated|treated|admitted|attends|booked|therapy|physio"
-    r"|pt|follow[- ]?up|f/u|surgery|operated|read|biopsy|fusion|works?|worked|employed|lives|resident|(?:mri|ct|scan|study|exam|images?"
+    r"|pt|follow[- ]?up|f/u|surgery|operated|read|biopsy|fusion|works?|worked|employed|lives|resident|"
+    r"(?:mri|ct|scan|study|exam|images?"
     r"|imaging|films?|x-?rays?|reports?|results?|cd|records?)(?:[ ]\w+)?)[ ](?:at|from|to|of)[ ](?:the[ ])?)"
     r"(?P<name>[^\W\d_][\w'’&\-]*(?:[ ][^\W\d_&][\w'’\-]*|[ ]&){0,3}?)"
     r"(?=[ ]+(?:on|dated|in|from|with|for|because|after|since|done|performed|and|by|was|is|were)\b|[ ]*[\[,.;:)\n]|$)",
     re.IGNORECASE,
 )
+_FAMOUS: Final = re.compile(rf"(?<![\w\[])(?:{alternatives('famous_house')[3:-1]})(?![\w\]])")
 _NOWHERE: Final = re.compile(
     r"(?i)\b(?:outside|this|that|our|an?|another|other|same|all|both|each|multiple|any|level|levels|time|home|work|rest|night|[ctls]\d+"
-    r"|left|right|side|upper|lower|spine|bedside|hospital|clinic|facility|institution|er|ed|icu|prior|previous|date|today)\b"
+    r"|left|right|side|upper|lower|spine|bedside|hospital|clinic|(?:the )?ed|facility|institution|er|icu"
+    r"|prior|previous|date|today)\b"
 )
 
 
 def places(text: str) -> str:
     """Text with the names of institutions replaced by ``[PLACE]``."""
-    text = _AT.sub(_at, text)
+    text = _FAMOUS.sub("[PLACE]", _AT.sub(_at, text))
     text = _UNIVERSITY_OF.sub("[PLACE]", text)
     text = _HOUSE_FIRST.sub(_led, text)
     text = _NAMED_HOUSE.sub(_house, text)
@@ -126,7 +182,9 @@ def _titled(match: re.Match[str]) -> str:
     start = None
     for word in reversed(words):
         folded = word[0].strip(".,'’").casefold()
-        if folded in _NOUNS or (folded in ordinary() and folded not in _PROPER and not is_ambiguous(folded)):
+        if folded in _NOUNS or (
+            folded in ordinary() and folded not in _PROPER | _JOINING and not is_ambiguous(folded)
+        ):
             if folded not in ("of", "the", "in", "and", "&") or start is None:
                 break
             continue
@@ -173,7 +231,8 @@ def _start(run: str, house: str) -> int | None:
             dull = (folded in known or (known is not ordinary() and is_clinical(bare))) and not is_ambiguous(
                 bare
             )
-            if dull and not (capital and folded in _PROPER and (start is not None or house[:1].isupper())):
+            named = folded in _PROPER and (start is not None or house[:1].isupper())
+            if dull and not (capital and (named or (start is not None and folded in _JOINING))):
                 break
             if not capital and not _lower_house(house, bare):
                 break

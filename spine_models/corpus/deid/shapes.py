@@ -66,7 +66,8 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (
         re.compile(
-            r"\b(?:(?i:suite|ste|unit|level|no\.?|flat|apt)\.?[ \t]*[\w/]{1,6},?[ \t]+)?\d{1,5}[A-Za-z]?(?:/\d{1,4})?,?[ \t]+"
+            r"\b(?:(?i:suite|ste|unit|level|no\.?|flat|apt)\.?[ \t]*[\w/]{1,6},?[ \t]+)?\d{1,5}[A-Za-z]?"
+            r"(?:/\d{1,4})?,?[ \t]+"
             rf"(?:(?!{_STREET}\b)[A-Z][\w'’.]*[ \t]+){{1,4}}(?i:{_STREET})\b\.?(?:,?[ \t]+[A-Z][\w'’\-]+){{0,3}}"
             r"(?:[ ,\-]+(?:VIC|NSW|QLD|WA|SA|TAS|ACT|NT)?[ ]*\d{4,6})?"
         ),
@@ -74,7 +75,8 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (
         re.compile(
-            r"(?<!\w)\d{1,4}(?:bis|ter)?,?[ \t]+(?:rue|avenue|av\.|place|chemin|via|viale|calle|rua)[ \t]+[^,\n;|]{3,40}(?:,[ \t]*\d{5}[ \t]+[^\W\d_][\w\-]+(?:[ \-][A-Z][\w\-]+){0,3})?"
+            r"(?<!\w)\d{1,4}(?:bis|ter)?,?[ \t]+(?:rue|avenue|av\.|place|chemin|via|viale|calle"
+            r"|rua)[ \t]+[^,\n;|]{3,40}(?:,[ \t]*\d{5}[ \t]+[^\W\d_][\w\-]+(?:[ \-][A-Z][\w\-]+){0,3})?"
         ),
         "[ADDRESS]",
     ),
@@ -87,14 +89,16 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (
         re.compile(
-            r"\b(?:The|Old|New)[ \t]+(?:Square|Green|Crescent|Terrace|Close|Mews|Quay|Cottage|Lodge|Manor)\b(?:,[ \t]+[A-Z][\w'’]+){0,2}(?:,[ \t]+(?:Co\.|County)[ \t]+[A-Z]\w+)?"
+            r"\b(?:The|Old|New)[ \t]+(?:Square|Green|Crescent|Terrace|Close|Mews|Quay|Cottage|Lodge"
+            r"|Manor)\b(?:,[ \t]+[A-Z][\w'’]+){0,2}(?:,[ \t]+(?:Co\.|County)[ \t]+[A-Z]\w+)?"
         ),
         "[ADDRESS]",
     ),
     (re.compile(r"\bCo\.[ \t]+[A-Z][a-z]{3,}"), "[ADDRESS]"),
     (
         re.compile(
-            r"(?:\b(?:[A-Z][\w'’]*[ \t]+){1,3}(?i:lane|road|street|avenue|close|drive|way|crescent|terrace|grove|gardens|hill)"
+            r"(?:\b(?:[A-Z][\w'’]*[ \t]+){1,3}(?i:lane|road|street|avenue|close|drive|way|crescent"
+            r"|terrace|grove|gardens|hill)"
             r",?[ \t]+)?(?:[A-Z][a-z]+[ \t]+)?\b[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b"
         ),
         "[ADDRESS]",
@@ -119,8 +123,9 @@ _LABELLED_ID: Final = re.compile(
     re.IGNORECASE,
 )
 _PLACED: Final = re.compile(
-    r"\b(?P<cue>rooms?|rm|bed|bay|ward|cubicle|box|pod|bleep|pager|beeper|ext|extension|x(?=\d-?\d{3}))(?P<mid>\.?[ \t]*(?:no\.?|number|#|:)?[ \t]*)"
-    r"(?P<value>(?=[\w\-]*\d)[A-Z]?\d{0,5}[A-Z]?(?:-\d{1,5})?)(?![\w/.]?\w|\s*mm\b)",
+    r"\b(?P<cue>rooms?|rm|bed|bay|ward|cubicle|box|pod|bleep|pager|beeper|ext|extension|x(?=\d-?\d{3}))"
+    r"(?P<mid>\.?[ \t]*(?:no\.?|number|#|:)?[ \t]*)"
+    r"(?P<value>(?=[\w\-]*\d)[A-Z]?\d{0,5}[A-Z]?(?:-\d{1,5})?)(?![\w/.]?\w|\s*(?:mm\b|%|deg|°))",
     re.IGNORECASE,
 )
 _HYPHENED_ID: Final = re.compile(

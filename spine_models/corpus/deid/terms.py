@@ -113,7 +113,8 @@ def is_clinical(word: str) -> bool:
         folded = folded[:-2]
     if folded in report_words():
         return True
-    if "-" in folded and all(is_clinical(part) for part in folded.split("-") if part):
+    parts = folded.split("-")
+    if any(len(part) > 1 for part in parts[1:]) and all(len(p) == 1 or is_clinical(p) for p in parts):
         return True
     if folded in names():
         return False

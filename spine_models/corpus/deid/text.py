@@ -25,6 +25,7 @@ _INVISIBLE: Final = re.compile(
 )
 _WIDE: Final = re.compile("[\uff01-\uffee\ufb00-\ufb06]+")
 _BLANK: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_DIGIT: Final = re.compile(r"(?![0-9])\d")
 _DASHES: Final = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2212), "-") | dict.fromkeys(
     (0x2018, 0x02BC, 0x00B4), "'"
 )
@@ -32,11 +33,12 @@ _REPEATED: Final = re.compile(r"(\[(?:NAME|ID|PHONE|PLACE|ADDRESS|DATE)\])(?:[ \
 
 
 def plain(text: str) -> str:
-    """Text without characters that hide words: composed accents, narrow forms, ordinary blanks, nothing invisible."""
+    """Text without characters that hide words: accents, forms, digits and blanks made plain."""
     if text.isascii():
         return text.replace("\x00", "")
     text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text).replace("\x00", ""))
     text = _WIDE.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    text = _DIGIT.sub(lambda m: str(unicodedata.decimal(m[0])), text)
     return _BLANK.sub(" ", text).translate(_DASHES)
 
 
@@ -49,7 +51,7 @@ class TextCleaner:
     """
 
     def __init__(self, known: KnownIdentifiers, dates: PatientDates) -> None:
-        self._patterns = patterns_of(known)
+        self._patterns = patterns_of(KnownIdentifiers.of((kind, plain(v)) for kind, v in known.values))
         self._dates = dates
 
     def clean(self, text: str) -> str:

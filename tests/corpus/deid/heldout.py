@@ -21,19 +21,176 @@ _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 NEUTRAL_KINDS: Final = frozenset(("x", "year"))
 _NEUTRAL: Final = frozenset(
     (
-        "dr drs mr mrs ms miss prof professor dra herr pr doctor md do phd frcr franzcr frcpc mbbs np rn cna crna dc pa c sister"
-        " the of a an and at in on to for by with via per c o de la du or re yrs yr years year old woman man male"
-        " female y age aged ext x tel fax no s jr sr sfc cpt rm room bed attn week early last fall yesterday day th st nd rd t"
-        " monday tuesday wednesday thursday friday saturday sunday mon tue wed thu thurs fri sat sun"
-        " hospital hospitals clinic centre center medical radiology imaging health healthcare department general community"
-        " regional university institute practice physiotherapy therapy pain spine surgery orthopedic orthopaedic ortho care"
-        " memorial district royal infirmary base private ltd inc llc diagnostic diagnostics mri scan scans open associates group"
-        " partners services neurology family medicine county cancer rehabilitation nursing home hospice school"
-        " research multispeciality foundation trust nhs mobile physio hub neuro oa director front desk specialist"
-        " children pediatric specialty critical access army sports upright teleradiology reporting radiologie service"
-        " ed spine specialized freight law offices authority chiropractic facility unit rehabilitation proton surgical"
-        " pavilion speciality"
-    ).split()
+        *(
+            "dr",
+            "drs",
+            "mr",
+            "mrs",
+            "ms",
+            "miss",
+            "prof",
+            "professor",
+            "dra",
+            "herr",
+            "pr",
+            "doctor",
+            "md",
+            "do",
+            "phd",
+        ),
+        *(
+            "frcr",
+            "franzcr",
+            "frcpc",
+            "mbbs",
+            "np",
+            "rn",
+            "cna",
+            "crna",
+            "dc",
+            "pa",
+            "c",
+            "sister",
+            "the",
+            "of",
+            "a",
+        ),
+        *(
+            "an",
+            "and",
+            "at",
+            "in",
+            "on",
+            "to",
+            "for",
+            "by",
+            "with",
+            "via",
+            "per",
+            "c",
+            "o",
+            "de",
+            "la",
+            "du",
+            "or",
+            "re",
+        ),
+        *(
+            "yrs",
+            "yr",
+            "years",
+            "year",
+            "old",
+            "woman",
+            "man",
+            "male",
+            "female",
+            "y",
+            "age",
+            "aged",
+            "ext",
+            "x",
+            "tel",
+        ),
+        *(
+            "fax",
+            "no",
+            "s",
+            "jr",
+            "sr",
+            "sfc",
+            "cpt",
+            "rm",
+            "room",
+            "bed",
+            "attn",
+            "week",
+            "early",
+            "last",
+            "fall",
+        ),
+        *(
+            "yesterday",
+            "day",
+            "th",
+            "st",
+            "nd",
+            "rd",
+            "t",
+            "monday",
+            "tuesday",
+            "wednesday",
+            "thursday",
+            "friday",
+        ),
+        *(
+            "saturday",
+            "sunday",
+            "mon",
+            "tue",
+            "wed",
+            "thu",
+            "thurs",
+            "fri",
+            "sat",
+            "sun",
+            "hospital",
+            "hospitals",
+        ),
+        *(
+            "clinic",
+            "centre",
+            "center",
+            "medical",
+            "radiology",
+            "imaging",
+            "health",
+            "healthcare",
+            "department",
+        ),
+        *(
+            "general",
+            "community",
+            "regional",
+            "university",
+            "institute",
+            "practice",
+            "physiotherapy",
+            "therapy",
+        ),
+        *("pain", "spine", "surgery", "orthopedic", "orthopaedic", "ortho", "care", "memorial", "district"),
+        *(
+            "royal",
+            "infirmary",
+            "base",
+            "private",
+            "ltd",
+            "inc",
+            "llc",
+            "diagnostic",
+            "diagnostics",
+            "mri",
+            "scan",
+        ),
+        *("scans", "open", "associates", "group", "partners", "services", "neurology", "family", "medicine"),
+        *("county", "cancer", "rehabilitation", "nursing", "home", "hospice", "school", "research"),
+        *(
+            "multispeciality",
+            "foundation",
+            "trust",
+            "nhs",
+            "mobile",
+            "physio",
+            "hub",
+            "neuro",
+            "oa",
+            "director",
+        ),
+        *("front", "desk", "specialist", "children", "pediatric", "specialty", "critical", "access", "army"),
+        *("sports", "upright", "teleradiology", "reporting", "radiologie", "service", "ed", "spine"),
+        *("specialized", "freight", "law", "offices", "authority", "chiropractic", "facility", "unit"),
+        *("rehabilitation", "proton", "surgical", "pavilion", "speciality"),
+    )
 )
 """Words of a mark whose survival identifies nobody: titles, credentials, kinds of institutions, weekdays' names."""
 
@@ -61,6 +218,8 @@ class Score:
     marked: Counter[str] = field(default_factory=Counter)
     phrases: int = 0
     phrases_kept: int = 0
+    labels: int = 0
+    labels_kept: int = 0
     words: int = 0
     words_kept: int = 0
     missed: list[tuple[int, str, str]] = field(default_factory=list)
@@ -96,7 +255,8 @@ def judge(cleaned: Iterable[tuple[Document, str]]) -> Score:
     """Counts over (document, its cleaned text).
 
     A marked span counts as removed when none of its telling tokens stands at its place any more (a date: when any of
-    day, month and clock has moved; years may stay); a phrase is what lies between marks, line ends and punctuation, and counts as kept when every one of its words stays.
+    day, month and clock has moved; years may stay). A phrase is two words or more between marks, line ends and
+    punctuation, kept when every one of its words stays; single words (labels of header fields) are counted apart.
     """
     score = Score()
     for document, text in cleaned:
@@ -145,8 +305,12 @@ def _phrases(document: Document, tokens: list[re.Match[str]], stays: list[bool],
         words = [i for i in phrase if tokens[i][0].casefold() not in _NEUTRAL]
         if words:
             kept = all(stays[i] for i in words)
-            score.phrases += 1
-            score.phrases_kept += kept
+            if len(words) > 1:
+                score.phrases += 1
+                score.phrases_kept += kept
+            else:
+                score.labels += 1
+                score.labels_kept += kept
             score.words += len(words)
             score.words_kept += sum(stays[i] for i in words)
             if not kept:
