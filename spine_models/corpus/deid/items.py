@@ -27,8 +27,8 @@ _LONG_VRS: Final = {
 _SHORT_VRS: Final = {
     v.encode(): v
     for v in (
-        "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI",
-        "UL", "US",
+        "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM",
+        "UI", "UL", "US",
     )
 }  # fmt: skip
 
