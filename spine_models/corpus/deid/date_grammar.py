@@ -39,7 +39,9 @@ _WEEKDAY: Final = (
     r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?"
     r"|sat(?:urday)?|sun(?:day)?)"
 )
-_LEAD: Final = rf"(?:\b{_WEEKDAY}\b\.?,?\s+(?:the\s+)?)?"
+_BEFORE_DIGIT: Final = r"\b(?=[^\W\d_]{3,14}[\s.,\-']{1,3}(?:the\s+|of\s+)?'?\d)"
+"""A month before a number: looked for ahead, since the many names of months are slow to try at every word."""
+_LEAD: Final = rf"(?:\b(?=[mtwfs]){_WEEKDAY}\b\.?,?\s+(?:the\s+)?)?"
 _YEAR: Final = r"(?:18|19|20)\d\d"
 DATED: Final = re.compile(
     rf"""
@@ -49,9 +51,10 @@ DATED: Final = re.compile(
     | (?<![\w-])(?P<dd>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?P<d1>[\s.,\-/]{{0,3}}(?:of\s+)?)(?P<dm>{_MONTH})
         (?![^\W\d_])
         (?P<d2>[\s.,\-/]{{0,3}})(?P<dy>{_YEAR}|'?\d\d(?=$|[\s,;:.)\]]))(?!\w)
-    | \b(?P<mm>{_MONTH})\b(?P<m1>[\s.,\-]{{1,3}}(?:the\s+)?)(?P<md>0?[1-9]|[12]\d|3[01])(?P<mo>st|nd|rd|th)?
+    | {_BEFORE_DIGIT}(?P<mm>{_MONTH})\b
+        (?P<m1>[\s.,\-]{{1,3}}(?:the\s+)?)(?P<md>0?[1-9]|[12]\d|3[01])(?P<mo>st|nd|rd|th)?
         (?P<m2>\s*,\s*|[\s.\-/]{{1,3}})(?P<my>{_YEAR}|'\d\d|(?<=/)\d\d)\b
-    | \b(?P<ym>{_MONTH})\b(?P<y1>[\s.,\-']{{1,3}}(?:of\s+)?)(?P<yy>{_YEAR})\b
+    | {_BEFORE_DIGIT}(?P<ym>{_MONTH})\b(?P<y1>[\s.,\-']{{1,3}}(?:of\s+)?)(?P<yy>{_YEAR})\b
     | (?<![\w./-])(?P<cy>{_YEAR})(?P<cm>0[1-9]|1[0-2])(?P<cd>0[1-9]|[12]\d|3[01])(?=(?:[T ]?\d{{4,6}})?(?![\w-]))
     | (?<![\w.-])(?P<sm>0?[1-9]|1[0-2])/(?P<sy>{_YEAR})(?![\d/])
     | (?<![\w./-])(?P<jy>{_YEAR})-(?P<jm>0[1-9]|1[0-2])(?![\w-])
@@ -88,14 +91,21 @@ _CUE: Final = (
 UNDATABLE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (
         re.compile(
-            rf"{_LEAD}(?:\b(?P<m>{_NAMED})\.?\s+(?P<d>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b"
+            rf"{_LEAD}(?:{_BEFORE_DIGIT}(?P<m>{_NAMED})\.?\s+(?P<d>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b"
             rf"|\b(?P<e>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<n>{_NAMED})\b)"
             rf"(?!\W{{1,3}}{_YEAR}|\s*[cm]m\b)",
             re.IGNORECASE,
         ),
         "[DATE]",
     ),
-    (re.compile(rf"\b{_MONTH}\s+(?:the\s+)?{_ORDINALS}(?:,?(?:\s+{_NUMBERS})+)?\b", re.IGNORECASE), "[DATE]"),
+    (
+        re.compile(
+            rf"\b(?=[^\W\d_]{{3,14}}\s+(?:the\s+)?[a-z -]{{3,14}}(?:st|nd|rd|th)\b)"
+            rf"{_MONTH}\s+(?:the\s+)?{_ORDINALS}(?:,?(?:\s+{_NUMBERS})+)?\b",
+            re.IGNORECASE,
+        ),
+        "[DATE]",
+    ),
     (
         re.compile(
             rf"\b(?P<keep>{_CUE})\s+(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])(?![\d/]|\s*(?:strength|power))",

@@ -7,6 +7,7 @@ Does not belong here: the nouns (cue_words.yaml), places known of the patient (k
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from spine_models.corpus.deid.terms import (
@@ -121,6 +122,11 @@ _TELLING: Final = re.compile(
 )
 
 
+_HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{alternatives('house')})(?!\w)")
+_TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{alternatives('named_house')})(?![\w-])")
+_AT_WORD: Final = re.compile(r" (?:at|from|to|of) ", re.IGNORECASE)
+_REACH: Final = 160
+"""Letters before and after a noun within which its name must lie."""
 _AT: Final = re.compile(
     r"\b(?P<cue>(?:performed|done|obtained|acquired|scanned|imaged|seen|evaluated|treated|admitted|attends|booked|therapy|physio"
     r"|pt|follow[- ]?up|f/u|surgery|operated|read|biopsy|fusion|works?|worked|employed|lives|resident|"
@@ -140,12 +146,32 @@ _NOWHERE: Final = re.compile(
 
 def places(text: str) -> str:
     """Text with the names of institutions replaced by ``[PLACE]``."""
-    text = _FAMOUS.sub("[PLACE]", _AT.sub(_at, text))
+    if _AT_WORD.search(text):
+        text = _AT.sub(_at, text)
+    text = _FAMOUS.sub("[PLACE]", text)
     text = _UNIVERSITY_OF.sub("[PLACE]", text)
     text = _HOUSE_FIRST.sub(_led, text)
-    text = _NAMED_HOUSE.sub(_house, text)
-    text = _TITLED_HOUSE.sub(_titled, text)
-    return _UPPER_HOUSE.sub(_house, text) if mostly_upper(text) else text
+    text = _around(_HOUSE_NOUN, _NAMED_HOUSE, _house, text)
+    text = _around(_TITLED_NOUN, _TITLED_HOUSE, _titled, text)
+    return _around(_HOUSE_NOUN, _UPPER_HOUSE, _house, text) if mostly_upper(text) else text
+
+
+def _around(
+    noun: re.Pattern[str], whole: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str
+) -> str:
+    """``whole.sub(replace, text)``, tried only on the stretches of lines that hold a noun: nouns are rare."""
+    out, at = [], 0
+    for found in noun.finditer(text):
+        if found.start() < at:
+            continue
+        start = max(at, text.rfind("\n", 0, found.start()) + 1, found.start() - _REACH)
+        end = text.find("\n", found.end())
+        end = min(len(text) if end < 0 else end, found.end() + _REACH)
+        if 0 < start < len(text) and start > at and text[start - 1].isalnum():
+            start = text.find(" ", start, found.start()) + 1 or found.start()
+        out += [text[at:start], whole.sub(replace, text[start:end])]
+        at = end
+    return "".join(out) + text[at:]
 
 
 def _at(match: re.Match[str]) -> str:
