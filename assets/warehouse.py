@@ -65,7 +65,7 @@ def warehouse(context: AssetExecutionContext, hospital: Hospital) -> Iterator[ob
         ArchiveTables(**{n: hospital.restricted.read_table(("archive", n), [batch]) for n in names})
         for batch in batches
     ]
-    hits = sweep_lake(archives, hospital.lake.root, key=hospital.key())
+    hits = sweep_lake(archives, hospital.lake.root, key=hospital.key(), workers=hospital.numbers.deid.workers)
     yield dg.AssetCheckResult(
         asset_key=["warehouse", "duckdb"],
         check_name=BYTES.name,

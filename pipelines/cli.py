@@ -119,6 +119,55 @@ def key_new(
     )
 
 
+@key_app.command("rotate")
+@_plain_errors
+def key_rotate(
+    file: Annotated[Path, typer.Argument(help="the new key file; made, mode 0600, where it does not exist")],
+) -> None:
+    """Change to another key: seal the crosswalks under it; the next run releases every batch anew."""
+    from pipelines.keys import rotate
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+
+    done = rotate(Hospital.from_settings(Settings()), file)
+    _say(
+        f"key {done.old_id} is retired, its crosswalks of {done.batches} batches are sealed under key {done.new_id}.\n"
+        f"Now set SPINE_KEY_FILE to {file} and run the inboxes again with --retrain: everything is released under new "
+        f"pseudonyms, and splits are drawn anew.\nThen `spineagent key purge {done.old_id}` forgets the old pseudonyms."
+    )
+
+
+@key_app.command("reverse")
+@_plain_errors
+def key_reverse(
+    pseudonym: Annotated[str, typer.Argument(help="32 hex digits of a patient, study, series or instance")],
+) -> None:
+    """Print who or what a pseudonym stands for, from the restricted zone; this is identifying."""
+    from pipelines.keys import reverse
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+
+    found = reverse(Hospital.from_settings(Settings()), pseudonym)
+    if not found:
+        raise ValueError("no crosswalk of this installation knows this pseudonym")
+    for kind, identifier in found:
+        typer.echo(f"{kind}\t{identifier}")
+
+
+@key_app.command("purge")
+@_plain_errors
+def key_purge(
+    key_id: Annotated[str, typer.Argument(help="fingerprint of a retired key, as `rotate` printed it")],
+) -> None:
+    """Forget a retired key: its crosswalks and superseded files in the lake are deleted."""
+    from pipelines.keys import purge
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+
+    count = purge(Hospital.from_settings(Settings()), key_id)
+    _say(f"key {key_id} is forgotten: {count} crosswalks and all superseded versions of the lake are deleted")
+
+
 @app.command()
 @_plain_errors
 def run(

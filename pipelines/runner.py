@@ -27,6 +27,7 @@ from pipelines.jobs import (
     keys_of_stage,
     through_job,
 )
+from pipelines.keys import batches_under_another_key
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import Hospital
 
@@ -80,7 +81,8 @@ class Runner:
         )
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
         corpus = [stage for stage in stages if stage in CORPUS]
-        self._corpus(corpus, {*intake.batches, *intake.touched})
+        rekeyed = set(batches_under_another_key(self.hospital)) if "deid" in corpus else set()
+        self._corpus(corpus, {*intake.batches, *intake.touched, *rekeyed}, again=rekeyed)
         if "backbone" in stages:
             self._models(retrain)
         for batch in intake.batches if "embeddings" in stages else ():
@@ -105,8 +107,11 @@ class Runner:
             self.say("nothing new: every asset is as its inputs are")
         return intake.batches
 
-    def _corpus(self, stages: Sequence[str], batches: set[str]) -> None:
-        """Bring batches up to date, and those of other inboxes that the new files changed the meaning of."""
+    def _corpus(self, stages: Sequence[str], batches: set[str], *, again: set[str]) -> None:
+        """Bring batches up to date, and those of other inboxes that the new files changed the meaning of.
+
+        Batches of ``again`` are made anew whatever they rest on: they were released under another key.
+        """
         from spine_models.corpus.archive import fingerprints
 
         ledger = self.hospital.ledger()
@@ -120,7 +125,7 @@ class Runner:
         for batch in sorted(batches):
             # Another run may have done it by the time that this one may.
             with alone(self.hospital, batch):
-                if corpus_due(self.instance, assets, keys, batch, rests_on.get(batch, "")):
+                if batch in again or corpus_due(self.instance, assets, keys, batch, rests_on.get(batch, "")):
                     self._execute(through_job(stages[-1]), batch)
 
     def _models(self, retrain: bool) -> None:

@@ -24,7 +24,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.corpus.deid import tables
 
 LAYER = "corpus"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 GATE = dg.AssetCheckSpec(
     "gate",
     asset=["deid", "dicom"],
@@ -43,6 +43,10 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
     "audit": (
         tables.AUDIT,
         "One record per released instance: counts of actions, hashes, engine; no values.",
+    ),
+    "date_integrity": (
+        tables.DATE_INTEGRITY,
+        "Per released patient: dates and intervals held against the restricted zone, and how many are wrong.",
     ),
     "quarantine": (tables.QUARANTINE, "Restricted: originals that wait for a person, with a reason code."),
 }
@@ -91,7 +95,7 @@ def deid(
 ) -> Iterator[object]:
     """De-identify into staging, let the gate read it, publish only what passed."""
     from spine_models.corpus.archive import ArchiveTables
-    from spine_models.corpus.deid import deidentify_batch, gate_batch
+    from spine_models.corpus.deid import Pseudonymizer, date_integrity, deidentify_batch, gate_batch
 
     batch, key, settings = context.partition_key, hospital.key(), hospital.numbers.deid
     archive = ArchiveTables(
@@ -111,7 +115,8 @@ def deid(
             settings=settings,
             progress=reporter(f"deid {batch}", "instances"),
         )
-        frames = {name: getattr(released, name) for name in TABLES}
+        frames = {name: getattr(released, name) for name in TABLES if name != "date_integrity"}
+        frames["date_integrity"] = date_integrity(archive, frames, key=key, settings=settings)
         leaving = {name: frame for name, frame in frames.items() if name != "quarantine"}
         violations = gate_batch(archive, folder=draft.folder, tables=leaving, key=key, settings=settings)
         yield dg.AssetCheckResult(
@@ -125,7 +130,11 @@ def deid(
                 f"the gate found {violations.height} violations and published nothing of {batch}",
                 metadata={"violations": markdown(violations)},
             )
-        draft.card = {"engine": released.audit["engine"].first(), "instances": released.instances.height}
+        draft.card = {
+            "engine": released.audit["engine"].first(),
+            "key_id": Pseudonymizer(key).key_id,
+            "instances": released.instances.height,
+        }
     yield artifact_result(("deid", "dicom"), draft.version, instances=released.instances.height)
     with hospital.draft(("deid", "crosswalk"), batch) as sealed:
         (sealed.folder / "crosswalk.bin").write_bytes(released.crosswalk)

@@ -159,6 +159,22 @@ CREATE TABLE deid.audit (
     hipaa_basis VARCHAR
 );
 
+-- One row per released patient: dates and intervals held against the restricted zone, and how many are wrong.
+-- stored: view
+CREATE TABLE deid.date_integrity (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    n_studies INTEGER, -- study dates
+    n_encounters INTEGER, -- dates of encounters: admission and discharge
+    n_orders INTEGER, -- order dates
+    n_report_dates INTEGER, -- dates inside report texts
+    n_intervals INTEGER, -- between consecutive dates of studies, encounters and orders
+    wrong_intervals INTEGER, -- must be 0
+    wrong_dates INTEGER, -- not the source's day plus the patient's shift; must be 0
+    beyond_bound INTEGER, -- farther from the source's day than any shift, or not moved; must be 0
+    report_dates_unproved INTEGER -- the source report does not spell the day in a form that was looked for
+);
+
 -- One row per patient: what the studies of all batches say together.
 CREATE VIEW deid.patients AS
 SELECT

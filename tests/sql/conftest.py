@@ -34,6 +34,7 @@ SCHEMAS = {
     "deid.ehr_orders": deid.EHR_ORDERS,
     "deid.annotations": deid.ANNOTATIONS,
     "deid.audit": deid.AUDIT,
+    "deid.date_integrity": deid.DATE_INTEGRITY,
     "sequences.series": sequences.SERIES,
     "labels.mentions": labels.MENTIONS,
     "labels.rules": labels.LABELS,
@@ -147,6 +148,10 @@ def _add_study(
     lake.add(
         "deid.studies", **ids, cohort="internal", study_date=date, age_years=age, sex=sex, n_series=3, n_instances=5,
         has_report=True,
+    )  # fmt: skip
+    lake.add(
+        "deid.date_integrity", batch_key=batch, patient_key=key(patient), n_studies=1, n_encounters=1, n_orders=1,
+        n_report_dates=0, n_intervals=2, wrong_intervals=0, wrong_dates=0, beyond_bound=0, report_dates_unproved=0,
     )  # fmt: skip
     lake.add("deid.reports", **ids, report_key=key("report", number), report_text=REPORT)
     lake.add(

@@ -27,9 +27,9 @@ Row = dict[str, Any]
 def fingerprints(ledger: pl.DataFrame, batches: Collection[str] | None = None) -> dict[str, str]:
     """32 hex digits per batch of a `LEDGER`, of all batches or of those named.
 
-    They change with the batch's own files, with any report, EHR or annotation table of its cohort, with what its accession
-    numbers and patients mean in the cohort, and with UIDs of its own that an earlier batch uses. They do not
-    change with other studies that come, so that a new batch leaves the old ones as they are.
+    They change with the batch's own files, with any report, EHR or annotation table of its cohort, with what its
+    accession numbers and patients mean in the cohort, and with UIDs of its own that an earlier batch uses. They do
+    not change with other studies that come, so that a new batch leaves the old ones as they are.
     """
     ledger = as_ledger(ledger)
     claimed = claimed_elsewhere(ledger)

@@ -23,10 +23,11 @@ from spine_models.corpus.deid.dates import PatientDates
 from spine_models.corpus.deid.ehr import (
     RowContext,
     check_columns,
-    european_columns,
+    date_orders,
     identifiers_of,
     parse_row,
     released_row,
+    withheld_dates,
 )
 from spine_models.corpus.deid.known import KnownIdentifiers
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer, normalise_patient_id
@@ -285,7 +286,7 @@ def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]
     }
     uids = frozenset(studies["study_uid"].drop_nulls())
     by_table: dict[str, list[dict[str, object]]] = {table: [] for table in _EHR_FRAMES}
-    european = {t: european_columns((r["values"] for r in parsed if r["table"] == t), t) for t in _EHR_FRAMES}
+    dated = {t: date_orders((r["values"] for r in parsed if r["table"] == t), t) for t in _EHR_FRAMES}
     contexts: dict[str, RowContext] = {}
     matched: Counter[tuple[str, str]] = Counter()
     for row in parsed:
@@ -309,8 +310,11 @@ def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]
                 row["batch_key"], patient, dates, cleaner, batch.names, accessions, uids
             )
         by_table[row["table"]].append(
-            released_row(row["table"], row["values"], contexts[patient], european[row["table"]])
+            released_row(row["table"], row["values"], contexts[patient], dated[row["table"]])
         )
+        for _ in withheld_dates(row["table"], row["values"], dated[row["table"]], contexts[patient].dates):
+            place_of = {k: row[k] for k in ("batch_key", "inbox", "relative_path")}
+            batch.quarantine.append({**place_of, "kind": "ehr", "reason": str(Reason.AMBIGUOUS_DATE)})
     for place in sorted({(r["inbox"], r["relative_path"]) for r in parsed}):
         if not matched[place]:
             batch.outcome[place] = (Outcome.QUARANTINED, str(Reason.UNRESOLVED_PATIENT))

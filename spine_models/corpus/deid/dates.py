@@ -1,99 +1,30 @@
 """Dates of one patient, moved by that patient's shift or cut down to the year, in values and in running text.
 
-Belongs here: the grammar of dates, and how each form is written back in its own style.
-Does not belong here: finding out whose date it is, or removing birth dates (callers drop them first).
+Belongs here: moving values and running text, each form written back in its own style.
+Does not belong here: the grammar of dates (date_grammar), finding out whose date it is, or removing
+birth dates (callers drop them first).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Literal
+from typing import Literal
 
-_MONTHS: Final = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
-_MONTH: Final = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
-_WEEKDAY: Final = (
-    r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?"
-    r")"
-)
-_LEAD: Final = rf"(?:\b{_WEEKDAY}\b\.?,?\s+(?:the\s+)?)?"
-_YEAR: Final = r"(?:18|19|20)\d\d"
-_TEXT: Final = re.compile(
-    rf"""
-    {_LEAD}(?:
-      (?<![\d.])(?P<iy>{_YEAR})(?P<is>[-/.])(?P<im>0?[1-9]|1[0-2])(?P=is)(?P<id>0?[1-9]|[12]\d|3[01])(?![\d])
-    | (?<![\d.,/-])(?P<na>\d{{1,2}})(?P<ns>[-/.])(?P<nb>\d{{1,2}})(?P=ns)(?P<ny>{_YEAR}|\d\d)(?![\d/-]|\.\d|\s*[cm]m\b)
-    | (?<![\w-])(?P<dd>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?P<d1>[\s.,\-]{{1,3}}(?:of\s+)?)(?P<dm>{_MONTH})\b
-        (?P<d2>[\s.,\-]{{1,3}})(?P<dy>{_YEAR}|'?\d\d(?=$|[\s,;)]))\b
-    | \b(?P<mm>{_MONTH})\b(?P<m1>[\s.,\-]{{1,3}}(?:the\s+)?)(?P<md>0?[1-9]|[12]\d|3[01])(?P<mo>st|nd|rd|th)?
-        (?P<m2>\s*,\s*|[\s.\-]{{1,3}})(?P<my>{_YEAR})\b
-    | \b(?P<ym>{_MONTH})\b(?P<y1>[\s.,\-']{{1,3}}(?:of\s+)?)(?P<yy>{_YEAR})\b
-    | (?<![\w./-])(?P<cy>{_YEAR})(?P<cm>0[1-9]|1[0-2])(?P<cd>0[1-9]|[12]\d|3[01])(?=(?:[T ]?\d{{4,6}})?(?![\w-]))
-    | (?<![\w.-])(?P<sm>0?[1-9]|1[0-2])/(?P<sy>{_YEAR})(?![\d/])
-    )
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_NAMED: Final = rf"(?:(?!may\b){_MONTH}|(?-i:May|MAY))"
-_DAY_MONTH: Final = re.compile(
-    rf"{_LEAD}(?:\b(?P<m>{_NAMED})\.?\s+(?P<d>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b"
-    rf"|\b(?P<e>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<n>{_NAMED})\b)"
-    rf"(?!\W{{1,3}}{_YEAR}|\s*[cm]m\b)",
-    re.IGNORECASE,
-)
-_CUED_SLASH: Final = re.compile(
-    r"\b(?P<cue>on|dated|date:?|from|since|until|of)\s+(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])(?![\d/])",
-    re.IGNORECASE,
-)
-_LONE_WEEKDAY: Final = re.compile(
-    r"\b(?:(?:last|next|this|on)\s+)?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b", re.IGNORECASE
+from spine_models.corpus.deid.date_grammar import (
+    DATED,
+    UNDATABLE,
+    day_first,
+    full_year,
+    month_like,
+    ordinal,
+    parse_month,
+    safe_date,
+    tidy,
 )
 
-
-def parse_month(text: str) -> int:
-    """1..12 of a month's name or abbreviation."""
-    return next(i for i, name in enumerate(_MONTHS, 1) if name.startswith(text[:3].casefold()))
-
-
-def safe_date(year: int, month: int, day: int) -> date | None:
-    """A date, or None where the calendar has none."""
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
-
-
-def full_year(text: str) -> int:
-    """A year of two or four digits; two digits up to 40 are of this century."""
-    digits = text.strip("'")
-    return int(digits) if len(digits) == 4 else int(digits) + (2000 if int(digits) <= 40 else 1900)
-
-
-def day_first(texts: list[str]) -> bool:
-    """True when numeric dates among the texts can only be read day first, and none only month first."""
-    firsts, seconds = 0, 0
-    for match in re.finditer(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.](?:\d{4}|\d\d)(?!\d)", "\n".join(texts)):
-        firsts += int(match[1]) > 12 >= int(match[2])
-        seconds += int(match[2]) > 12 >= int(match[1])
-    return firsts > 0 and seconds == 0
+__all__ = ["PatientDates", "day_first", "full_year", "parse_month", "safe_date"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +72,7 @@ class PatientDates:
 
         A time after the date is kept as HH:MM[:SS].
         """
-        match = _TEXT.match(value.strip())
+        match = DATED.match(value.strip())
         day = self._day_of(match, european) if match else None
         if match is None or day is None:
             return None
@@ -165,6 +96,7 @@ class PatientDates:
         Weekdays go with their date; a day and month without a year, which cannot be moved exactly, becomes
         ``[DATE]``; a bare year stays.
         """
+        text = tidy(text)
         european, count = day_first([text]), 0
 
         def replace(match: re.Match[str]) -> str:
@@ -172,16 +104,11 @@ class PatientDates:
             count += 1
             return self._written(match, european)
 
-        text = _TEXT.sub(replace, text)
-        for pattern, keep in ((_DAY_MONTH, ""), (_CUED_SLASH, "cue")):
-
-            def blank(match: re.Match[str], keep: str = keep) -> str:
-                nonlocal count
-                count += 1
-                return f"{match[keep]} [DATE]" if keep else "[DATE]"
-
-            text = pattern.sub(blank, text)
-        return _LONE_WEEKDAY.sub("[DATE]", text), count
+        text = DATED.sub(replace, text)
+        for pattern, replacement in UNDATABLE:
+            text, found = pattern.subn(replacement, text)
+            count += found
+        return text, count
 
     def _day_of(self, match: re.Match[str], european: bool) -> date | None:
         g = match.groupdict()
@@ -195,11 +122,13 @@ class PatientDates:
         if g["dd"]:
             return safe_date(full_year(g["dy"]), parse_month(g["dm"]), int(g["dd"]))
         if g["mm"]:
-            return safe_date(int(g["my"]), parse_month(g["mm"]), int(g["md"]))
+            return safe_date(full_year(g["my"]), parse_month(g["mm"]), int(g["md"]))
         if g["ym"]:
             return safe_date(int(g["yy"]), parse_month(g["ym"]), 15)
         if g["cy"]:
             return safe_date(int(g["cy"]), int(g["cm"]), int(g["cd"]))
+        if g["jy"]:
+            return safe_date(int(g["jy"]), int(g["jm"]), 15)
         return safe_date(int(g["sy"]), int(g["sm"]), 15)
 
     def _written(self, match: re.Match[str], european: bool) -> str:
@@ -221,26 +150,15 @@ class PatientDates:
             year = f"{moved.year}" if len(g["ny"]) == 4 else f"{moved.year % 100:02d}"
             return f"{a:0{width}d}{g['ns']}{b:0{width}d}{g['ns']}{year}"
         if g["dd"]:
-            return f"{moved.day}{g['d1']}{_month(moved, g['dm'])}{g['d2']}{moved.year}"
+            day_digits = f"{moved.day:02d}" if not g["d1"] else f"{moved.day}"
+            return f"{day_digits}{g['d1']}{month_like(moved, g['dm'])}{g['d2']}{moved.year}"
         if g["mm"]:
-            ordinal = _ordinal(moved.day) if g["mo"] else ""
-            return f"{_month(moved, g['mm'])}{g['m1']}{moved.day}{ordinal}{g['m2']}{moved.year}"
+            ending = ordinal(moved.day) if g["mo"] else ""
+            return f"{month_like(moved, g['mm'])}{g['m1']}{moved.day}{ending}{g['m2']}{moved.year}"
         if g["ym"]:
-            return f"{_month(moved, g['ym'])}{g['y1']}{moved.year}"
+            return f"{month_like(moved, g['ym'])}{g['y1']}{moved.year}"
         if g["cy"]:
             return moved.strftime("%Y%m%d").zfill(8)
+        if g["jy"]:
+            return f"{moved.year}-{moved.month:02d}"
         return f"{moved.month:02d}/{moved.year}"
-
-
-def _month(day: date, like: str) -> str:
-    name = (
-        _MONTHS[day.month - 1] if len(like) > 4 or like.casefold() in _MONTHS else _MONTHS[day.month - 1][:3]
-    )
-    style: Callable[[str], str] = (
-        str.upper if like.isupper() else str.lower if like.islower() else str.capitalize
-    )
-    return style(name)
-
-
-def _ordinal(day: int) -> str:
-    return "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

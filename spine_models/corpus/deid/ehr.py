@@ -16,7 +16,8 @@ from typing import Final, cast
 
 import yaml
 
-from spine_models.corpus.deid.dates import PatientDates, day_first
+from spine_models.corpus.deid.dates import PatientDates
+from spine_models.corpus.deid.ehr_dates import DateOrders
 from spine_models.corpus.deid.known import KIND_OF_COLUMN
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.text import TextCleaner
@@ -26,25 +27,7 @@ _ACTIONS: Final = frozenset(
     ["drop", "pseudonymise", "shift", "age_cap", "zip3", "clean", "code", "number", "sex", "keep"]
 )
 _RESTRICTED_ZIP3: Final = frozenset(
-    [
-        "036",
-        "059",
-        "063",
-        "102",
-        "203",
-        "556",
-        "692",
-        "790",
-        "821",
-        "823",
-        "830",
-        "831",
-        "878",
-        "879",
-        "884",
-        "890",
-        "893",
-    ]
+    "036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split()  # noqa: SIM905
 )
 """Three-digit zones of 20,000 people or fewer (45 CFR 164.514(b)(2)(i)(B), census of 2000): written as 000."""
 
@@ -91,9 +74,14 @@ def check_columns(table: str, columns: Iterable[str]) -> None:
 
 
 def parse_row(values_json: str) -> dict[str, str]:
-    """A row's values as stripped text under lower-case column names; nulls become empty."""
+    """A row's values as stripped text under lower-case column names; nulls become empty.
+
+    Numbers that identify lose the decimal point that a spreadsheet gave them.
+    """
+    values = json.loads(values_json).items()
+    row = {k.strip().casefold(): "" if v is None else str(v).strip() for k, v in values}
     return {
-        k.strip().casefold(): "" if v is None else str(v).strip() for k, v in json.loads(values_json).items()
+        k: re.sub(r"^(\d+)\.0+$", r"\1", v) if KIND_OF_COLUMN.get(k) == "id" else v for k, v in row.items()
     }
 
 
@@ -102,14 +90,28 @@ def identifiers_of(row: Mapping[str, str]) -> list[tuple[str, str]]:
     found = [(KIND_OF_COLUMN[c], v) for c, v in row.items() if c in KIND_OF_COLUMN and v]
     if row.get("first_name") and row.get("last_name"):
         found.append(("name", f"{row['first_name']} {row['last_name']}"))
+    kin = row.get("next_of_kin", "")
+    found += [("phone", number) for number in re.findall(r"[+(]*\d[\d\s().\-]{5,}\d", kin)]
     return found
 
 
-def european_columns(rows: Iterable[Mapping[str, str]], table: str) -> frozenset[str]:
-    """Date columns of a table whose numeric dates can only be read day first."""
-    shifted = [c for c, action in column_policy()[table].items() if action == "shift"]
-    collected = list(rows)
-    return frozenset(c for c in shifted if day_first([row.get(c, "") for row in collected]))
+def date_orders(rows: Iterable[Mapping[str, str]], table: str) -> DateOrders:
+    """How a table's numeric dates are read, from the evidence of all its rows in the batch."""
+    dated = [c for c, action in column_policy()[table].items() if action == "shift"]
+    return DateOrders.of(rows, dated)
+
+
+def withheld_dates(table: str, row: Mapping[str, str], orders: DateOrders, dates: PatientDates) -> list[str]:
+    """Date columns whose value has no certain reading, so that ``released_row`` leaves them null."""
+    dated = [c for c, action in column_policy()[table].items() if action == "shift" and row.get(c)]
+    return [c for c in dated if _date(c, row, orders, dates) is None]
+
+
+def _date(column: str, row: Mapping[str, str], orders: DateOrders, dates: PatientDates) -> str | None:
+    day_first = orders.day_first(column, row[column], row)
+    if day_first is None and dates.mode == "shift":
+        return None
+    return dates.iso(row[column], european=bool(day_first))
 
 
 @dataclass(frozen=True)
@@ -126,15 +128,19 @@ class RowContext:
 
 
 def released_row(
-    table: str, row: Mapping[str, str], context: RowContext, european: frozenset[str]
+    table: str, row: Mapping[str, str], context: RowContext, orders: DateOrders
 ) -> dict[str, object]:
-    """One row of ``ehr_patients``, ``ehr_encounters`` or ``ehr_orders`` as their schemas have it."""
+    """One row of ``ehr_patients``, ``ehr_encounters`` or ``ehr_orders`` as their schemas have it.
+
+    A date that can be read two ways without evidence, or not at all, becomes null (``withheld_dates`` names it).
+    """
     out: dict[str, object] = {"batch_key": context.batch_key, "patient_key": context.patient_key}
     for column, action in column_policy()[table].items():
-        if action not in ("drop", "pseudonymise"):
-            out[column if action != "zip3" else "zip3"] = _value(
-                action, row.get(column, ""), context, column in european
-            )
+        value = row.get(column, "")
+        if action == "shift":
+            out[column] = _date(column, row, orders, context.dates) if value else None
+        elif action not in ("drop", "pseudonymise"):
+            out[column if action != "zip3" else "zip3"] = _value(action, value, context) if value else None
     if table == "encounters":
         out["encounter_key"] = _digest(context, "encounter", row.get("encounter_id", ""))
     if table == "orders":
@@ -149,14 +155,9 @@ def _digest(context: RowContext, domain: str, value: str) -> str | None:
     return context.names.digest(domain, f"{context.patient_key}\x00{value.casefold()}") if value else None
 
 
-def _value(action: str, value: str, context: RowContext, european: bool) -> object:
-    if not value:
-        return None
-    if action == "shift":
-        return context.dates.iso(value, european=european)
+def _value(action: str, value: str, context: RowContext) -> object:
     if action == "age_cap":
-        digits = re.fullmatch(r"(\d{1,3})(?:\.\d+)?\s*[yY]?.*", value)
-        return min(int(digits[1]), 90) if digits else None
+        return capped_age(value)
     if action == "zip3":
         return zip3(value)
     if action == "clean":
@@ -172,10 +173,36 @@ def _value(action: str, value: str, context: RowContext, european: bool) -> obje
     return value
 
 
-def zip3(value: str) -> str | None:
-    """The first three digits of a US zip code, 000 for thinly peopled zones; None where it is none."""
-    match = re.fullmatch(r"(\d{3})\d{2}(?:-?\d{4})?", value) or re.fullmatch(r"(\d{2})\d{2}", value)
+def capped_age(value: str) -> int | None:
+    """Whole years, 90 for 90 and more; months, weeks and days are rounded down; None where it is no age."""
+    match = re.fullmatch(
+        r"(?:age\s*)?(\d{1,3})(?:\.\d+)?\s*\+?\s*([a-z]*)[a-z/. ]*", value.strip().casefold()
+    )
     if not match:
         return None
-    zone = match[1] if len(match[1]) == 3 else f"0{match[1]}"
+    years = {
+        "m": 12,
+        "mo": 12,
+        "mos": 12,
+        "month": 12,
+        "months": 12,
+        "w": 52,
+        "wk": 52,
+        "weeks": 52,
+        "week": 52,
+    }
+    number = int(match[1]) // (365 if match[2] in ("d", "day", "days") else years.get(match[2], 1))
+    return min(number, 90)
+
+
+def zip3(value: str) -> str | None:
+    """The first three digits of a US zip code, 000 for thinly peopled zones; None where it is none.
+
+    One or two lost leading zeros are put back (2139 is 02139), as is a decimal point that a spreadsheet added.
+    """
+    match = re.fullmatch(r"(\d{3,5}|\d{8,9})(?:\.0+)?|(\d{5})[- ]?\d{4}", value.strip())
+    if not match:
+        return None
+    digits = match[2] or match[1]
+    zone = digits.zfill(9 if len(digits) > 5 else 5)[:3]
     return "000" if zone in _RESTRICTED_ZIP3 else zone

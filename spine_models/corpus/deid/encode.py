@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Final
-
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
+from typing import Final, NamedTuple
 
 _LONG: Final = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 _IMPLEMENTATION: Final = "2.25.302718262412396173208540913962518712402"
@@ -26,9 +23,26 @@ class TooLong(ValueError):
     """A value that its VR cannot hold; the message names the tag alone."""
 
 
-def part10(dataset: Dataset, *, sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
-    """A whole Part 10 file of a dataset whose elements are raw little-endian bytes or sequences of such."""
-    return b"".join([_meta(sop_class, sop_instance, transfer_syntax), *_elements(dataset)])
+class Bytes(NamedTuple):
+    """An element whose bytes are final; ``undefined`` for encapsulated pixel data."""
+
+    VR: str
+    value: bytes
+    undefined: bool = False
+
+
+class Items(NamedTuple):
+    """A sequence of finished items."""
+
+    items: list[dict[int, Bytes | Items]]
+
+
+Finished = dict[int, Bytes | Items]
+
+
+def part10(elements: Finished, *, sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
+    """A whole Part 10 file of finished elements."""
+    return b"".join([_meta(sop_class, sop_instance, transfer_syntax), *_elements(elements)])
 
 
 def _meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
@@ -61,21 +75,20 @@ def _header(tag: int, vr: str, length: int) -> bytes:
     return _SHORT_HEADER.pack(tag >> 16, tag & 0xFFFF, vr.encode("ascii"), length)
 
 
-def _elements(dataset: Dataset) -> list[bytes]:
+def _elements(elements: Finished) -> list[bytes]:
     out: list[bytes] = []
-    for tag in sorted(dataset.keys()):
-        element = dataset.get_item(tag)
-        if isinstance(element, RawDataElement):
-            value = element.value or b""
-            undefined = element.length == _UNDEFINED
-            out += (_header(int(tag), str(element.VR), _UNDEFINED if undefined else len(value)), value)
+    for number in sorted(elements):
+        element = elements[number]
+        if isinstance(element, Bytes):
+            vr, value, undefined = element
+            out += (_header(number, vr, _UNDEFINED if undefined else len(value)), value)
             if undefined:
                 out.append(b"\xfe\xff\xdd\xe0\x00\x00\x00\x00")
             continue
-        items = []
-        for item in element.value:
+        items: list[bytes] = []
+        for item in element.items:
             body = b"".join(_elements(item))
             items += (_ITEM, struct.pack("<I", len(body)), body)
         body = b"".join(items)
-        out += (_header(int(tag), "SQ", len(body)), body)
+        out += (_header(number, "SQ", len(body)), body)
     return out

@@ -10,58 +10,36 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
-from spine_models.corpus.deid.dates import safe_date
+from spine_models.corpus.deid.date_grammar import month_names, safe_date
 from spine_models.corpus.deid.known import KnownIdentifiers
-from spine_models.corpus.deid.terms import is_clinical
+from spine_models.corpus.deid.terms import is_clinical, ordinary
 
 _BREAK: Final = r"(?:-?[ \t]*\r?\n[ \t]*)?"
-_PREFIXES: Final = frozenset(
-    [
-        "dr",
-        "prof",
-        "mr",
-        "mrs",
-        "ms",
-        "md",
-        "do",
-        "rn",
-        "rt",
-        "np",
-        "pa",
-        "jr",
-        "sr",
-        "ii",
-        "iii",
-        "the",
-        "of",
-        "and",
-        "for",
-        "de",
-        "la",
-        "van",
-        "von",
-        "der",
-        "den",
-        "st",
-    ]
+_TITLES: Final = frozenset(
+    "dr prof mr mrs ms md do rn rt np pa jr sr ii iii the of and for st".split()  # noqa: SIM905
 )
-_MONTHS: Final = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_LONG: Final = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
+_PARTICLES: Final = frozenset(
+    "de la le del della di da dos das du van von der den ter ten te el al bin ibn mac mc o ni y zu".split()  # noqa: SIM905
+)
+_PREFIXES: Final = _TITLES | _PARTICLES
+_ROMAN: Final = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+_SINGLE: Final = {
+    "ø": "o",
+    "Ø": "O",
+    "ł": "l",
+    "Ł": "L",
+    "đ": "d",
+    "Đ": "D",
+    "ı": "i",
+    "ß": "s",
+    "æ": "a",
+    "Æ": "A",
+} | {"œ": "o", "Œ": "O", "ð": "d", "Ð": "D", "þ": "t", "Þ": "T", "ə": "e", "ħ": "h", "ŋ": "n"}
+"""Letters without a decomposition, and one letter for each; ``_spelled`` knows their two-letter spellings."""
+_DOUBLES: Final = {"ae": "ae?", "oe": "oe?", "ue": "ue?", "ss": "ss?", "aa": "aa?", "th": "th?"}
 
 
 @dataclass(frozen=True)
@@ -74,17 +52,21 @@ class KnownPattern:
 
 def fold(text: str) -> str:
     """Text without accents, of the same length, so that offsets stay."""
-    out = []
-    for char in text:
-        base = unicodedata.normalize("NFKD", char)[:1]
-        out.append(base if base and len(base) == 1 else char)
-    return "".join(out)
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() else _folded(c) for c in text)
+
+
+@lru_cache(maxsize=4096)
+def _folded(char: str) -> str:
+    base = _SINGLE.get(char) or unicodedata.normalize("NFKD", char)[:1]
+    return base if base and len(base) == 1 else char
 
 
 def patterns_of(known: KnownIdentifiers) -> list[KnownPattern]:
     """Patterns in the order in which they must be applied: long and specific ones before single words."""
     groups = [
-        ("[EMAIL]", [_flexible(v) for v in known.kind("email")]),
+        ("[EMAIL]", [p for v in known.kind("email") for p in (_flexible(v), _mail(v))]),
         ("[EMAIL]", [_word(v.split("@")[0]) for v in known.kind("email") if len(v.split("@")[0]) > 3]),
         ("[ADDRESS]", [p for v in known.kind("address") for p in _address(v)]),
         ("[PHONE]", [p for v in known.kind("phone") for p in _phone(v)]),
@@ -102,14 +84,41 @@ def patterns_of(known: KnownIdentifiers) -> list[KnownPattern]:
 
 
 def _letters(word: str) -> str:
-    if len(word) < 4:
-        return re.escape(word)
-    return _BREAK.join(re.escape(c) for c in word)
+    """A word letter by letter, in any of its spellings, with a line end possible between letters."""
+    parts = _spelled(word)
+    return "".join(parts) if len(word) < 4 else _BREAK.join(parts)
+
+
+def _spelled(word: str) -> list[str]:
+    """Patterns of a word's letters: umlauts and their like match with and without their second letter."""
+    parts, at = [], 0
+    while at < len(word):
+        pair = fold(word[at : at + 2]).casefold()
+        if pair in _DOUBLES and word[at].isascii():
+            parts.append(_DOUBLES[pair])
+            at += 2
+            continue
+        letter = re.escape(fold(word[at]))
+        second = {"ä": "e", "ö": "e", "ü": "e", "ø": "e", "æ": "e", "œ": "e", "ß": "s", "å": "a", "þ": "h"}
+        parts.append(f"{letter}{second[word[at].casefold()]}?" if word[at].casefold() in second else letter)
+        at += 1
+    return parts
 
 
 def _flexible(value: str) -> str:
-    parts = re.findall(r"\w+", fold(value))
+    parts = re.findall(r"\w+", value)
     return r"(?<!\w)" + r"[\W_]{0,3}".join(_letters(p) for p in parts) + r"(?!\w)" if parts else ""
+
+
+def _mail(value: str) -> str:
+    """An address whose at-sign and dots are spelled out."""
+    local, _, domain = value.partition("@")
+    if not domain:
+        return ""
+    dot = r"[ ]*(?:[.(\[{]|\bdot\b)?[ ]*(?:dot\b)?[ ]*[)\]}]?[ ]*"
+    first = dot.join(_letters(w) for w in re.findall(r"\w+", local))
+    rest = dot.join(_letters(w) for w in re.findall(r"\w+", domain))
+    return rf"(?<!\w){first}\s*(?:@|[(\[{{]?\s*\bat\b\s*[)\]}}]?)\s*{rest}(?!\w)"
 
 
 def _word(value: str) -> str:
@@ -117,21 +126,44 @@ def _word(value: str) -> str:
 
 
 def _name(value: str) -> list[str]:
-    words = [w for w in re.findall(r"[^\W\d_]+", fold(value)) if w.casefold() not in _PREFIXES]
-    singles = [_flexible(w) + r"(?:['’]s)?" for w in re.findall(r"[^\W\d_]+['’][^\W\d_]+", fold(value))]
+    spelled = re.findall(r"[^\W\d_]+", value)
+    words = [w for w in spelled if fold(w).casefold() not in _PREFIXES]
+    if len(spelled) == 2 and not words:
+        words = [w for w in spelled if fold(w).casefold() not in _TITLES]
+    particles = sorted({fold(w).casefold() for w in spelled} & _PARTICLES)
+    lead = rf"(?:(?:{'|'.join(particles)})[\s'’-]+)*" if particles else ""
+    initials = "".join(sorted({fold(w[0]).upper() for w in words}))
+    before = rf"(?:(?<![^\W\d_])(?-i:[{initials}])(?:\.[ ]?|[ ])){{0,2}}" if initials else ""
+    after = rf"(?:,?[ \t]{{1,3}}(?-i:[{initials}])(?:\.|(?![\w.\-/]))){{0,2}}" if initials else ""
+    singles = [
+        before + lead + _flexible(w) + r"(?:['’]s)?" + after
+        for w in re.findall(r"[^\W\d_]+['’][^\W\d_]+", value)
+    ]
     for word in words:
         if len(word) >= 3 or (len(word) == 2 and len(words) > 1):
-            guard = rf"(?-i:(?!{re.escape(word.lower())}\b))" if is_clinical(word) else ""
-            case = rf"(?-i:{re.escape(word)}|{re.escape(word.upper())}|{re.escape(word.capitalize())})"
-            body = case if len(word) == 2 else _letters(word)
-            singles.append(rf"(?<![^\W\d_]){guard}{body}(?:['’]s)?(?![^\W\d_])")
+            folded = fold(word)
+            guard = rf"(?-i:(?!{re.escape(folded.lower())}\b))" if folded.casefold() in ordinary() else ""
+            case = rf"(?-i:{folded}|{folded.upper()}|{folded.capitalize()})"
+            called = rf"(?:(?<=patient )|(?<=pt )|(?<=mr )|(?<=mrs )|(?<=ms )|(?<=miss )|(?<=name )){re.escape(folded)}"
+            body = rf"(?:{case}|{called})" if len(word) == 2 else _irish(_letters(word), folded)
+            singles.append(rf"{before}(?<![^\W\d_]){guard}{lead}{body}(?:['’]s)?(?![^\W\d_]){after}")
     full = [w for w in words if len(w) >= 2]
     if len(full) >= 2:
-        pair = "|".join(_letters(w) for w in full)
+        pair = "|".join(_irish(_letters(w), fold(w)) for w in full)
+        link = r"[\s,.\^=_-]{1,4}"
         singles.append(
-            rf"(?<![^\W\d_])(?:{pair})(?:[\s,.\^=_-]{{1,4}}(?:[A-Z]\.?[\s,.]+)?(?:{pair}))+(?:\^[A-Z](?!\w))*(?:['’]s)?(?![^\W\d_])"
+            rf"{before}(?<![^\W\d_]){lead}(?:{pair})(?:{link}(?:[A-Z]\.?[\s,.]+)?{lead}(?:{pair}))+"
+            rf"(?:\^[A-Z](?!\w))*(?:['’]s)?(?![^\W\d_]){after}"
         )
     return singles
+
+
+def _irish(pattern: str, word: str) -> str:
+    """O'Brien for a header's OBrien, D'Angelo for DAngelo."""
+    if re.match(r"(?:O|D)[A-Z][a-z]|(?:O|D)[A-Z]{4}", word) and word[1] not in "'’":
+        first = pattern[:1]
+        return rf"{first}['’ ]?{pattern[1:]}"
+    return pattern
 
 
 def _phone(value: str) -> list[str]:
@@ -141,9 +173,9 @@ def _phone(value: str) -> list[str]:
     core = digits[-10:]
     area = rf"(?:\+?{digits[:-10]}[\s().\-/]{{0,3}})?" if len(digits) > 10 else r"(?:\+?1[\s().\-/]{0,3})?"
     join = r"[\s().\-/]{0,3}"
-    found = [rf"(?<!\d){area}\(?" + join.join(core) + r"(?:\s*(?:x|ext\.?)\s*\d{1,6})?(?!\d)"]
+    found = [rf"(?<!\d){area}0?\(?0?\)?" + join.join(core) + r"(?:\s*(?:x|ext\.?)\s*\d{1,6})?(?!\d)"]
     if len(core) == 10:
-        found.append(r"(?<!\d)" + join.join(core[3:]) + r"(?!\d)")
+        found += [r"(?<!\d)" + join.join(part) + r"(?!\d)" for part in (core[2:], core[3:])]
     return found
 
 
@@ -155,13 +187,17 @@ def _identifier(value: str) -> list[str]:
     if compact.isdigit():
         core = compact.lstrip("0")
         if len(core) >= 4:
-            join = r"[ \-./]?" + r"(?:\r?\n)?"
-            found.append(r"(?<![\d.])0*" + join.join(core) + r"(?!\d|\.\d)")
+            join = r"[ \-./]{0,2}(?:\r?\n[ \-./]{0,4})?"
+            found.append(r"(?<![\d.])(?:0[ \-./]{0,2}(?:\r?\n[ \t]*)?)*" + join.join(core) + r"(?!\d|\.\d)")
         elif core:
             found.append(rf"(?i:\b(?:mrn|id|record|accession|account|#)\W{{0,3}}0*{core}(?!\d))")
         return found
-    join = r"[ \-_./]?" + r"(?:\r?\n)?"
-    found.append(r"(?<![0-9A-Za-z])" + join.join(compact) + r"(?![0-9A-Za-z])")
+    join = r"[ \-_./]{0,2}(?:\r?\n[ \-_./]{0,4})?"
+    runs = re.findall(
+        r"[A-Za-z]|0+(?=[1-9])|\d", re.sub(r"(?<=[A-Za-z])(?=0)|^(?=0)", " ", compact).replace(" ", "")
+    )
+    parts = [rf"{r[0]}*" if set(r) == {"0"} and len(r) > 1 else r for r in runs]
+    found.append(r"(?<![0-9A-Za-z])" + join.join(parts) + r"(?![0-9A-Za-z])")
     for run in re.findall(r"\d{5,}", value):
         found.append(rf"(?<!\d)0*{run.lstrip('0')}(?!\d)")
     return found
@@ -194,8 +230,11 @@ def _address(value: str) -> list[str]:
         zips = re.findall(r"\b\d{5}(?:-\d{4})?\b", rest)
         found += [rf"(?<!\d){z[:5]}(?:-\d{{4}})?(?!\d)" for z in zips]
         city = re.sub(r"\d.*|\b[A-Z]{2}\b", "", rest).strip()
-        if len(city) > 3 and not all(is_clinical(w) for w in city.split()):
-            found.append(_flexible(city))
+        if len(city) > 2:
+            plain = all(w.casefold() in ordinary() for w in city.split())
+            found.append(
+                rf"(?-i:(?={re.escape(city[0].upper())})){_flexible(city)}" if plain else _flexible(city)
+            )
     return found
 
 
@@ -204,16 +243,16 @@ def _birth(value: str) -> list[str]:
     if day is None:
         return []
     y, m, d, yy = day.year, day.month, day.day, day.year % 100
-    name = rf"(?:{_LONG[m - 1]}|{_MONTHS[m - 1]}t?\.?)"
-    sep, year = r"[\s/.\-]{1,2}", rf"(?:{y}|'?{yy:02d})"
+    name = rf"(?:{'|'.join(month_names(m))}|{_ROMAN[m - 1]})\.?"
+    sep, year = r"[\s/.\-]{1,3}", rf"(?:{y}|'?{yy:02d})"
     return [
         rf"(?<!\d){y}{sep}0?{m}{sep}0?{d}(?!\d)",
         rf"(?<!\d){y}{m:02d}{d:02d}(?!\d)",
         rf"(?<!\d)0?{m}{sep}0?{d}{sep}{year}(?!\d)",
         rf"(?<!\d)0?{d}{sep}0?{m}{sep}{year}(?!\d)",
         rf"(?<!\d)(?:{m:02d}{d:02d}|{d:02d}{m:02d}){y}(?!\d)",
-        rf"(?<!\d)0?{d}(?:st|nd|rd|th)?[\s\-.,]{{1,3}}(?:of\s+)?{name}[\s\-.,]{{1,3}}{year}(?!\d)",
-        rf"\b{name}[\s\-.]{{1,3}}0?{d}(?:st|nd|rd|th)?[\s\-.,]{{1,3}}{year}(?!\d)",
+        rf"(?<!\d)0?{d}(?:st|nd|rd|th)?[\s\-.,/]{{0,3}}(?:of\s+)?{name}[\s\-.,/]{{0,3}}{year}(?!\d)",
+        rf"\b{name}[\s\-.]{{1,3}}0?{d}(?:st|nd|rd|th)?[\s\-.,/]{{1,3}}{year}(?!\d)",
     ]
 
 

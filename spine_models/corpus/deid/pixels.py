@@ -7,31 +7,48 @@ Does not belong here: looking at the image, or any other attribute.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
-from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from spine_models.corpus.deid.codestream import BrokenCodestream, strip_frame
+from spine_models.corpus.deid.fragments import frames_of
 from spine_models.corpus.deid.quarantine import NATIVE, Reason, Refused
+
+_PROSE: Final = re.compile(rb"[A-Za-z0-9 ^,.=:'\-]{14,}")
+"""Text inside compressed data; so long a run occurs by chance in about one megabyte of ten."""
+_NOTHING: Final = re.compile(rb"(?!)")
 
 
 @dataclass(frozen=True)
 class CleanPixels:
     """Pixel data ready to be written.
 
-    ``value`` is native little-endian samples or an encapsulated stream; ``sha256`` is that of the samples
-    (native) or of the frames (encapsulated); ``cleaned`` counts what was taken out.
+    ``value`` is native little-endian samples or an encapsulated stream, ``image`` the samples or the frames in it;
+    ``cleaned`` counts what was taken out.
     """
 
     value: bytes
     vr: str
     transfer_syntax: str
-    sha256: str
+    image: tuple[bytes, ...]
     cleaned: int
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the samples (native) or of the frames (encapsulated); taken when it is asked for."""
+        digest = hashlib.sha256()
+        for part in self.image:
+            digest.update(part)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -73,18 +90,21 @@ def _layout(dataset: Dataset) -> _Layout:
     return layout
 
 
-def clean_pixels(dataset: Dataset) -> CleanPixels:
+def clean_pixels(dataset: Dataset, known: re.Pattern[bytes] = _NOTHING) -> CleanPixels:
     """The pixel data of an MR object without anything that is not image.
 
     Native samples, and RLE, come out as little-endian samples with the bits outside BitsStored cleared (sign
     bits repeated for signed data). JPEG, JPEG-LS and JPEG 2000 frames keep their image bytes; a frame whose
-    declared precision exceeds BitsStored is decoded instead, because its upper bits could hide something.
+    declared precision exceeds BitsStored, or that holds text between its image bytes, is decoded and written
+    uncompressed instead, because something could hide in it.
 
     Args:
         dataset: as read, with its file meta.
+        known: identifiers of the patient, searched in compressed bytes in lower case.
 
     Raises:
-        Refused: no pixels, wrong length, or a frame that cannot be walked or decoded.
+        Refused: no pixels, wrong length, another size than the header says, colour, or a frame that cannot be
+            walked or decoded.
     """
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if "PixelData" not in dataset:
@@ -97,23 +117,43 @@ def clean_pixels(dataset: Dataset) -> CleanPixels:
             raise Refused(Reason.TRUNCATED if len(value) < expected else Reason.WRONG_PIXEL_LENGTH)
         order = ">" if syntax == "1.2.840.10008.1.2.2" and dataset["PixelData"].VR != "OB" else "<"
         samples = np.frombuffer(value[:expected], dtype=f"{order}u{layout.allocated // 8}")
-        return _native(samples, layout, np.any(np.frombuffer(value[expected:], np.uint8)))
+        tail = np.any(np.frombuffer(value[expected:], np.uint8))
+        if order == "<" and _within(samples, layout):
+            return _released(bytes(value[:expected]), layout, bool(tail))
+        return _native(samples, layout, tail)
+    frames = frames_of(value, layout.frames)
+    decoded = _decoded(dataset, frames, layout)
     if syntax != RLELossless:
-        kept = _encapsulated(value, layout, syntax)
-        if kept is not None:
+        kept = _encapsulated(frames, layout, syntax, known)
+        if kept and (not kept.cleaned or _same(dataset, kept, layout, decoded)):
             return kept
-    return _native(_decoded(dataset, layout), layout, True)
+    return _native(decoded, layout, True)
 
 
 def _native(samples: np.ndarray, layout: _Layout, cleaned: bool | np.bool) -> CleanPixels:
     masked = mask_samples(samples, layout.stored, layout.high, layout.signed)
-    raw = masked.tobytes()
-    changed = bool(cleaned) or not np.array_equal(masked, samples)
+    return _released(masked.tobytes(), layout, bool(cleaned) or not np.array_equal(masked, samples))
+
+
+def _within(samples: np.ndarray, layout: _Layout) -> bool:
+    """Whether nothing stands outside the stored bits, so that the bytes may stay as they are (a quick test)."""
+    size = samples.dtype.itemsize * 8
+    if layout.stored == size or samples.size == 0:
+        return layout.stored == size
+    if layout.high != layout.stored - 1:
+        return False
+    if not layout.signed:
+        return bool(samples.max() < 1 << layout.stored)
+    values, half = samples.view(f"<i{size // 8}"), 1 << (layout.stored - 1)
+    return bool(values.min() >= -half and values.max() < half)
+
+
+def _released(raw: bytes, layout: _Layout, changed: bool) -> CleanPixels:
     return CleanPixels(
-        value=raw + b"\x00" * (len(raw) % 2),
+        value=raw + b"\x00" if len(raw) % 2 else raw,
         vr="OW" if layout.allocated > 8 else "OB",
         transfer_syntax=str(ExplicitVRLittleEndian),
-        sha256=hashlib.sha256(raw).hexdigest(),
+        image=(raw,),
         cleaned=int(changed),
     )
 
@@ -140,33 +180,64 @@ def mask_samples(samples: np.ndarray, stored: int, high: int, signed: bool) -> n
     return ((plain << spare).view(f"<i{size}") >> spare).view(f"<u{size}")
 
 
-def _encapsulated(value: bytes, layout: _Layout, syntax: str) -> CleanPixels | None:
-    frames, removed, digest = [], 0, hashlib.sha256()
-    try:
-        for frame in generate_frames(value, number_of_frames=layout.frames):
-            stripped, dropped, precision = strip_frame(frame)
-            if precision > layout.stored:
-                return None
-            removed += dropped + (len(frame) - len(stripped) > 1 and not dropped)
-            digest.update(stripped)
-            frames.append(stripped)
-    except BrokenCodestream:
-        raise Refused(Reason.TRUNCATED) from None
-    except (ValueError, EOFError, OSError):
-        raise Refused(Reason.UNREADABLE) from None
-    if len(frames) != layout.frames:
-        raise Refused(Reason.WRONG_PIXEL_LENGTH)
-    return CleanPixels(encapsulate(frames), "OB", syntax, digest.hexdigest(), removed)
+def _encapsulated(
+    frames: Sequence[bytes], layout: _Layout, syntax: str, known: re.Pattern[bytes]
+) -> CleanPixels | None:
+    kept, removed = [], 0
+    for frame in frames:
+        try:
+            one = strip_frame(frame)
+        except BrokenCodestream:
+            raise Refused(Reason.TRUNCATED) from None
+        if one.components != 1:
+            raise Refused(Reason.COLOUR)
+        if (one.rows, one.columns) != (layout.rows, layout.columns):
+            raise Refused(Reason.WRONG_PIXEL_LENGTH)
+        if one.precision > layout.stored or _PROSE.search(one.frame) or known.search(one.frame.lower()):
+            return None
+        removed += one.removed + (len(frame) - len(one.frame) > 1 and not one.removed)
+        kept.append(one.frame)
+    return CleanPixels(encapsulate(kept), "OB", syntax, tuple(kept), removed)
 
 
-def _decoded(dataset: Dataset, layout: _Layout) -> np.ndarray:
+def _same(dataset: Dataset, kept: CleanPixels, layout: _Layout, decoded: np.ndarray) -> bool:
+    """Whether frames that lost segments still decode to the same samples; only then may they be released."""
     try:
-        array = pixel_array(dataset, raw=True)
+        return np.array_equal(_decoded(dataset, frames_of(kept.value, layout.frames), layout), decoded)
+    except Refused:
+        return False
+
+
+def _decoded(dataset: Dataset, frames: Sequence[bytes], layout: _Layout) -> np.ndarray:
+    """Samples of compressed frames. A stream that no decoder of this installation reads is not released."""
+    plain = Dataset()
+    plain.Rows, plain.Columns, plain.NumberOfFrames = layout.rows, layout.columns, layout.frames
+    plain.BitsAllocated, plain.BitsStored, plain.HighBit = layout.allocated, layout.stored, layout.high
+    plain.PixelRepresentation, plain.SamplesPerPixel = int(layout.signed), 1
+    plain.PhotometricInterpretation = str(dataset.PhotometricInterpretation).strip(" \x00")
+    plain.file_meta = FileMetaDataset()
+    plain.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    plain.add_new(0x7FE00010, "OB", encapsulate(list(frames)))
+    plain["PixelData"].is_undefined_length = True
+    try:
+        array = pixel_array(plain, raw=True)
     except Exception:
         # Decoders of three libraries raise whatever they like; every failure means the same here.
-        raise Refused(Reason.UNREADABLE) from None
+        raise Refused(_why(frames[0])) from None
     if array.size * layout.allocated // 8 != layout.length:
         raise Refused(Reason.WRONG_PIXEL_LENGTH)
     return (
         np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).view(f"<u{layout.allocated // 8}")
     )
+
+
+def _why(frame: bytes) -> Reason:
+    """A sound 12-bit lossy JPEG frame has no decoder here; anything else that does not decode is broken."""
+    if frame[:4] == b"\x00\x00\x00\x00" or not frame:
+        return Reason.UNREADABLE
+    try:
+        one = strip_frame(frame)
+    except BrokenCodestream:
+        return Reason.TRUNCATED
+    lossy = frame[:2] == b"\xff\xd8" and b"\xff\xc1" in one.frame and one.precision == 12
+    return Reason.UNSUPPORTED_SYNTAX if lossy else Reason.UNREADABLE

@@ -1,25 +1,44 @@
-"""Hospitals, clinics, practices and universities, by the noun that ends or begins their name.
+"""Hospitals, clinics, practices, employers and universities, by the noun that ends or begins their name.
 
-Belongs here: how far a place's name reaches before its noun.
+Belongs here: how far a place's name reaches before its noun, or after it.
 Does not belong here: the nouns (cue_words.yaml), places known of the patient (known_patterns).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
-from spine_models.corpus.deid.terms import alternatives, clinical, is_ambiguous, is_clinical, mostly_upper
+from spine_models.corpus.deid.terms import (
+    alternatives,
+    is_ambiguous,
+    is_clinical,
+    is_name,
+    mostly_upper,
+    ordinary,
+    report_words,
+)
 
 _W: Final = r"[^\W\d_][^\W\d_'’\-]*(?:['’\-][^\W\d_]+)*"
-_HOUSE: Final = rf"(?:{alternatives('house_prefix')}\s+)?{alternatives('house')}"
-_LINK: Final = r"(?i:st\.?|saint|mt\.?|mount|of|the|and|&|de|du|la|for)"
+_HOUSE: Final = rf"(?:{alternatives('house_prefix')}\s+){{0,2}}{alternatives('house')}"
+_LINK: Final = r"(?i:st\.?|saint|mt\.?|mount|of|the|and|&|de|du|la|for|in)"
+_TAIL: Final = r"(?:\s+(?:of|at|in)\s+(?:the\s+)?(?:[A-Z][\w'’]+[ \t]?){1,3})?"
 _NAMED_HOUSE: Final = re.compile(
-    rf"(?P<run>(?:(?:{_LINK}|{_W})[ \t]+){{1,6}})(?P<house>(?i:{_HOUSE}))(?!\w)"
-    r"(?:\s+(?:of|at|in)\s+(?:the\s+)?(?:[A-Z][\w'’]+\s?){1,3})?"
+    rf"(?P<run>(?:(?:{_LINK}|{_W})[ \t]+){{1,6}})(?P<house>(?i:{_HOUSE}))(?!\w){_TAIL}"
 )
 _UPPER_HOUSE: Final = re.compile(
     rf"(?P<run>(?:[A-Z][A-Z'’.&\-]*[ \t]+){{1,5}}?)(?P<house>(?i:{_HOUSE}))(?!\w)"
+)
+_TITLED_HOUSE: Final = re.compile(
+    rf"(?P<run>(?:(?:(?-i:[A-Z0-9])[\w'’.\-]*|of|the|in|and|&)[ \t]+){{1,5}})"
+    rf"(?P<house>(?=[A-Z])(?i:{alternatives('named_house')}))(?![\w-])"
+)
+_HOUSE_FIRST: Final = re.compile(
+    rf"(?<![\w\[])(?=[A-Z])(?i:{alternatives('house_first')})[ \t]+"
+    r"(?:(?i:am|an|der|die|de|del|della|di|do|da|dos|du|la|le|las|los|el|des|im|zu|von|van)[ \t]+){0,3}"
+    r"(?P<first>[^\W\d_][\w'’\-]*)"
+    r"(?:[ \t]+(?:(?:de|del|do|da|du|la|le|am|an|der|sur|&)[ \t]+)?(?=[^\W\d_a-zà-ÿ])[\w'’\-]+){0,4}"
 )
 _UNIVERSITY_OF: Final = re.compile(
     r"\b(?:University|College|Hospital|Clinic|Institute)\s+of\s+(?:[A-Z][\w'’]+(?:[\s,-]+(?:at\s+)?)?){1,4}"
@@ -30,42 +49,179 @@ _NOUNS: Final = frozenset(
     (
         *("imaging", "medical", "radiology", "spine", "orthopedic", "orthopaedic", "health", "diagnostic"),
         *("neurosurgery", "surgical", "university", "care", "clinic", "hospital", "center", "centre"),
+        *("department", "radiologist", "mri", "mr", "the", "and", "of", "in", "for", "physical", "previous"),
     )
 )
 _LINKING: Final = (
     _NOUNS
     | _NAMING
     | _SAINTS
-    | frozenset(
-        (
-            "of",
-            "the",
-            "and",
-            "&",
-            "de",
-            "du",
-            "la",
-            "community",
-            "regional",
-            "children's",
-            "county",
-            "veterans",
-        )
-    )
+    | frozenset(("&", "de", "du", "la", "community", "regional", "children's", "county", "veterans"))
 )
 _PROPER: Final = _NAMING | frozenset(
-    ("north", "south", "east", "west", "red", "blue", "green", "white", "black")
+    (
+        *(
+            "north",
+            "south",
+            "east",
+            "west",
+            "red",
+            "blue",
+            "green",
+            "white",
+            "black",
+            "river",
+            "lake",
+            "summit",
+        ),
+        *(
+            "valley",
+            "ridge",
+            "bay",
+            "ocean",
+            "silver",
+            "golden",
+            "sunrise",
+            "sunset",
+            "pine",
+            "oak",
+            "oaks",
+            "maple",
+        ),
+        *("cedar", "willow", "elm", "hill", "hills", "heights", "park", "grove", "creek", "brook", "meadow"),
+        *("forest", "harbor", "harbour", "coast", "rock", "crest", "mountain", "prairie", "desert", "heart"),
+        *("mercy", "trinity", "cross", "sacred", "holy", "providence", "metro", "city", "coastal", "island"),
+        *("canyon", "springs", "spring", "stone", "star", "sun", "eagle", "falcon", "liberty", "pioneer"),
+        *("heritage", "premier", "capital", "central", "midwest", "highland", "garden", "field"),
+    )
 )
+"""Words of plain English that names of institutions begin with."""
+_JOINING: Final = frozenset(
+    (
+        *(
+            "new",
+            "old",
+            "high",
+            "upper",
+            "lower",
+            "two",
+            "three",
+            "four",
+            "twin",
+            "grand",
+            "big",
+            "little",
+            "back",
+        ),
+        *("line", "years", "first"),
+    )
+)
+"""Words that belong to a name only where more of it follows."""
 _TELLING: Final = re.compile(
     r"(?i)\b(?:st|saint|mount|mt|memorial|general|county|community|regional|our lady|north|south|east|west)\b"
 )
 
 
+_HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{alternatives('house')})(?!\w)")
+_TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{alternatives('named_house')})(?![\w-])")
+_AT_WORD: Final = re.compile(r" (?:at|from|to|of) ", re.IGNORECASE)
+_REACH: Final = 160
+"""Letters before and after a noun within which its name must lie."""
+_AT: Final = re.compile(
+    r"\b(?P<cue>(?:performed|done|obtained|acquired|scanned|imaged|seen|evaluated|treated|admitted|attends|booked|therapy|physio"
+    r"|pt|follow[- ]?up|f/u|surgery|operated|read|biopsy|fusion|works?|worked|employed|lives|resident|"
+    r"(?:mri|ct|scan|study|exam|images?"
+    r"|imaging|films?|x-?rays?|reports?|results?|cd|records?)(?:[ ]\w+)?)[ ](?:at|from|to|of)[ ](?:the[ ])?)"
+    r"(?P<name>[^\W\d_][\w'’&\-]*(?:[ ][^\W\d_&][\w'’\-]*|[ ]&){0,3}?)"
+    r"(?=[ ]+(?:on|dated|in|from|with|for|because|after|since|done|performed|and|by|was|is|were)\b|[ ]*[\[,.;:)\n]|$)",
+    re.IGNORECASE,
+)
+_FAMOUS: Final = re.compile(rf"(?<![\w\[])(?:{alternatives('famous_house')[3:-1]})(?![\w\]])")
+_NOWHERE: Final = re.compile(
+    r"(?i)\b(?:outside|this|that|our|an?|another|other|same|all|both|each|multiple|any|level|levels|time|home|work|rest|night|[ctls]\d+"
+    r"|left|right|side|upper|lower|spine|bedside|hospital|clinic|(?:the )?ed|facility|institution|er|icu"
+    r"|prior|previous|date|today)\b"
+)
+
+
 def places(text: str) -> str:
     """Text with the names of institutions replaced by ``[PLACE]``."""
+    if _AT_WORD.search(text):
+        text = _AT.sub(_at, text)
+    text = _FAMOUS.sub("[PLACE]", text)
     text = _UNIVERSITY_OF.sub("[PLACE]", text)
-    text = _NAMED_HOUSE.sub(_house, text)
-    return _UPPER_HOUSE.sub(_house, text) if mostly_upper(text) else text
+    text = _HOUSE_FIRST.sub(_led, text)
+    text = _around(_HOUSE_NOUN, _NAMED_HOUSE, _house, text)
+    text = _around(_TITLED_NOUN, _TITLED_HOUSE, _titled, text)
+    return _around(_HOUSE_NOUN, _UPPER_HOUSE, _house, text) if mostly_upper(text) else text
+
+
+def _around(
+    noun: re.Pattern[str], whole: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str
+) -> str:
+    """``whole.sub(replace, text)``, tried only on the stretches of lines that hold a noun: nouns are rare."""
+    out, at = [], 0
+    for found in noun.finditer(text):
+        if found.start() < at:
+            continue
+        start = max(at, text.rfind("\n", 0, found.start()) + 1, found.start() - _REACH)
+        end = text.find("\n", found.end())
+        end = min(len(text) if end < 0 else end, found.end() + _REACH)
+        if 0 < start < len(text) and start > at and text[start - 1].isalnum():
+            start = text.find(" ", start, found.start()) + 1 or found.start()
+        out += [text[at:start], whole.sub(replace, text[start:end])]
+        at = end
+    return "".join(out) + text[at:]
+
+
+def _at(match: re.Match[str]) -> str:
+    """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk."""
+    name = match["name"]
+    words = re.findall(_W, name)
+    if _NOWHERE.search(name) or not words or name.startswith("["):
+        return match[0]
+    capital = all(w[0].isupper() or w.casefold() in _LINKING for w in words)
+    strange = [w for w in words if not is_clinical(w) or is_ambiguous(w)]
+    uncommon = [w for w in words if w.casefold() not in ordinary()]
+    cased = not name.isupper() and not name.islower()
+    if strange or (cased and capital and uncommon) or (not cased and len(uncommon) == len(words) > 1):
+        return f"{match['cue']}[PLACE]"
+    return match[0]
+
+
+def _led(match: re.Match[str]) -> str:
+    """A place whose noun comes first, as in the Romance languages and German."""
+    first = match["first"]
+    foreign = not re.match(r"(?i)hospital\b", match[0])
+    if is_clinical(first) and not is_ambiguous(first):
+        return match[0]
+    if not first[0].isupper() or (
+        not foreign and not (is_name(first) or first.casefold() not in report_words())
+    ):
+        return match[0]
+    return "[PLACE]"
+
+
+def _titled(match: re.Match[str]) -> str:
+    """Capitalised words before a capitalised noun of business: a name when one of them is no word of reports."""
+    words = list(re.finditer(r"\S+", match["run"]))
+    start = None
+    for word in reversed(words):
+        folded = word[0].strip(".,'’").casefold()
+        if folded in _NOUNS or (
+            folded in ordinary() and folded not in _PROPER | _JOINING and not is_ambiguous(folded)
+        ):
+            if folded not in ("of", "the", "in", "and", "&") or start is None:
+                break
+            continue
+        if not word[0][0].isupper() or (
+            match[0].isupper() and is_clinical(folded) and not is_ambiguous(folded)
+        ):
+            break
+        start = word.start()
+    if start is None:
+        return match[0]
+    return match["run"][:start] + "[PLACE]"
 
 
 def _house(match: re.Match[str]) -> str:
@@ -75,30 +231,43 @@ def _house(match: re.Match[str]) -> str:
         return match[0]
     named = run[start:]
     dull = all(is_clinical(w) or w.casefold() in _LINKING - _NAMING for w in re.findall(_W, named))
-    if dull and not _TELLING.search(named):
+    title_case = bool(re.match(r"[A-Z][^\W\d_A-Z]", named)) and match["house"][:1].isupper() and start > 0
+    if dull and not _TELLING.search(named) and not (title_case and _uncommon(named)):
         return match[0]
     article = re.match(r"(?i)the\s+(?=\S)", named)
     return run[:start] + (article[0] if article else "") + "[PLACE]"
 
 
+def _uncommon(named: str) -> bool:
+    """True where a word is of general English, not of radiology: capitalised, it names."""
+    return any(w.casefold() not in ordinary() or w.casefold() in _PROPER for w in re.findall(_W, named))
+
+
 def _start(run: str, house: str) -> int | None:
     """Where the name before the noun begins: the furthest word back that can belong to it."""
     words = list(re.finditer(r"\S+", run))
+    upper = house.isupper()
     start = None
     for index in range(len(words) - 1, -1, -1):
         bare = words[index][0].strip(".,'’")
         folded, capital = bare.casefold(), bare[:1].isupper()
         after_saint = index and words[index - 1][0].casefold().strip(".") in _SAINTS
         if not (after_saint and capital) and folded not in _LINKING:
-            ordinary = folded in clinical() and not is_ambiguous(bare)
-            if ordinary and not (start is not None and capital and folded in _PROPER):
+            known = ordinary() if capital and not upper else report_words()
+            dull = (folded in known or (known is not ordinary() and is_clinical(bare))) and not is_ambiguous(
+                bare
+            )
+            named = folded in _PROPER and (start is not None or house[:1].isupper())
+            if dull and not (capital and (named or (start is not None and folded in _JOINING))):
                 break
             if not capital and not _lower_house(house, bare):
                 break
-        if folded not in _LINKING or folded in _SAINTS | _NAMING or capital:
+        if folded not in _LINKING or folded in _SAINTS | _NAMING or (capital and start is not None):
             start = words[index].start()
     return start
 
 
 def _lower_house(house: str, word: str) -> bool:
-    return bool(re.match(r"(?i)hospital|clinic|medical cent|infirmary", house)) and not is_clinical(word)
+    return bool(re.match(r"(?i)hospital|clinic|medical cent|infirmary|imaging", house)) and not is_clinical(
+        word
+    )

@@ -89,6 +89,8 @@ class PrivateRule:
 
     creator: str
     vr: str
+    most: int
+    """The greatest number of values; more than the maker defines is something else."""
 
 
 @lru_cache(maxsize=1)
@@ -116,7 +118,7 @@ def private_safe() -> dict[tuple[int, str, int], PrivateRule]:
     """Private attributes that stay, by (group, creator, element within the block)."""
     document = yaml.safe_load((_FOLDER / "private_safe.yaml").read_text(encoding="utf-8"))
     return {
-        (row["group"], row["creator"], row["element"]): PrivateRule(row["creator"], row["vr"])
+        (row["group"], row["creator"], row["element"]): PrivateRule(row["creator"], row["vr"], row["values"])
         for row in document
     }
 
@@ -143,6 +145,7 @@ def action_for(tag: int, enhanced: bool = False) -> Action:
     group, vr = tag >> 16, standard_vr(tag)
     if (
         vr is None
+        or not tag & 0xFFFF  # a group's length is of the file as it was
         or group < 0x0004
         or 0x5000 <= group <= 0x501E
         or 0x6000 <= group <= 0x601E

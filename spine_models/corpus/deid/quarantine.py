@@ -6,7 +6,9 @@ Does not belong here: rejecting what is not readable DICOM at all (archive).
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -26,17 +28,10 @@ ENCAPSULATED: Final = frozenset(
     }
 )
 """RLE, JPEG, JPEG-LS, JPEG 2000, HTJ2K; kept as they are, without comment segments."""
-_SCREEN: Final = (
-    "SCREEN",
-    "SCREENSAVE",
-    "SCREENSHOT",
-    "SNAPSHOT",
-    "CAPTURE",
-    "REPORT",
-    "DOSE",
-    "WORKSHEET",
-    "GSPS",
-)
+_SCREEN: Final = ("SCREEN", "SNAPSHOT", "CAPTURE", "REPORT", "DOSE", "WORKSHEET", "GSPS")
+_SCREEN_TITLE: Final = re.compile(r"SCREEN ?-?_?(?:SAVE|SHOT|CAPTURE|GRAB|DUMP)|SECONDARY CAPTURE|SNAPSHOT")
+WATCHED: Final = frozenset({0x00280301, 0x00280302, 0x00089007, 0x00080008})
+"""Attributes that hold an object back wherever they stand, functional groups included."""
 
 
 class Reason(StrEnum):
@@ -62,6 +57,10 @@ class Reason(StrEnum):
     CONTENT_CHANGED = "content_changed"
     UNREADABLE = "unreadable"
     NO_POLICY = "no_policy"
+    AMBIGUOUS_DATE = "ambiguous_date"
+
+
+_SAYS_NO: Final = {0x00280301: Reason.BURNED_IN, 0x00280302: Reason.RECOGNIZABLE_FEATURES}
 
 
 class Refused(ValueError):
@@ -114,25 +113,55 @@ def check_header(dataset: Dataset) -> None:
         raise Refused(Reason.UNRESOLVED_PATIENT)
 
 
-def _check_appearance(dataset: Dataset) -> None:
-    image_type = _words(dataset, "ImageType")
-    told = " ".join([*image_type, *_words(dataset, "SeriesDescription")])
-    if (
-        any(word in part for part in image_type for word in _SCREEN)
-        or "SCREEN SAVE" in told
-        or "SCREENSAVE" in told
-    ):
+def check_nested(tag: int, value: object) -> None:
+    """The same question to an element of an item: a frame may say what its object does not.
+
+    Args:
+        tag: one of ``WATCHED``.
+        value: bytes as read, or a value.
+
+    Raises:
+        Refused: with the reason that applies.
+    """
+    if isinstance(value, bytes | bytearray):
+        reason = _said(tag, bytes(value).decode("latin-1"))
+    elif isinstance(value, str) or not hasattr(value, "__iter__"):
+        reason = _said(tag, str(value or ""))
+    else:
+        reason = _said(tag, "\\".join(str(v) for v in value))
+    if reason:
+        raise Refused(reason)
+
+
+@lru_cache(maxsize=1024)
+def _said(tag: int, text: str) -> Reason | None:
+    words = [word.strip(" \x00").upper() for word in text.split("\\")]
+    if tag in _SAYS_NO:
+        return _SAYS_NO[tag] if any(word not in ("", "NO") for word in words) else None
+    return Reason.SCREEN_SAVE if any(screen in word for word in words for screen in _SCREEN) else None
+
+
+def _check_claims(dataset: Dataset, image_type: list[str]) -> None:
+    if any(word in part for part in image_type for word in _SCREEN):
         raise Refused(Reason.SCREEN_SAVE)
     if any(v != "NO" for v in _words(dataset, "BurnedInAnnotation") if v):
         raise Refused(Reason.BURNED_IN)
     if any(v != "NO" for v in _words(dataset, "RecognizableVisualFeatures") if v):
         raise Refused(Reason.RECOGNIZABLE_FEATURES)
+
+
+def _check_appearance(dataset: Dataset) -> None:
+    image_type = _words(dataset, "ImageType")
+    _check_claims(dataset, image_type)
+    titles = [t for k in ("SeriesDescription", "ProtocolName") for t in _words(dataset, k)]
+    if _SCREEN_TITLE.search(" ".join([*image_type, *titles])):
+        raise Refused(Reason.SCREEN_SAVE)
     if _one(dataset, "SamplesPerPixel") not in ("", "1") or (
         _one(dataset, "PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2")
     ):
         raise Refused(Reason.COLOUR)
     derived = not image_type or image_type[0] != "ORIGINAL" or "SECONDARY" in image_type[1:2]
-    if derived and _one(dataset, "BitsAllocated") == "8":
+    if derived and "8" in (_one(dataset, "BitsAllocated"), _one(dataset, "BitsStored")):
         raise Refused(Reason.DERIVED_8BIT)
 
 

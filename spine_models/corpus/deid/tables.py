@@ -136,6 +136,23 @@ AUDIT = pl.Schema(
     }
 )
 
+DATE_INTEGRITY = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "n_studies": pl.Int32,
+        "n_encounters": pl.Int32,  # dates of encounters: admission and discharge
+        "n_orders": pl.Int32,
+        "n_report_dates": pl.Int32,
+        "n_intervals": pl.Int32,  # between consecutive dates of studies, encounters and orders
+        "wrong_intervals": pl.Int32,
+        "wrong_dates": pl.Int32,  # not the source's day plus the patient's shift
+        "beyond_bound": pl.Int32,  # farther from the source's day than any shift, or not moved
+        "report_dates_unproved": pl.Int32,  # the source report does not spell the day in a form that was looked for
+    }
+)
+"""One row per released patient, counted against the restricted zone: no date and no shift in it."""
+
 QUARANTINE = pl.Schema(
     {
         "batch_key": pl.String,

@@ -40,6 +40,11 @@ _CLINICAL_ENDING: Final = re.compile(
 )
 
 
+_SMALL: Final = re.compile(r"[a-zß-öø-ÿ]")
+_CAPITAL: Final = re.compile(r"[A-ZÀ-ÖØ-Þ]")
+_PUT: Final = re.compile(r"\[[A-Z]{2,7}\]")
+
+
 def _lines(name: str) -> frozenset[str]:
     text = (_FOLDER / name).read_text(encoding="utf-8")
     rows = (line for line in text.splitlines() if not line.startswith("#"))
@@ -59,8 +64,20 @@ def alternatives(kind: str) -> str:
 
 def mostly_upper(text: str) -> bool:
     """True where capitals say nothing, because the text is written in them."""
-    letters = [c for c in text if c.isalpha()]
-    return sum(c.isupper() for c in letters) > 0.6 * max(1, len(letters))
+    lower, upper = _cases(text)
+    return upper > 0.6 * max(1, lower + upper)
+
+
+def mostly_lower(text: str) -> bool:
+    """True where nothing is capitalised, as in raw dictation: fewer than one letter in a hundred."""
+    lower, upper = _cases(text)
+    return lower > 0 and upper <= (lower + upper) // 100
+
+
+def _cases(text: str) -> tuple[int, int]:
+    """How many letters are small and how many are capitals, what a pass has put in brackets left out."""
+    lower, upper = len(_SMALL.findall(text)), len(_CAPITAL.findall(text))
+    return lower, upper - sum(len(mark) - 2 for mark in _PUT.findall(text))
 
 
 @lru_cache(maxsize=1)
@@ -70,10 +87,22 @@ def names() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def clinical() -> frozenset[str]:
-    """Lower-case clinical words and the English of reports, eponyms included."""
+def ordinary() -> frozenset[str]:
+    """Lower-case words so ordinary that the gate does not look for a patient's name of one such word alone."""
     words = _lines("clinical_words.txt") | vocabulary.words("anatomy_and_contrast")
     return words | frozenset(part for word in words for part in re.split(r"[-/]", word))
+
+
+@lru_cache(maxsize=1)
+def clinical() -> frozenset[str]:
+    """Lower-case clinical words, eponyms included."""
+    return ordinary() | _lines("spine_words.txt")
+
+
+@lru_cache(maxsize=1)
+def report_words() -> frozenset[str]:
+    """Lower-case clinical words and the English of reports, eponyms included."""
+    return clinical() | _lines("report_words.txt")
 
 
 @lru_cache(maxsize=65536)
@@ -82,26 +111,37 @@ def is_clinical(word: str) -> bool:
     folded = word.casefold().strip("'’.-")
     if folded.endswith(("'s", "’s")):
         folded = folded[:-2]
-    if folded in clinical():
+    if folded in report_words():
         return True
-    if "-" in folded and all(is_clinical(part) for part in folded.split("-") if part):
+    parts = folded.split("-")
+    if any(len(part) > 1 for part in parts[1:]) and all(len(p) == 1 or is_clinical(p) for p in parts):
         return True
     if folded in names():
         return False
     if any(
-        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS
+        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in report_words()
+        for e in _ENDINGS
     ):
         return True
     return folded in standard_words() or bool(len(folded) >= 7 and _CLINICAL_ENDING.fullmatch(folded))
 
 
+@lru_cache(maxsize=65536)
+def is_spinal(word: str) -> bool:
+    """True for a word of the clinical lists proper, plain endings understood; general English is not in them."""
+    folded = word.casefold().strip("'’.-")
+    return folded in clinical() or any(
+        folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS
+    )
+
+
 def is_ambiguous(word: str) -> bool:
     """True for a word of both lists, such as Brown or Gray: a capital inside a sentence makes it a name."""
     folded = word.casefold().strip("'’.-")
-    return folded in names() and folded in clinical()
+    return folded in names() and folded in report_words()
 
 
 def is_name(word: str) -> bool:
     """True for a word of the names list that is no clinical word."""
     folded = re.sub(r"['’]s$|[^\w]", "", word.casefold())
-    return folded in names() and folded not in clinical()
+    return folded in names() and folded not in report_words()

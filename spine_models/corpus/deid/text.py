@@ -7,6 +7,7 @@ Does not belong here: the passes themselves, or controlled vocabularies of heade
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from spine_models.corpus.deid.dates import PatientDates
@@ -19,7 +20,26 @@ from spine_models.corpus.deid.shapes import shapes
 
 _ENDLESS: Final = re.compile(r"\S{80,}")
 """No word is that long; encoded data may be, and it would make the patterns below slow."""
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+)
+_WIDE: Final = re.compile("[\uff01-\uffee\ufb00-\ufb06]+")
+_BLANK: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_DIGIT: Final = re.compile(r"(?![0-9])\d")
+_DASHES: Final = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2212), "-") | dict.fromkeys(
+    (0x2018, 0x02BC, 0x00B4), "'"
+)
 _REPEATED: Final = re.compile(r"(\[(?:NAME|ID|PHONE|PLACE|ADDRESS|DATE)\])(?:[ \t,]*\1)+")
+
+
+def plain(text: str) -> str:
+    """Text without characters that hide words: accents, forms, digits and blanks made plain."""
+    if text.isascii():
+        return text.replace("\x00", "")
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text).replace("\x00", ""))
+    text = _WIDE.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    text = _DIGIT.sub(lambda m: str(unicodedata.decimal(m[0])), text)
+    return _BLANK.sub(" ", text).translate(_DASHES)
 
 
 class TextCleaner:
@@ -31,12 +51,12 @@ class TextCleaner:
     """
 
     def __init__(self, known: KnownIdentifiers, dates: PatientDates) -> None:
-        self._patterns = patterns_of(known)
+        self._patterns = patterns_of(KnownIdentifiers.of((kind, plain(v)) for kind, v in known.values))
         self._dates = dates
 
     def clean(self, text: str) -> str:
         """The text with identifiers replaced by bracketed kinds and dates moved."""
-        text = text.replace("\x00", "").replace("\u00a0", " ").replace("\u200b", "").replace("\u00ad", "")
+        text = plain(text)
         for pattern in self._patterns:
             text = self._known(text, pattern.regex, pattern.replacement)
         text = shapes(_ENDLESS.sub(lambda m: "[ID]" if any(c.isalnum() for c in m[0]) else m[0], text))

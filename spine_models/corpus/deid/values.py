@@ -10,26 +10,25 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.dataelem import DataElement
 
 from spine_models.corpus.deid.dates import PatientDates
+from spine_models.corpus.deid.encode import Bytes, Items
+from spine_models.corpus.deid.items import Element, Encoding
 from spine_models.corpus.deid.known import KnownIdentifiers
+from spine_models.corpus.deid.numerals import SIZES, binary_number, most_values, text_number
 from spine_models.corpus.deid.policy import FIELDS, Action
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.vocabulary import rebuild, words
 
 _DUMMY: Final = "ANONYMIZED"
-NUMBER: Final = re.compile(rb"[ ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[ ]*")
 _TIME: Final = re.compile(rb"(?:[01]\d|2[0-3]):?(?:[0-5]\d:?(?:[0-6]\d(?:\.\d{1,6})?)?)?|[+-]\d{4}")
 _AGE: Final = re.compile(rb"(\d{3})([DWMY])")
-PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{9,}\x00?")
+_WIDE_SEGMENT: Final = re.compile(r"\x1b\$[()*+,\-./]?[0-~][^\x1b]*")
+_ESCAPE: Final = re.compile(r"\x1b[ -/]*[0-~]")
 _SINGLE: Final = frozenset({"ST", "LT", "UT"})
-SIZES: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "UV": 8, "SV": 8, "OW": 2}
 _TEXT_VRS: Final = frozenset(
     ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"]
 )
@@ -44,12 +43,20 @@ class Patient:
     known: KnownIdentifiers = field(default_factory=KnownIdentifiers)
 
 
+class Repeated(NamedTuple):
+    """A sequence that was walked before, with its counts: frames of one object say much the same."""
+
+    element: Bytes | Items | None
+    counts: dict[str, int]
+
+
 @dataclass
 class Walk:
     """State of one object's walk: whose it is, how it is encoded, what may not stay, what was done."""
 
     names: Pseudonymizer
     patient: Patient
+    encoding: Encoding
     enhanced: bool
     little: bool
     signed: bool
@@ -57,24 +64,18 @@ class Walk:
     numbers: frozenset[str]
     counts: Counter[str] = field(default_factory=Counter)
     found: list[tuple[str, str]] = field(default_factory=list)
+    repeated: dict[tuple[int, bytes], Repeated] = field(default_factory=dict)
     private_kept: bool = False
 
 
-def raw_element(tag: BaseTag, vr: str, value: bytes, *, undefined: bool = False) -> RawDataElement:
-    """An element whose bytes are final."""
-    length = 0xFFFFFFFF if undefined else len(value)
-    return RawDataElement(tag, vr, length, value, 0, False, True)
-
-
-def text_element(tag: BaseTag, vr: str, value: bytes) -> RawDataElement:
+def text_element(vr: str, value: bytes) -> Bytes:
     """An element of text bytes, padded to even length."""
-    padding = (b"\x00" if vr == "UI" else b" ") * (len(value) % 2)
-    return raw_element(tag, vr, value + padding)
+    return Bytes(vr, value + (b"\x00" if vr == "UI" else b" ") if len(value) % 2 else value)
 
 
-def value_bytes(element: DataElement | RawDataElement, vr: str, walk: Walk) -> bytes | None:
+def value_bytes(element: Element, vr: str, walk: Walk) -> bytes | None:
     """The value as little-endian bytes of the standard VR, or None where the file's VR contradicts it."""
-    if isinstance(element, RawDataElement):
+    if not isinstance(element, DataElement):
         if element.VR == "UN" or element.VR == "SQ" or element.value is None:
             return element.value if element.value == b"" and element.VR != "SQ" else None
         if vr in _TEXT_VRS:
@@ -102,31 +103,28 @@ def plain_vr(vr: str, walk: Walk) -> str:
     return "OW" if " or " in vr else vr
 
 
-def number_element(tag: BaseTag, vr: str, value: bytes, walk: Walk) -> RawDataElement | None:
+def number_element(tag: int, vr: str, value: bytes, walk: Walk) -> Bytes | None:
     """A binary number kept, or nothing where the bytes are no numbers of that VR."""
     plain = plain_vr(vr, walk)
-    if len(value) % SIZES.get(plain, 1) or (plain != "OW" and PRINTABLE.fullmatch(value)):
+    most = most_values(tag) if plain != "OW" else None
+    if not binary_number(plain, value, most=most, words=walk.veto, numbers=walk.numbers):
         walk.counts["removed"] += 1
         return None
     walk.counts["kept"] += 1
-    return raw_element(tag, plain, value)
+    return Bytes(plain, value)
 
 
-def blank(tag: BaseTag, vr: str, action: Action, walk: Walk) -> DataElement | RawDataElement | None:
+def blank(vr: str, action: Action, walk: Walk) -> Bytes | Items | None:
     """The element removed (None), emptied, or with a dummy value."""
     if action is Action.REMOVE:
         walk.counts["removed"] += 1
         return None
     if action is Action.EMPTY:
         walk.counts["emptied"] += 1
-        return (
-            DataElement(tag, "SQ", Sequence([])) if vr == "SQ" else raw_element(tag, plain_vr(vr, walk), b"")
-        )
+        return Items([]) if vr == "SQ" else Bytes(plain_vr(vr, walk), b"")
     walk.counts["replaced"] += 1
     if vr == "SQ":
-        item = Dataset({BaseTag(0x00080104): text_element(BaseTag(0x00080104), "LO", _DUMMY.encode())})
-        item.set_original_encoding(False, True, "iso8859")
-        return DataElement(tag, "SQ", Sequence([item]))
+        return Items([{0x00080104: text_element("LO", _DUMMY.encode())}])
     plain = plain_vr(vr, walk)
     values = {
         "AS": b"000Y",
@@ -138,8 +136,8 @@ def blank(tag: BaseTag, vr: str, action: Action, walk: Walk) -> DataElement | Ra
     }
     values |= {"DT": b"19000101", "UI": walk.names.uid("dummy").encode()}
     if plain in _TEXT_VRS:
-        return text_element(tag, plain, values.get(plain, _DUMMY.encode()))
-    return raw_element(tag, plain, bytes(max(2, SIZES.get(plain, 2))))
+        return text_element(plain, values.get(plain, _DUMMY.encode()))
+    return Bytes(plain, bytes(max(2, SIZES.get(plain, 2))))
 
 
 def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) -> bytes | None:
@@ -155,7 +153,7 @@ def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) 
         return _described(number, vr, stripped, walk)
     if action is Action.NUMBER_TEXT:
         parts = stripped.split(b"\\")
-        fine = all(not p.strip() or (NUMBER.fullmatch(p) and anonymous(p, walk.numbers)) for p in parts)
+        fine = all(not p.strip() or text_number(p, vr, walk.numbers) for p in parts)
         walk.counts["kept"] += fine
         return stripped if fine else None
     if action is Action.TIME:
@@ -172,11 +170,6 @@ def transformed(number: int, vr: str, action: Action, value: bytes, walk: Walk) 
     return "\\".join(part or "" for part in moved).encode()
 
 
-def anonymous(number: bytes, numbers: frozenset[str]) -> bool:
-    """False for a number that is one of the patient's identifiers."""
-    return number.strip().lstrip(b"0").decode("ascii", "replace") not in numbers
-
-
 def _age(value: bytes, walk: Walk) -> bytes | None:
     match = _AGE.fullmatch(value)
     if not match:
@@ -187,11 +180,10 @@ def _age(value: bytes, walk: Walk) -> bytes | None:
 
 
 def _described(number: int, vr: str, value: bytes, walk: Walk) -> bytes:
-    text = value.decode("latin-1")
+    text = without_wide_characters(_decoded(value))
     if vr == "CS":
-        new = "\\".join(_coded_string(part) for part in text.split("\\"))
-        if not new.strip("\\"):
-            new = ""
+        coded = [_coded_string(part) for part in text.split("\\")]
+        new = "" if not any(coded) or _spells(coded) else "\\".join(coded)
     else:
         listed = FIELDS.get(number, "description")
         veto = frozenset() if listed in ("vendor", "model", "software") else walk.veto
@@ -201,6 +193,25 @@ def _described(number: int, vr: str, value: bytes, walk: Walk) -> bytes:
         )
     walk.counts["kept" if new == text else "cleaned"] += 1
     return new.encode("ascii")
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def without_wide_characters(text: str) -> str:
+    """The text outside ISO 2022 segments of two-byte characters, whose bytes look like ASCII words."""
+    if "\x1b" not in text:
+        return text
+    return _ESCAPE.sub(" ", _WIDE_SEGMENT.sub(" ", text))
+
+
+def _spells(coded: list[str]) -> bool:
+    """Three values of one letter in a row could spell a name; no coded attribute needs them."""
+    return any(all(len(c.strip()) == 1 for c in coded[i : i + 3]) for i in range(len(coded) - 2))
 
 
 @lru_cache(maxsize=4096)

@@ -11,12 +11,13 @@ from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from unicodedata import combining, normalize
 
 import yaml
 
 _FIELDS: Final = {
-    "description": ("contrast", "anatomy", "codes", "contrast_agents"),
-    "coil": ("coils", "anatomy", "contrast", "codes"),
+    "description": ("contrast", "anatomy", "codes", "contrast_agents", "languages", "sequences"),
+    "coil": ("coils", "anatomy", "contrast", "codes", "languages"),
     "vendor": ("vendors",),
     "model": ("models", "vendors"),
     "software": ("software", "vendors"),
@@ -25,7 +26,12 @@ _FIELDS: Final = {
 }
 _PIECE: Final = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]+")
 _SEGMENT: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_LEVEL: Final = re.compile(r"(?:[ctls]\d{1,2}){1,2}", re.IGNORECASE)
+_ONE_LEVEL: Final = r"(?:c[1-8]|t(?:h?1[0-3]|h?[1-9])|d(?:1[0-2]|[1-9])|l[1-6]|s[1-5])"
+_LEVEL: Final = re.compile(rf"{_ONE_LEVEL}{{1,2}}", re.IGNORECASE)
+_MATRIX: Final = re.compile(
+    r"(?<![A-Za-z0-9.,/+-])(?<!\d[ _])(?:192|224|256|288|320|352|384|416|448|512|640|768)(?![A-Za-z0-9.,/+-])(?![ _]\d)"
+)
+"""Matrix sizes, alone between words: two numbers in a row could be a telephone's."""
 _MEASURE: Final = re.compile(
     r"(?<![A-Za-z0-9.,-])(?:b\s?=?\s?\d{1,4}|\d{1,2}(?:\.\d{1,2})?\s?(?:mm|cm|ms|deg|T|%))(?![A-Za-z0-9-])"
 )
@@ -52,6 +58,19 @@ _LINKS: Final = frozenset(
         "with",
         "without",
         "per",
+        "ohne",
+        "mit",
+        "und",
+        "nach",
+        "vor",
+        "sans",
+        "avec",
+        "sin",
+        "con",
+        "senza",
+        "sem",
+        "com",
+        "zonder",
     ]
 )
 _JOINTS: Final = re.compile(r"[ _\-+/*.,:;#()<>%=&^]{1,3}")
@@ -84,7 +103,8 @@ def rebuild(text: str, field: str = "description", veto: Collection[str] = froze
         veto: lower-case words of a patient's identifiers; none of them stays.
     """
     known = words(field)
-    measures = [m.span() for m in _MEASURE.finditer(text)]
+    text = without_accents(text)
+    measures = [m.span() for pattern in (_MEASURE, _MATRIX) for m in pattern.finditer(text)]
     kept: list[tuple[int, int, bool]] = []
     for match in _PIECE.finditer(text):
         piece, start, end = match[0], match.start(), match.end()
@@ -102,12 +122,33 @@ def rebuild(text: str, field: str = "description", veto: Collection[str] = froze
                 kept.append((start, end, False))
         elif piece.casefold() not in veto and (inside or _known(piece, known, veto)):
             kept.append((start, end, not inside))
+    kept = _without_spelling(text, kept)
     told = [text[a:b].casefold() for a, b, _ in kept]
     if all(word in _LINKS for word in told):
         return ""
     if len(told) * 3 < len(re.findall(r"[^\W_]+", text)):
         kept = [span for span, word in zip(kept, told, strict=True) if word not in _LINKS]
     return _joined(text, kept)
+
+
+@lru_cache(maxsize=4096)
+def without_accents(text: str) -> str:
+    """Latin letters without their marks; anything else as it is."""
+    return text if text.isascii() else "".join(c for c in normalize("NFKD", text) if not combining(c))
+
+
+def _without_spelling(text: str, kept: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
+    """Without runs of three single letters and more, which could spell a word out."""
+    out: list[tuple[int, int, bool]] = []
+    run: list[tuple[int, int, bool]] = []
+    for span in [*kept, (0, 2, False)]:
+        if span[1] - span[0] == 1 and text[span[0]].isalpha():
+            run.append(span)
+            continue
+        out += run if len(run) < 3 else []
+        run = []
+        out.append(span)
+    return out[:-1]
 
 
 def _known(piece: str, known: frozenset[str], veto: Collection[str]) -> bool:

@@ -33,6 +33,19 @@ YEARS = PatientDates("year_only", 40)
         ("seen on 3/15.", "seen on [DATE]."),
         ("last Tuesday", "[DATE]"),
         ("02/30/2024", "[DATE]"),
+        ("05JUN2022", "15JUL2022"),
+        ("30/Jan/2024", "10/Mar/2024"),
+        ("Nov 29/23", "Jan 8/2024"),
+        ("4 février 2020", "15 march 2020"),
+        ("1. März 2019", "10. Apr 2019"),
+        ("14 Temmuz 2021", "23 August 2021"),
+        ("17.V.2023", "26.06.2023"),
+        ("05 / 19 / 2017", "06/28/2017"),
+        ("2019-06", "2019-07"),
+        ("may fifth two thousand twenty three", "[DATE]"),
+        ("since Good Friday", "since [DATE]"),
+        ("began in July.", "began in [DATE]."),
+        ("called 23:17 9/14", "called 23:17 [DATE]"),
     ],
 )
 def test_every_form_moves_in_its_own_style(before, after):
@@ -51,6 +64,9 @@ def test_every_form_moves_in_its_own_style(before, after):
         "may 5 mm",
         "T2 384/288",
         "b 1000",
+        "mJOA 12/18",
+        "pain 7/10",
+        "it may be",
     ],
 )
 def test_what_is_no_date_stays(text):

@@ -8,12 +8,16 @@ from io import BytesIO
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from spine_models.corpus.deid.known import KnownIdentifiers
 from spine_models.corpus.header import ACQUISITION, acquisition_facts
 from tests.corpus.deid.objects import NAMES, cleaned, mr, part10
-from tests.corpus.deid.plants import SYNTAXES, VENDORS, Planted, enhanced_file, person, planted_file, residual
+from tests.corpus.deid.planter import SYNTAXES, VENDORS, Planted, person, residual
+from tests.corpus.deid.plants import enhanced_file, planted_file
+from tests.corpus.deid.writing import part10 as unprincipled
 
 SEED = 60221
 
@@ -109,6 +113,32 @@ def test_safe_private_numbers_stay_and_are_declared():
     assert out.private_block(0x0019, "SIEMENS MR HEADER")[0x0C].value == 800
     assert {e.tag.elem & 0xFF for e in out if e.tag.is_private and e.tag.elem > 0xFF} == {0x0A, 0x0C}
     assert out.DeidentificationMethodCodeSequence[-1].CodeValue == "113111"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("AcquisitionNumber", "+012345678"),
+        ("SeriesNumber", "20240305"),
+        ("PixelBandwidth", "12345678.0"),
+        ("PixelBandwidth", "123456789012"),
+        ("EffectiveEchoTime", 12345678.0),
+        ("DimensionIndexValues", [19560312]),
+    ],
+)
+def test_a_number_that_identifies_goes_in_every_spelling(keyword, value):
+    assert keyword not in read(cleaned(mr(**{keyword: value})).payload)
+
+
+@pytest.mark.parametrize("text", [b"Wexbury\x00", b"ODALYS W", b"Patient (Wexbury) 555-867-5309  "])
+@pytest.mark.parametrize(
+    ("tag", "vr"), [(0x00189082, "FD"), (0x00186102, "US"), (0x00280721, "AT"), (0x00283006, "OW")]
+)
+def test_text_is_no_number(tag, vr, text):
+    ds = mr()
+    ds[tag] = RawDataElement(BaseTag(tag), vr, len(text), text, 0, False, True)
+    data = unprincipled(ds, "explicit", meta={}, preamble=b"", tail=b"")
+    assert text.strip(b"\x00 ") not in cleaned(data).payload
 
 
 def test_a_number_that_is_a_record_number_goes():

@@ -18,6 +18,8 @@ import pytest
 from pydicom import config
 
 import spine_models.corpus.deid.gate as gate
+import spine_models.corpus.deid.gate.identifiers as identifiers_module
+import spine_models.corpus.deid.gate.lake as lake_module
 from spine_models.config import ArchiveSettings, DeidSettings
 from spine_models.corpus.archive import ArchiveTables, index_batch, scan_inbox
 from spine_models.corpus.deid import deidentify_batch, gate_batch, sweep_lake
@@ -87,7 +89,8 @@ def edit_high_bits(ds):
         (lambda ds: setattr(ds, "StudyTime", "101113"), "time_changed"),
         (lambda ds: setattr(ds, "OperatorsName", "Somebody"), "person_name"),
         (lambda ds: setattr(ds, "InstitutionName", "Anything"), "annex_e_replace"),
-        (lambda ds: setattr(ds, "TextComments", "Anything"), "element_not_allowed"),
+        (lambda ds: ds.add_new(0x30040002, "CS", "GY"), "element_not_allowed"),
+        (lambda ds: setattr(ds, "TextComments", "Anything"), "annex_e_remove"),
         (lambda ds: setattr(ds, "OtherPatientNames", ""), "annex_e_remove"),
         (lambda ds: setattr(ds, "StudyID", "5"), "annex_e_empty"),
         (lambda ds: delattr(ds, "PatientIdentityRemoved"), "not_declared"),
@@ -177,6 +180,21 @@ def test_the_sweep_opens_what_a_lake_holds(released, tmp_path):
         "shard.tar",
     }
     assert set(result["rule"]) == {"name"}
+
+
+def test_many_processes_find_what_one_finds(released, tmp_path, monkeypatch):
+    _, archive, frames = released
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    for number in range(6):
+        text = "odalys wexbury" if number % 2 else "spine"
+        (lake / f"{number}.txt").write_text(text)
+    frames["reports"].write_parquet(lake / "reports.parquet")
+    alone = sweep_lake([archive], lake, key=KEY)
+    for module in (lake_module, identifiers_module):
+        monkeypatch.setattr(module, "_INLINE_BELOW", 1)
+    assert sweep_lake([archive], lake, key=KEY, workers=2).equals(alone)
+    assert alone["subject"].to_list() == ["1.txt", "3.txt", "5.txt"]
 
 
 def test_ordinary_text_raises_no_alarm():

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from spine_models.corpus.deid.codestream import BrokenCodestream, strip_frame
+from spine_models.corpus.deid.codestream import BrokenCodestream, Stripped, strip_frame
 from spine_models.corpus.deid.pixels import mask_samples
 from spine_models.corpus.deid.quarantine import Reason, Refused
 from tests.corpus.deid.objects import cleaned, mr
@@ -26,8 +26,8 @@ def jpeg(*segments: tuple[int, bytes]) -> bytes:
 def test_jpeg_comments_and_application_segments_go():
     clean = jpeg()
     dirty = jpeg((0xFE, b"Wexbury"), (0xE1, b"Exif Wexbury"), (0xEE, b"Adobe")) + b"Wexbury"
-    assert strip_frame(dirty) == (clean, 3, 11)
-    assert strip_frame(clean) == (clean, 0, 11)
+    assert strip_frame(dirty) == Stripped(clean, 3, 11, 8, 8, 1)
+    assert strip_frame(clean) == Stripped(clean, 0, 11, 8, 8, 1)
 
 
 @pytest.mark.parametrize("frame", [b"", b"\xff\xd8", jpeg()[:-2], b"GIF89a", jpeg()[:12]])

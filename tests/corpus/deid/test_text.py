@@ -170,3 +170,39 @@ def test_dates_move_and_agree_with_the_headers():
         PLAIN.clean("Exam of 03/05/2024, prior 5 February 2024.")
         == "Exam of 04/24/2024, prior 26 March 2024."
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dr. Okonkwo and Thaddeus Iroegbu discussed this.",
+        "REVIEWED WITH OKONKWO AND IFEOMA.",
+        "images from OKONKWO",
+        "transcribed by: okonkwo for dr thaddeus",
+        "Prior MRI at Okonkwo Ridge Imaging.",
+        "Klinikum am Okonkwoberg",
+        "REFERRED BY OKON-\nKWO",
+        "okonkwo_t",
+        "write to t.okonkwo (at) hospital dot org",
+        "Lives at 14 rue des Okonkwo, 86999 Iroegbu",
+    ],
+)
+def test_more_ways_of_naming(text):
+    assert not re.search(r"(?i)okon|kwo\b|thaddeus|ifeoma|iroegbu", PLAIN.clean(text)), PLAIN.clean(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BONE MARROW EDEMA AT L4. CORD AND WHITE MATTER ARE NORMAL.",
+        "POSITIVE HOFFMANN SIGN; LEVINE-EDWARDS TYPE II.",
+        "Gill laminectomy defect; Kambin triangle; Dixon fat fraction 30%.",
+        "Pt c/o LBP x 3 wks, SLR positive at 45 deg, EHL 4/5.",
+        "mri of the lumbar spine. there is no marrow edema. short pedicles. may repeat in 3 months.",
+        "Dear Colleague, thank you for referring this pleasant gentleman.",
+        "MODERATE SPINAL STE-\nNOSIS AT L4-5 WITH HEMAN-\nGIOMA OF T12.",
+        "L-spine MRI, C-spine CT, H-shaped vertebrae.",
+    ],
+)
+def test_clinical_language_that_resembles_names_is_left_alone(text):
+    assert PLAIN.clean(text) == text

@@ -5,6 +5,7 @@ policy or the text cleaner; what they overlook must not be overlooked here for t
 """
 
 from spine_models.corpus.deid.gate.batch import gate_batch
+from spine_models.corpus.deid.gate.intervals import date_integrity
 from spine_models.corpus.deid.gate.lake import sweep_lake
 
-__all__ = ["gate_batch", "sweep_lake"]
+__all__ = ["date_integrity", "gate_batch", "sweep_lake"]

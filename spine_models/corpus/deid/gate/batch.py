@@ -53,7 +53,7 @@ def gate_batch(
         GATE rows (batch_key, rule, subject, hits), sorted; empty is the only state that may be published.
     """
     names = Pseudonymizer(key)
-    known = known_of(archive, names)
+    known = known_of(archive, names, workers=settings.workers)
     found: Counter[tuple[str, str]] = Counter()
     expected: set[Path] = set()
     subjects = [s for s in _subjects(archive, folder, names, settings) if s.released.is_file()]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
+from multiprocessing import current_process, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,6 +99,9 @@ _NUMBER_COLUMNS: Final = frozenset(
         "email",
     ]
 )
+_SPOKEN: Final = frozenset(["PN", "UI", "LO", "SH", "ST", "LT", "UT", "AE", "DA", "UC"])
+_INLINE_BELOW: Final = 2000
+_CHUNK: Final = 64
 _UIDS: Final = re.compile(r"[0-2](?:\.\d+){3,}")
 
 
@@ -168,7 +173,9 @@ def read_source(path: Path, *, pixels: bool) -> pydicom.Dataset | None:
 
 def values_of(dataset: pydicom.Dataset) -> Iterator[tuple[str, str]]:
     """(kind, value) of every identifying element at every depth."""
-    for element in _walk(dataset):
+    for element in every_element(dataset):
+        if element.VR not in _SPOKEN:
+            continue
         kind = _kind(element.keyword, element.VR)
         if kind:
             value = element.value
@@ -190,34 +197,35 @@ def _kind(keyword: str, vr: str) -> str | None:
     return {"PatientBirthDate": "birth", "StudyDate": "study"}.get(keyword)
 
 
-def _walk(dataset: pydicom.Dataset) -> Iterator[Any]:
+def every_element(dataset: pydicom.Dataset) -> Iterator[Any]:
+    """Every element at every depth that can be decoded; one that cannot has no value to search for."""
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
+            items = list(element.value or []) if element.VR == "SQ" else []
         except Exception:
-            # An element that cannot be decoded has no value to search for.
             continue
-        if element.VR == "SQ":
-            for item in element.value or []:
-                yield from _walk(item)
-        elif element.VR in ("PN", "UI", "LO", "SH", "ST", "LT", "UT", "AE", "DA", "UC"):
-            yield element
+        yield element
+        for item in items:
+            yield from every_element(item)
 
 
-def known_of(archive: ArchiveTables, names: Pseudonymizer | None) -> Known:
+def known_of(archive: ArchiveTables, names: Pseudonymizer | None, *, workers: int = 1) -> Known:
     """Everything that a batch's archive knows.
 
     Args:
         archive: frames of one batch.
         names: pseudonyms, to file values under their patient; without them all are filed under nobody.
+        workers: processes that share the reading of headers where there are many.
     """
     known = Known()
     by_mrn: dict[str, str] = {}
-    for row in archive.instances.iter_rows(named=True):
+    rows = list(archive.instances.iter_rows(named=True))
+    paths = [source_path(row["inbox"], row["relative_path"]) for row in rows]
+    for row, told in zip(rows, _told(paths, workers), strict=True):
         patient = _patient(names, row["patient_id"], row["issuer_of_patient_id"])
         by_mrn[normalise_patient_id(row["patient_id"] or "")] = patient
-        dataset = read_source(source_path(row["inbox"], row["relative_path"]), pixels=False)
-        for kind, value in values_of(dataset) if dataset is not None else ():
+        for kind, value in told:
             known.add(patient, kind, value)
         for kind, column in (
             ("number", "patient_id"),
@@ -230,6 +238,19 @@ def known_of(archive: ArchiveTables, names: Pseudonymizer | None) -> Known:
         values = {k.strip().casefold(): str(v or "") for k, v in json.loads(row["values_json"]).items()}
         learn_row(known, by_mrn.get(normalise_patient_id(values.get("mrn", "")), ""), values)
     return known
+
+
+def _told(paths: Sequence[Path], workers: int) -> Iterator[list[tuple[str, str]]]:
+    if workers > 1 and len(paths) >= _INLINE_BELOW and not current_process().daemon:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            yield from pool.map(_identifying, paths, chunksize=_CHUNK)
+    else:
+        yield from map(_identifying, paths)
+
+
+def _identifying(path: Path) -> list[tuple[str, str]]:
+    dataset = read_source(path, pixels=False)
+    return sorted(set(values_of(dataset))) if dataset is not None else []
 
 
 def _patient(names: Pseudonymizer | None, patient_id: str | None, issuer: str | None) -> str:

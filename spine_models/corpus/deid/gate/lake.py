@@ -13,7 +13,9 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import current_process, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +53,8 @@ _TEXT: Final = frozenset(
         ".py",
     ]
 )
+_INLINE_BELOW: Final = 400
+_CHUNK: Final = 16
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 
 
@@ -59,6 +63,27 @@ class _Sweep:
         self.frames = FrameSearch(known)
         self.text = Haystack(known.shared)
         self.binary = Haystack(known.shared, shortest=9)
+
+    def rows(self, path: Path, lake: Path) -> list[dict[str, object]]:
+        """GATE rows of one file."""
+        relative = path.relative_to(lake).as_posix()
+        named = self.text.hits(relative.encode("utf-8", "surrogateescape"))
+        subject = relative.split("/")[0] if named and "/" in relative else "lake" if named else relative
+        try:
+            found = self.data(path.name, path.read_bytes())
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            pl.exceptions.PolarsError,
+        ):
+            found = Counter({"unreadable": 1})
+        return [
+            {"batch_key": None, "rule": rule, "subject": subject, "hits": hits}
+            for rule, hits in sorted((found + named).items())
+        ]
 
     def data(self, name: str, data: bytes) -> Counter[str]:
         suffix = Path(name).suffix.casefold()
@@ -107,7 +132,7 @@ class _Sweep:
 
 
 def sweep_lake(
-    archive_tables: Sequence[ArchiveTables], lake: Path, *, key: bytes | None = None
+    archive_tables: Sequence[ArchiveTables], lake: Path, *, key: bytes | None = None, workers: int = 1
 ) -> pl.DataFrame:
     """Every known identifier of the archive that any file of the lake contains.
 
@@ -115,34 +140,43 @@ def sweep_lake(
         archive_tables: the frames of all batches.
         lake: the folder of everything that left the restricted zone.
         key: with the pseudonym key, rows that name a patient are also searched for that patient's single words.
+        workers: processes that share the files where there are many; the rows are the same for any number.
 
     Returns:
         GATE rows without a batch key; the subject is the file's path in the lake.
     """
     known = Known()
     for archive in archive_tables:
-        one = known_of(archive, Pseudonymizer(key) if key else None)
+        one = known_of(archive, Pseudonymizer(key) if key else None, workers=workers)
         known.shared |= one.shared
         for store, more in ((known.own, one.own), (known.births, one.births), (known.studies, one.studies)):
             for patient, values in more.items():
                 store.setdefault(patient, set()).update(values)  # type: ignore[arg-type]
-    sweep = _Sweep(known)
-    rows = []
-    for path in sorted(p for p in lake.rglob("*") if p.is_file()):
-        relative = path.relative_to(lake).as_posix()
-        named = sweep.text.hits(relative.encode("utf-8", "surrogateescape"))
-        subject = relative.split("/")[0] if named and "/" in relative else "lake" if named else relative
-        try:
-            found = sweep.data(path.name, path.read_bytes())
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            tarfile.TarError,
-            zipfile.BadZipFile,
-            pl.exceptions.PolarsError,
-        ):
-            found = Counter({"unreadable": 1})
-        for rule, hits in sorted((found + named).items()):
-            rows.append({"batch_key": None, "rule": rule, "subject": subject, "hits": hits})
+    paths = sorted(p for p in lake.rglob("*") if p.is_file())
+    rows = [row for rows in _swept(paths, known, lake, workers) for row in rows]
     return pl.DataFrame(rows, schema=GATE)
+
+
+def _swept(
+    paths: Sequence[Path], known: Known, lake: Path, workers: int
+) -> Iterator[list[dict[str, object]]]:
+    # A daemonic process may not have children of its own. A worker that dies raises: the sweep never guesses.
+    if workers > 1 and len(paths) >= _INLINE_BELOW and not current_process().daemon:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _open_sweep, (known, lake)) as pool:
+            yield from pool.map(_sweep_one, paths, chunksize=_CHUNK)
+    else:
+        sweep = _Sweep(known)
+        yield from (sweep.rows(path, lake) for path in paths)
+
+
+_sweeps: list[tuple[_Sweep, Path]] = []
+"""The searcher of a worker process: made once, since it compiles every known identifier."""
+
+
+def _open_sweep(known: Known, lake: Path) -> None:
+    _sweeps[:] = [(_Sweep(known), lake)]
+
+
+def _sweep_one(path: Path) -> list[dict[str, object]]:
+    sweep, lake = _sweeps[0]
+    return sweep.rows(path, lake)

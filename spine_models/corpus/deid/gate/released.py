@@ -18,9 +18,16 @@ from typing import Final
 import numpy as np
 import pydicom
 from pydicom import config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.uid import UID_dictionary
 
-from spine_models.corpus.deid.gate.identifiers import Known, date_needles, parse_day, read_source
+from spine_models.corpus.deid.gate.identifiers import (
+    Known,
+    date_needles,
+    every_element,
+    parse_day,
+    read_source,
+)
 from spine_models.corpus.deid.gate.needles import Haystack
 from spine_models.corpus.deid.gate.parts import NotStrict, Part, parts_of
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
@@ -48,6 +55,7 @@ _SAFE_CREATORS: Final = frozenset(
         "GEMS_ACQU_01",
         "Philips Imaging DD 001",
         "Philips MR Imaging DD 001",
+        "Image Private Header",
     }
 )
 _NUMERIC: Final = frozenset(["US", "SS", "UL", "SL", "FL", "FD", "IS", "DS", "AT", "UV", "SV"])
@@ -71,6 +79,8 @@ _GROUPS: Final = frozenset(
 )
 _SPOKEN: Final = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 _TIMES: Final = frozenset({"DA", "DT", "TM", "UI"})
+_TIME: Final = re.compile(r"[\d:.+\- \\]*")
+_DAY: Final = re.compile(r"\d{8}|\d{4}[.-]\d{2}[.-]\d{2}")
 _NATIVE: Final = "1.2.840.10008.1.2.1"
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
@@ -107,20 +117,21 @@ class Gatekeeper:
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
-    """Attributes that must be absent, absent or empty, and absent, empty or a dummy, by the options in force."""
+def _table() -> tuple[frozenset[int], frozenset[int], frozenset[int], frozenset[int]]:
+    """Attributes that must be absent, absent or empty, absent, empty or a dummy, by the options in force; and all."""
     folder = Path(__file__).parent.parent
     rows = [
         row
         for name in ("ps315_annex_e.json", "annex_e_additions.json")
         for row in json.loads((folder / name).read_text(encoding="utf-8"))
     ]
-    absent, empty, dummy = set(), set(), set()
+    absent, empty, dummy, listed = set(), set(), set(), set()
     for row in rows:
         if not re.fullmatch(r"[0-9a-f]{8}", row["id"]):
             continue
         softened = any(row.get(k) for k in ("cleanDescOpt", "rtnLongModifDatesOpt", "rtnPatCharsOpt"))
         tag = int(row["id"], 16)
+        listed.add(tag)
         if not softened and tag not in (0x00100010, 0x00100020):
             if row["basicProfile"] == "X":
                 absent.add(tag)
@@ -128,7 +139,7 @@ def _table() -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
                 empty.add(tag)
             elif row["basicProfile"] in ("D", "Z/D", "X/D", "X/Z/D"):
                 dummy.add(tag)
-    return frozenset(absent), frozenset(empty), frozenset(dummy)
+    return frozenset(absent), frozenset(empty), frozenset(dummy), frozenset(listed)
 
 
 def check_file(subject: Subject, keeper: Gatekeeper) -> Counter[str]:
@@ -153,7 +164,7 @@ def check_file(subject: Subject, keeper: Gatekeeper) -> Counter[str]:
 
 def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
     found: Counter[str] = Counter()
-    absent, empty, dummy = _table()
+    absent, empty, dummy, listed = _table()
     tags = {p.tag for p in parts}
     for part in parts:
         group = part.tag >> 16
@@ -161,7 +172,7 @@ def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
             kept = part.tag & 0xFFFF <= 0xFF and part.value.decode("latin-1").strip(" \x00") in _SAFE_CREATORS
             numeric = part.creator in _SAFE_CREATORS and part.vr in _NUMERIC
             found["private_element"] += not (kept or numeric)
-        elif group not in _GROUPS or part.vr == "UN" or (group == 0x0010 and part.tag not in _PATIENT_GROUP):
+        elif _foreign(part, listed):
             found["element_not_allowed"] += 1
         if part.tag in absent:
             found["annex_e_remove"] += 1
@@ -187,6 +198,14 @@ def _structure(parts: list[Part], subject: Subject) -> Counter[str]:
     return +found
 
 
+def _foreign(part: Part, listed: frozenset[int]) -> bool:
+    """An element that neither the allowlist nor the profile has, or unknown bytes that say anything."""
+    group = part.tag >> 16
+    if part.vr == "UN" and (part.tag not in listed or part.value.strip(b"\x00")):
+        return True
+    return part.tag not in listed | _PATIENT_GROUP and (group not in _GROUPS or group == 0x0010)
+
+
 def _uids(parts: list[Part], source: pydicom.Dataset, subject: Subject, names: Pseudonymizer) -> Counter[str]:
     originals = _uid_values(source)
     allowed = {names.uid(uid) for uid in originals} | {names.uid("dummy")}
@@ -205,29 +224,46 @@ def _uids(parts: list[Part], source: pydicom.Dataset, subject: Subject, names: P
 
 
 def _uid_values(dataset: pydicom.Dataset) -> set[str]:
+    """Every value of an attribute that the file or the standard calls a UID, however oddly it is written."""
     found: set[str] = set()
-    for element in dataset.iterall():
-        if element.VR == "UI" and element.value:
+    for element in every_element(dataset):
+        if element.VR == "UI" or (not element.tag.is_private and _is_uid(int(element.tag))):
             value = element.value
-            found |= {
-                str(v).strip()
-                for v in (value if isinstance(value, list | pydicom.multival.MultiValue) else [value])
-            }
-    return found
+            many = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
+            for one in many:
+                text = one.decode("latin-1") if isinstance(one, bytes) else str(one or "")
+                found |= {part.strip(" \x00\t\r\n") for part in text.split("\\")}
+    return found - {""}
+
+
+@lru_cache(maxsize=4096)
+def _is_uid(tag: int) -> bool:
+    return bool(dictionary_has_tag(tag)) and dictionary_VR(tag) == "UI"
+
+
+def _said(source: pydicom.Dataset, tag: int) -> str | None:
+    """A source value as text; None where it is absent or cannot be read, and then nothing can be compared."""
+    try:
+        return str(source[tag].value or "").strip(" \x00") if tag in source else None
+    except Exception:
+        return None
 
 
 def _dates(parts: list[Part], source: pydicom.Dataset, subject: Subject) -> Counter[str]:
     found: Counter[str] = Counter()
     for part in parts:
-        if part.depth or part.vr not in ("DA", "DT", "TM") or part.tag not in source:
+        if part.depth or part.vr not in ("DA", "DT", "TM"):
             continue
-        before, after = str(source[part.tag].value or "").strip(), part.value.decode("latin-1").strip(" \x00")
-        if not after:
+        before, after = _said(source, part.tag), part.value.decode("latin-1").strip(" \x00")
+        if not after or before is None:
             continue
         if part.vr == "TM":
-            found["time_changed"] += before != after
+            # A time that was none is replaced by midnight where the profile wants a value.
+            found["time_changed"] += before != after and not (
+                after == "000000" and not _TIME.fullmatch(before)
+            )
             continue
-        old, new = parse_day(before[:10]), parse_day(after[:8])
+        old, new = parse_day(before[:10]) if _DAY.match(before) else None, parse_day(after[:8])
         if old is None or new is None:
             continue
         wrong = new != date(old.year, 1, 1) if subject.year_only else (new - old).days != subject.shift_days
@@ -240,6 +276,8 @@ def _pixels(parts: list[Part], data: bytes, source: pydicom.Dataset, subject: Su
     value = next((p.value for p in parts if p.tag == 0x7FE00010 and not p.depth), None)
     if value is None or "PixelData" not in source:
         return Counter({"pixels_missing": 1})
+    for table in (0x7FE00001, 0x7FE00002):
+        source.pop(table, None)  # offsets into the original; frames are found without them
     before = str(source.file_meta.TransferSyntaxUID)
     after = next((p.value.decode("latin-1").strip("\x00") for p in parts if p.tag == 0x00020010), "")
     if after == before and after != _NATIVE:
