@@ -1,4 +1,4 @@
-"""Schemas of the slice index, the split ledger and the frozen training manifest."""
+"""Schemas of the slice index, what was left out, quality, the split ledger and the frozen training manifest."""
 
 import polars as pl
 
@@ -20,11 +20,16 @@ SLICES = pl.Schema(
         "region": pl.String,
         "split": pl.String,
         "shard": pl.String,  # relative to the batch's shard folder
-        "pixel_hash": pl.String,  # sha256 of the preprocessed array's bytes
+        "format": pl.Int32,  # codec.FORMAT of its member
+        "member_bytes": pl.Int32,  # compressed size of its pixels
+        "pixel_hash": pl.String,  # sha256 of the preprocessed array's bytes, as an encoder sees it
+        "stored_hash": pl.String,  # sha256 of the stored array's bytes, before the window
         "preprocessing_version": pl.String,
-        "window_low": pl.Float64,  # source intensities mapped to 0 and 65535
+        "intensity_origin": pl.Float64,  # source intensity of stored 0
+        "intensity_step": pl.Float64,  # source intensity of one stored step
+        "window_low": pl.Float64,  # source intensities shown as 0 and 65535
         "window_high": pl.Float64,
-        "clipped_fraction": pl.Float64,
+        "clipped_fraction": pl.Float64,  # share of source pixels that the window hides; they stay in the shard
         "source_rows": pl.Int32,
         "source_columns": pl.Int32,
         "scale": pl.Float64,  # output pixels per source pixel
@@ -35,6 +40,8 @@ SLICES = pl.Schema(
         "ipp_mm": pl.List(pl.Float64),
         "pixel_spacing_mm": pl.List(pl.Float64),
         "slice_thickness_mm": pl.Float64,
+        "output_spacing_mm": pl.Float64,  # of the preprocessed grid, isotropic
+        "output_ipp_mm": pl.List(pl.Float64),  # centre of the preprocessed grid's first pixel
     }
 )
 
@@ -66,7 +73,7 @@ SKIPPED = pl.Schema(
         "patient_key": pl.String,
         "study_key": pl.String,
         "series_key": pl.String,
-        "reason": pl.String,  # write.SkipReason
+        "reason": pl.String,  # series.SkipReason
         "n": pl.Int32,  # instances of the series that are in no shard for this reason
     }
 )

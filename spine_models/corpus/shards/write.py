@@ -22,6 +22,8 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.config import ShardSettings
+from spine_models.corpus.shards.codec import FORMAT, SUFFIX
+from spine_models.corpus.shards.members import write_sidecar
 from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, SkipReason, shard_series
 from spine_models.corpus.shards.splits import assign_splits
 from spine_models.corpus.shards.tables import SKIPPED, SLICES, SPLITS
@@ -190,6 +192,7 @@ class _TarSeries:
         self._tar: tarfile.TarFile | None = None
         self._name = ""
         self._shards = self._in_shard = 0
+        self._members: list[tuple[str, str, str, int, int]] = []
 
     def __enter__(self) -> _TarSeries:
         return self
@@ -201,6 +204,7 @@ class _TarSeries:
         if self._tar is not None:
             self._tar.close()
             self._tar = None
+            write_sidecar(self._out / self._name, self._members)
 
     def add(self, row: dict[str, Any], image: bytes) -> dict[str, Any]:
         """Store one sample and return its index row with the shard's name."""
@@ -210,12 +214,15 @@ class _TarSeries:
             path = self._out / self._name
             path.parent.mkdir(parents=True, exist_ok=True)
             self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in _close
-            self._shards, self._in_shard = self._shards + 1, 0
-        row = row | {"shard": self._name}
+            self._shards, self._in_shard, self._members = self._shards + 1, 0, []
+        row = row | {"shard": self._name, "format": FORMAT, "member_bytes": len(image)}
         about = json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-        for suffix, content in (("json", about), ("png", image)):
+        for suffix, content in (("json", about), (SUFFIX, image)):
             member = tarfile.TarInfo(f"{row['slice_key']}.{suffix}")
             member.size, member.mode, member.mtime = len(content), 0o444, 0
             self._tar.addfile(member, io.BytesIO(content))
+        # The tar stands behind the padding of the member that was added last.
+        start = self._tar.offset - -(-len(image) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        self._members.append((row["slice_key"], row["study_key"], SUFFIX, start, len(image)))
         self._in_shard += 1
         return row
