@@ -92,7 +92,8 @@ def _walk(tar: Path, studies: bool) -> Iterator[tuple[str, str | None, str, int,
                     f"shard {tar.name} holds slices of format {pixels[0]!r}, this version reads "
                     f"{' and '.join(SUFFIXES)}: write the shards of its batch again"
                 )
-            if max(offset + length for offset, length in parts.values()) > size:
+            end = max(offset + length for offset, length in parts.values())
+            if end + 2 * tarfile.BLOCKSIZE > size:  # a whole tar ends with two blocks of zeros
                 raise ShardError(f"shard {tar.name} is cut short: write the shards of its batch again")
             study = _study(stream, *parts["json"]) if studies else None
             yield key, study, pixels[0], *parts[pixels[0]], size

@@ -27,6 +27,13 @@ from spine_models.corpus.shards.preprocess import (
     series_quantum,
     series_window,
 )
+from spine_models.corpus.shards.quality import (
+    SliceScores,
+    is_empty,
+    score_frame,
+    scored_indices,
+    series_quality,
+)
 
 _HOLD_BYTES: Final = 256 * 1024**2
 """A series whose decoded frames fit in this is decoded once; a larger one twice, in bounded memory."""
@@ -87,12 +94,13 @@ class SeriesTask:
 
 @dataclass(frozen=True)
 class SeriesSlices:
-    """``slices`` are (index row without shard, member bytes) in order; ``skipped`` are rows of ``SKIPPED``."""
+    """``slices`` are (index row without shard, member bytes) in order; the others are rows of their tables."""
 
     route: str
     split: str
     slices: list[tuple[dict[str, Any], bytes]]
     skipped: list[dict[str, Any]]
+    quality: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -112,13 +120,20 @@ def shard_series(task: SeriesTask, *, settings: ShardSettings) -> SeriesSlices:
     slots, held, histogram = _first_pass(task, reasons)
     window = series_window(histogram.parts(), settings)
     slices: list[tuple[dict[str, Any], bytes]] = []
+    scores: list[SliceScores] = []
+    empty = 0
     if window is None:
         reasons[SkipReason.CONSTANT.value] += len({slot.instance_key for slot in slots})
+        empty = len(slots)
     else:
         quantum = series_quantum(histogram.parts(), histogram.source_step())
         position = {(slot.instance_key, slot.frame): index for index, slot in enumerate(_ordered(slots))}
         shared = task.identity() | {"preprocessing_version": preprocessing_version(settings)}
+        wanted = scored_indices(len(slots))
         for slot, frame in _second_pass(slots, held):
+            if position[(slot.instance_key, slot.frame)] in wanted:
+                scores.append(score_frame(frame))
+            empty += is_empty(frame, window)
             row, image = _slice(slot, frame, window, quantum, settings)
             row["slice_index"] = position[(slot.instance_key, slot.frame)]
             slices.append((shared | row, image))
@@ -126,7 +141,17 @@ def shard_series(task: SeriesTask, *, settings: ShardSettings) -> SeriesSlices:
     names = ("batch_key", "patient_key", "study_key", "series_key")
     who = {name: getattr(task, name) for name in names}
     skipped = [who | {"reason": reason, "n": n} for reason, n in sorted(reasons.items()) if n]
-    return SeriesSlices(task.route, task.split, slices, skipped)
+    quality = []
+    if slots:
+        measured = series_quality(
+            [slot.geometry for slot in slots],
+            scores,
+            [row["clipped_fraction"] for row, _ in slices],
+            empty=empty,
+            stored_span=histogram.stored_span(),
+        )
+        quality.append(task.identity() | measured)
+    return SeriesSlices(task.route, task.split, slices, skipped, quality)
 
 
 def _first_pass(

@@ -78,3 +78,34 @@ SKIPPED = pl.Schema(
     }
 )
 """What could not be sharded and why; a series may stand here for some instances and in SLICES for others."""
+
+QUALITY = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "series_key": pl.String,
+        "contrast": pl.String,
+        "route": pl.String,
+        "plane": pl.String,
+        "region": pl.String,
+        "split": pl.String,
+        "n_slices": pl.Int32,  # readable frames
+        "n_scored": pl.Int32,  # slices that noise and motion were measured on
+        "geometry": pl.String,  # as in the archive: single, regular, irregular, mixed_orientation, unknown
+        "slice_spacing_mm": pl.Float64,  # median distance of slice centres
+        "slice_gap_mm": pl.Float64,  # spacing less thickness; negative where slices overlap
+        "spacing_deviation": pl.Float64,  # largest relative departure from the median spacing
+        "missing_slices": pl.Int32,  # that would fill the holes of the stack
+        "repeated_positions": pl.Int32,  # frames at the place of another (echoes, b-values, repeats)
+        "noise_sigma": pl.Float64,  # source intensities
+        "snr": pl.Float64,  # median tissue over noise
+        "motion_score": pl.Float64,  # ghosts in air over the brightest tissue
+        "gradient_entropy": pl.Float64,  # 0 to 1; blurred and noisy slices are high
+        "clipped_fraction": pl.Float64,  # share of pixels outside the window
+        "empty_slices": pl.Int32,
+        "bits_used": pl.Int32,  # that the stored values need
+        "flags": pl.List(pl.String),  # of quality.LIMITS, and no_geometry, mixed_orientation
+    }
+)
+"""One row per series with a readable frame."""

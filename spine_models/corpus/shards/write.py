@@ -26,7 +26,7 @@ from spine_models.corpus.shards.codec import FORMAT, SUFFIX
 from spine_models.corpus.shards.members import write_sidecar
 from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, SkipReason, shard_series
 from spine_models.corpus.shards.splits import assign_splits
-from spine_models.corpus.shards.tables import SKIPPED, SLICES, SPLITS
+from spine_models.corpus.shards.tables import QUALITY, SKIPPED, SLICES, SPLITS
 from spine_models.domain import Contrast, Region, Route, Split
 
 _MIN_POOL_SERIES: Final = 16
@@ -44,11 +44,12 @@ _OUTSIDE: Final = {
 
 @dataclass(frozen=True)
 class ShardTables:
-    """The slice index, the batch's split ledger, and what was left out with its reason."""
+    """The slice index, the batch's split ledger, what was left out with its reason, and each series' quality."""
 
     slices: pl.DataFrame
     splits: pl.DataFrame
     skipped: pl.DataFrame
+    quality: pl.DataFrame
 
 
 def write_shards(
@@ -85,6 +86,7 @@ def write_shards(
     splits = assign_splits(instances["patient_key"].to_list(), settings=settings)
     tasks, skipped = _plan(instances, series, splits, dicom, settings)
     rows: list[dict[str, Any]] = []
+    quality: list[dict[str, Any]] = []
     done = 0
     with _results(tasks, settings) as results:
         for (route, split), group in groupby(results, key=lambda result: (result.route, result.split)):
@@ -92,6 +94,7 @@ def write_shards(
             with _TarSeries(out, folder, settings.slices_per_shard) as tars:
                 for result in group:
                     skipped.extend(result.skipped)
+                    quality.extend(result.quality)
                     rows.extend(tars.add(row, image) for row, image in result.slices)
                     done += 1
                     if progress is not None:
@@ -100,6 +103,7 @@ def write_shards(
         slices=pl.DataFrame(rows, schema=SLICES).sort("study_key", "series_key", "slice_index", "slice_key"),
         splits=_split_frame(instances, splits),
         skipped=pl.DataFrame(skipped, schema=SKIPPED).sort("series_key", "reason"),
+        quality=pl.DataFrame(quality, schema=QUALITY).sort("study_key", "series_key"),
     )
 
 
