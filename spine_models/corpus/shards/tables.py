@@ -101,11 +101,10 @@ QUALITY = pl.Schema(
         "noise_sigma": pl.Float64,  # source intensities
         "snr": pl.Float64,  # median tissue over noise
         "motion_score": pl.Float64,  # ghosts in air over the brightest tissue
-        "gradient_entropy": pl.Float64,  # 0 to 1; blurred and noisy slices are high
         "clipped_fraction": pl.Float64,  # share of pixels outside the window
         "empty_slices": pl.Int32,
         "bits_used": pl.Int32,  # that the stored values need
-        "flags": pl.List(pl.String),  # of quality.LIMITS, and no_geometry, mixed_orientation
+        "flags": pl.List(pl.String),  # of quality.LIMITS, and no_geometry
     }
 )
 """One row per series with a readable frame."""
