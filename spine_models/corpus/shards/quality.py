@@ -195,7 +195,7 @@ def _spacing_faults(geometries: Sequence[FrameGeometry], spacing_mm: float | Non
         return faults
     faults["repeated_positions"] = int(len(steps) - len(apart))
     ratios = apart / spacing_mm
-    faults["spacing_deviation"] = float(np.abs(ratios - 1).max())
+    faults["spacing_deviation"] = round(float(np.abs(ratios - 1).max()), 6)
     faults["missing_slices"] = int((np.rint(ratios[ratios > 1.5]) - 1).sum())
     return faults
 

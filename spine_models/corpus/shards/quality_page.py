@@ -67,13 +67,21 @@ def missing_planes(quality: pl.DataFrame) -> pl.DataFrame:
     return studies.with_columns(missing=wanted).filter(pl.col("missing").list.len() > 0).sort("study_key")
 
 
-def worst_series(quality: pl.DataFrame, limit: int = WORST) -> pl.DataFrame:
-    """Flagged series: most flags first, then the lowest signal to noise; ``QUALITY`` rows."""
-    order = pl.col("flags").list.len()
-    flagged = quality.filter(order > 0)
-    return flagged.sort(
-        order, "snr", "series_key", descending=[True, False, False], nulls_last=True, maintain_order=True
-    ).head(limit)
+def worst_series(rows: pl.DataFrame, limit: int = WORST) -> pl.DataFrame:
+    """Series to look at: most flags first, then the least signal to noise for their vendor, contrast and plane.
+
+    Args:
+        rows: ``QUALITY`` with a column ``vendor``.
+        limit: how many.
+    """
+    kind = ("vendor", "contrast", "plane")
+    ranked = rows.with_columns(
+        _flags=pl.col("flags").list.len(), _poor=pl.col("snr") / pl.col("snr").median().over(kind)
+    )
+    order = ranked.sort(
+        "_flags", "_poor", "series_key", descending=[True, False, False], nulls_last=True, maintain_order=True
+    )
+    return order.head(limit).drop("_flags", "_poor")
 
 
 def render_page(quality: pl.DataFrame, vendors: Mapping[str, str | None], thumbnail: Thumbnail) -> str:
@@ -107,6 +115,8 @@ def render_page(quality: pl.DataFrame, vendors: Mapping[str, str | None], thumbn
             "<h2>By vendor and sequence</h2>",
             _table(_groups(rows), texts=3),
             "<h2>Series to look at</h2>",
+            "<p class=quiet>Flagged ones first, then those with the least signal to noise of their vendor, contrast "
+            "and plane. Middle slices, as the encoders see them.</p>",
             _cards(worst_series(rows), thumbnail),
         ]
     body = "\n".join(parts) if rows.height else "<p class=quiet>No series has been sharded yet.</p>"
@@ -181,6 +191,7 @@ def _plots(rows: pl.DataFrame) -> str:
         known = np.concatenate(values)
         axis.set_title(title, fontsize=10)
         axis.tick_params(labelsize=8)
+        axis.locator_params(axis="x", nbins=5)
         if not len(known):
             axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes, fontsize=8)
             continue
@@ -201,8 +212,6 @@ def _plots(rows: pl.DataFrame) -> str:
 
 
 def _cards(rows: pl.DataFrame, thumbnail: Thumbnail) -> str:
-    if rows.is_empty():
-        return "<p class=quiet>No series has a flag.</p>"
     cards = [_card(row, thumbnail(row["series_key"])) for row in rows.iter_rows(named=True)]
     return f"<div class=worst>{''.join(cards)}</div>"
 
