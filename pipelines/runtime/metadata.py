@@ -188,12 +188,12 @@ def labelled_sheet(images: Mapping[tuple[str, str], np.ndarray]) -> dg.MarkdownM
             axis.set_title(column, fontsize=8)
         if x == 0:
             axis.set_ylabel(row, fontsize=8)
-    return _image(figure)
+    return _image(figure, dpi=72)
 
 
-def _image(figure: Any) -> dg.MarkdownMetadataValue:
+def _image(figure: Any, dpi: int = 100) -> dg.MarkdownMetadataValue:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=dpi)
     return _data_uri(buffer.getvalue())
 
 

@@ -1,8 +1,8 @@
 """The bytes of one stored slice: a fixed header, then losslessly compressed 16-bit pixels.
 
-Format 2, member suffix ``.slice``: 44 bytes little endian (magic ``SPSL``, format, rows, columns, two reserved
-bytes, then as float64 the intensity of stored 0, the intensity of one step, and the window's ends), then the
-pixels as a pcodec stream (Pcodec 1.0, chunked binning and tANS over first differences). So a slice explains
+Format 2, member suffix ``.slice``: 48 bytes little endian (magic ``SPSL``, format, rows, columns, two reserved
+bytes, CRC-32 of the pixels' bytes, then as float64 the intensity of stored 0, the intensity of one step, and the
+window's ends), then the pixels as a pcodec stream (Pcodec 1.0, chunked binning and tANS over first differences). So a slice explains
 itself: intensities and window need no index. Format 1, member suffix ``.png``, held a 16-bit PNG of pixels that
 the window had clipped already; it stays readable, its intensities do not come back.
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,7 +37,7 @@ SUFFIXES: Final = (SUFFIX, "png")
 """Member suffixes that can be read."""
 
 _MAGIC: Final = b"SPSL"
-_HEADER: Final = struct.Struct("<4sHHHHdddd")
+_HEADER: Final = struct.Struct("<4sHHHHIdddd")
 _LEVEL: Final = 8
 
 
@@ -88,8 +89,10 @@ def encode(stored: np.ndarray, quantum: Quantum, window: tuple[float, float]) ->
     """
     if stored.dtype != np.uint16 or stored.ndim != 2 or max(stored.shape) > 0xFFFF:
         raise CodecError(f"a slice is uint16 of two dimensions, not {stored.dtype} of shape {stored.shape}")
-    head = _HEADER.pack(_MAGIC, FORMAT, *stored.shape, 0, quantum.origin, quantum.step, *window)
-    return head + bytes(imagecodecs.pcodec_encode(np.ascontiguousarray(stored), level=_LEVEL))
+    pixels = bytes(imagecodecs.pcodec_encode(np.ascontiguousarray(stored), level=_LEVEL))
+    check = zlib.crc32(pixels)
+    head = _HEADER.pack(_MAGIC, FORMAT, *stored.shape, 0, check, quantum.origin, quantum.step, *window)
+    return head + pixels
 
 
 def decode(content: bytes, suffix: str = SUFFIX) -> StoredSlice:
@@ -104,12 +107,15 @@ def decode(content: bytes, suffix: str = SUFFIX) -> StoredSlice:
         raise CodecError(f"members of suffix {suffix!r} are of no format that this version reads")
     if len(content) < _HEADER.size or content[:4] != _MAGIC:
         raise CodecError("not a slice: its header is missing")
-    _, number, rows, columns, _, origin, step, low, high = _HEADER.unpack_from(content)
+    _, number, rows, columns, _, check, origin, step, low, high = _HEADER.unpack_from(content)
     if number != FORMAT:
         raise CodecError(f"slice format {number} is newer than this version, which reads up to {FORMAT}")
+    pixels = memoryview(content)[_HEADER.size :]
+    if zlib.crc32(pixels) != check:
+        raise CodecError("a slice whose pixels have changed since they were written")
     stored = np.empty((rows, columns), np.uint16)
     try:
-        imagecodecs.pcodec_decode(memoryview(content)[_HEADER.size :], out=stored)
+        imagecodecs.pcodec_decode(pixels, out=stored)
     except (RuntimeError, ValueError) as error:
         raise CodecError("a slice whose pixels cannot be decoded") from error
     return StoredSlice(stored, Quantum(origin, step), (low, high))
