@@ -2,9 +2,9 @@
 
 Format 2, member suffix ``.slice``: 48 bytes little endian (magic ``SPSL``, format, rows, columns, two reserved
 bytes, CRC-32 of the pixels' bytes, then as float64 the intensity of stored 0, the intensity of one step, and the
-window's ends), then the pixels as a pcodec stream (Pcodec 1.0, chunked binning and tANS over first differences). So a slice explains
-itself: intensities and window need no index. Format 1, member suffix ``.png``, held a 16-bit PNG of pixels that
-the window had clipped already; it stays readable, its intensities do not come back.
+window's ends), then the pixels as a pcodec stream (Pcodec 1.0: binning and tANS over first differences). So a slice
+explains itself: intensities and window need no index. Format 1, member suffix ``.png``, held a 16-bit PNG of pixels
+that the window had clipped already; it stays readable, its intensities do not come back.
 
 pcodec is the smallest of the measured codecs that decode at least five times as fast as PNG
 (``tests/benchmarks/codecs.py`` prints the table).

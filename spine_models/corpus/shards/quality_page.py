@@ -63,8 +63,11 @@ def missing_planes(quality: pl.DataFrame) -> pl.DataFrame:
     """
     spine = quality.filter(~pl.col("region").is_in(["other", "unknown"]))
     studies = spine.group_by("study_key").agg(planes=pl.col("plane").drop_nulls().unique().sort())
-    wanted = pl.lit(["axial", "sagittal"]).list.set_difference(pl.col("planes")).list.sort()
-    return studies.with_columns(missing=wanted).filter(pl.col("missing").list.len() > 0).sort("study_key")
+    absent = [
+        pl.when(~pl.col("planes").list.contains(plane)).then(pl.lit(plane)) for plane in ("axial", "sagittal")
+    ]
+    missing = pl.concat_list(absent).list.drop_nulls()
+    return studies.with_columns(missing=missing).filter(pl.col("missing").list.len() > 0).sort("study_key")
 
 
 def worst_series(rows: pl.DataFrame, limit: int = WORST) -> pl.DataFrame:

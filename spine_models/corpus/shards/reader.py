@@ -8,6 +8,7 @@ buffers and shard-wise division cannot promise an exact epoch, hence this reader
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -36,10 +37,10 @@ def read_stored(
     for path in (Path(tar) for tar in tars):
         members = members_of(path, studies=False)
         with path.open("rb") as stream:
-            for key, suffix, offset, size in members.select("slice_key", "suffix", "offset", "size").rows():
-                if slice_keys is None or key in slice_keys:
-                    stream.seek(offset)
-                    yield key, _decode(stream.read(size), suffix, path)
+            for member in members:
+                if slice_keys is None or member.slice_key in slice_keys:
+                    stream.seek(member.offset)
+                    yield member.slice_key, _decode(stream.read(member.size), member.suffix, path)
 
 
 def read_slices(
@@ -114,11 +115,11 @@ class EpochReader:
         spans, suffixes = [], []
         for number, path in enumerate(self._tars):
             members = members_of(path, studies=self._balance == "study")
-            keys += members["slice_key"].to_list()
-            spans.append(np.column_stack([np.full(members.height, number), *members["offset", "size"]]))
-            suffixes += members["suffix"].to_list()
+            keys += [member.slice_key for member in members]
+            spans.append(np.array([(number, m.offset, m.size) for m in members], np.int64).reshape(-1, 3))
+            suffixes += [sys.intern(member.suffix) for member in members]
             if self._balance == "study":
-                studies.append(members["study_key"].to_numpy())
+                studies.append(np.array([member.study_key for member in members], dtype=str))
         if not keys:
             raise ValueError("no slices to read: the list of shards is empty, or the shards are")
         # The order of an epoch must not depend on how the slices were cut into tars.
@@ -127,7 +128,7 @@ class EpochReader:
         for one, other in zip(self.keys, self.keys[1:], strict=False):
             if one == other:
                 raise ShardError(f"slice {one} is in two shards: write the shards of its batch again")
-        self._spans = np.concatenate(spans).astype(np.int64)[order]
+        self._spans = np.concatenate(spans)[order]
         self._suffixes = [suffixes[i] for i in order]
         self._studies = _groups(np.concatenate(studies)[order]) if studies else []
 
@@ -213,6 +214,6 @@ class EpochReader:
 
 def _groups(studies: np.ndarray) -> list[np.ndarray]:
     """Positions of every study's slices, studies in the order of their keys."""
-    order = np.argsort(studies.astype(str), kind="stable")
+    order = np.argsort(studies, kind="stable")
     cuts = np.flatnonzero(studies[order][1:] != studies[order][:-1]) + 1
     return np.split(order, cuts)

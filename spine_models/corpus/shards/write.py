@@ -23,7 +23,7 @@ import polars as pl
 
 from spine_models.config import ShardSettings
 from spine_models.corpus.shards.codec import FORMAT, SUFFIX
-from spine_models.corpus.shards.members import write_sidecar
+from spine_models.corpus.shards.members import Member, write_sidecar
 from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, SkipReason, shard_series
 from spine_models.corpus.shards.splits import assign_splits
 from spine_models.corpus.shards.tables import QUALITY, SKIPPED, SLICES, SPLITS
@@ -196,7 +196,7 @@ class _TarSeries:
         self._tar: tarfile.TarFile | None = None
         self._name = ""
         self._shards = self._in_shard = 0
-        self._members: list[tuple[str, str, str, int, int]] = []
+        self._members: list[Member] = []
 
     def __enter__(self) -> _TarSeries:
         return self
@@ -227,6 +227,6 @@ class _TarSeries:
             self._tar.addfile(member, io.BytesIO(content))
         # The tar stands behind the padding of the member that was added last.
         start = self._tar.offset - -(-len(image) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-        self._members.append((row["slice_key"], row["study_key"], SUFFIX, start, len(image)))
+        self._members.append(Member(row["slice_key"], row["study_key"], SUFFIX, start, len(image)))
         self._in_shard += 1
         return row
