@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,7 +89,7 @@ def encode(stored: np.ndarray, quantum: Quantum, window: tuple[float, float]) ->
     if stored.dtype != np.uint16 or stored.ndim != 2 or max(stored.shape) > 0xFFFF:
         raise CodecError(f"a slice is uint16 of two dimensions, not {stored.dtype} of shape {stored.shape}")
     pixels = bytes(imagecodecs.pcodec_encode(np.ascontiguousarray(stored), level=_LEVEL))
-    check = zlib.crc32(pixels)
+    check = imagecodecs.deflate_crc32(pixels)
     head = _HEADER.pack(_MAGIC, FORMAT, *stored.shape, 0, check, quantum.origin, quantum.step, *window)
     return head + pixels
 
@@ -111,7 +110,7 @@ def decode(content: bytes, suffix: str = SUFFIX) -> StoredSlice:
     if number != FORMAT:
         raise CodecError(f"slice format {number} is newer than this version, which reads up to {FORMAT}")
     pixels = memoryview(content)[_HEADER.size :]
-    if zlib.crc32(pixels) != check:
+    if imagecodecs.deflate_crc32(pixels) != check:
         raise CodecError("a slice whose pixels have changed since they were written")
     stored = np.empty((rows, columns), np.uint16)
     try:

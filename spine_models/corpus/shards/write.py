@@ -85,8 +85,7 @@ def write_shards(
         )
     splits = assign_splits(instances["patient_key"].to_list(), settings=settings)
     tasks, skipped = _plan(instances, series, splits, dicom, settings)
-    rows: list[dict[str, Any]] = []
-    quality: list[dict[str, Any]] = []
+    rows, quality = _Rows(SLICES), _Rows(QUALITY)
     done = 0
     with _results(tasks, settings) as results:
         for (route, split), group in groupby(results, key=lambda result: (result.route, result.split)):
@@ -100,10 +99,10 @@ def write_shards(
                     if progress is not None:
                         progress(done, len(tasks))
     return ShardTables(
-        slices=pl.DataFrame(rows, schema=SLICES).sort("study_key", "series_key", "slice_index", "slice_key"),
+        slices=rows.frame().sort("study_key", "series_key", "slice_index", "slice_key"),
         splits=_split_frame(instances, splits),
         skipped=pl.DataFrame(skipped, schema=SKIPPED).sort("series_key", "reason"),
-        quality=pl.DataFrame(quality, schema=QUALITY).sort("study_key", "series_key"),
+        quality=quality.frame().sort("study_key", "series_key"),
     )
 
 
@@ -186,6 +185,28 @@ def _results(tasks: list[SeriesTask], settings: ShardSettings) -> Iterator[Itera
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
         yield pool.map(work, tasks)
+
+
+class _Rows:
+    """Rows of a table, kept as columns: a Python dictionary a slice would be most of a batch's memory."""
+
+    _CHUNK: Final = 1024
+
+    def __init__(self, schema: pl.Schema):
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._frames: list[pl.DataFrame] = []
+
+    def extend(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows in order."""
+        self._rows.extend(rows)
+        if len(self._rows) >= self._CHUNK:
+            self._frames.append(pl.DataFrame(self._rows, schema=self._schema))
+            self._rows = []
+
+    def frame(self) -> pl.DataFrame:
+        """All rows."""
+        return pl.concat([*self._frames, pl.DataFrame(self._rows, schema=self._schema)])
 
 
 class _TarSeries:
