@@ -150,14 +150,17 @@ def _memory() -> Iterator[tuple[str, float, str]]:
 
 def _peak_memory(root: Path, count: int, sender: object) -> None:
     """Sends peak MB after writing ``count`` slices and after an epoch of them; the DICOM files are used many times."""
-    rows, table = [], []
+    parts, table = [], []
     for number in range(count // SLICES):
         key = _key(number)
         table.append(key | _FACTS)
+        rows = []
         for i in range(SLICES):
             facts = {"instance_key": f"{number * SLICES + i:032x}", "instance_number": i}
             rows.append(key | facts | {"dicom_path": f"{number % SERIES_COUNT * 1000 + i:032x}.dcm"})
-    instances, series_table = pl.DataFrame(rows, schema=INSTANCES), pl.DataFrame(table, schema=SERIES)
+        parts.append(pl.DataFrame(rows, schema=INSTANCES))
+    instances, series_table = pl.concat(parts, rechunk=True), pl.DataFrame(table, schema=SERIES)
+    del parts
     out = root / f"out-{count}"
     settings = ShardSettings(size_px=64, workers=1)
     write_shards(instances, series_table, dicom=root / "dicom", out=out, settings=settings)
