@@ -34,7 +34,7 @@ SETTINGS = ShardSettings(size_px=224, workers=1)
 
 def bench() -> list[tuple[str, float, str]]:
     """All ratios; above 1 the second way is faster, but memory, where near 1 is flat."""
-    return [*_shards(), *_memory(), _sentences()]
+    return [*_shards(), *_memory(), _rerun(), _sentences()]
 
 
 def unit_costs() -> list[tuple[str, float, float, str]]:
@@ -172,6 +172,35 @@ def _peak_memory(root: Path, count: int, sender: object) -> None:
 
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _rerun() -> tuple[str, float, str]:
+    """An inbox through the corpus layer, and the same inbox again."""
+    from pipelines.definitions import build_defs
+    from pipelines.home import open_instance
+    from pipelines.runner import Runner
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+    from spine_models.corpus.deid import new_key_file
+    from spine_models.phantom import write_hospital
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        write_hospital(root / "source", patients=6, seed=1, workers=1)
+        settings = Settings(profile="phantom", root=root / "spine", key_file=root / "pseudonym.key")
+        new_key_file(settings.key_path)
+        hospital = Hospital.from_settings(settings)
+        runner = Runner(hospital, build_defs(hospital), open_instance(settings.dagster_home), lambda _: None)
+        seconds = []
+        for _ in range(2):
+            began = time.perf_counter()
+            runner.run(root / "source" / "inbox", through="shards")
+            seconds.append(time.perf_counter() - began)
+    return (
+        "corpus: rerun with nothing new",
+        seconds[0] / seconds[1],
+        "an inbox through shards / the same again, wall",
+    )
 
 
 def _sentences() -> tuple[str, float, str]:
