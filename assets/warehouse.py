@@ -27,7 +27,11 @@ UPSTREAM = [
 @dg.multi_asset(
     name="warehouse",
     deps=[dg.AssetDep(list(key), partition_mapping=dg.AllPartitionMapping()) for key in UPSTREAM]
-    + [dg.AssetDep(["probes", "metrics"]), dg.AssetDep(["shards", "manifest"])],
+    + [
+        dg.AssetDep(["probes", "metrics"]),
+        dg.AssetDep(["shards", "manifest"]),
+        dg.AssetDep(["shards", "quality_page"]),
+    ],
     outs={
         "duckdb": artifact_out(
             ("warehouse", "duckdb"),

@@ -15,6 +15,7 @@ from pipelines.checks import sql_check_keys
 
 CORPUS = ("archive", "deid", "sequences", "labels", "shards")
 MODEL_KEYS = (("shards", "manifest"), ("shards", "patients"))
+PAGE_KEYS = (("shards", "quality_page"),)
 PROBE_KEYS = (
     ("probes", "baselines"),
     ("probes", "metrics"),
@@ -35,7 +36,7 @@ def keys_of_stage(stage: str) -> list[dg.AssetKey]:
 
 def batch_keys(stages: Sequence[str]) -> list[dg.AssetKey]:
     """Keys of the stages that are partitioned by study batch."""
-    whole = {dg.AssetKey(list(k)) for k in (*MODEL_KEYS, *PROBE_KEYS)}
+    whole = {dg.AssetKey(list(k)) for k in (*MODEL_KEYS, *PAGE_KEYS, *PROBE_KEYS)}
     return [key for stage in stages for key in keys_of_stage(stage) if key not in whole]
 
 
@@ -109,8 +110,8 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             WAREHOUSE_JOB,
-            selection=selection([dg.AssetKey(["warehouse", "duckdb"])]),
-            description="Rebuild the DuckDB file and sweep the lake's bytes.",
+            selection=selection([*_keys(PAGE_KEYS), dg.AssetKey(["warehouse", "duckdb"])]),
+            description="Draw the data-quality page, rebuild the DuckDB file and sweep the lake's bytes.",
         ),
         dg.define_asset_job(
             RULES_JOB,

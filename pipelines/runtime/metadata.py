@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,9 +80,10 @@ def artifact_result(key: Sequence[str], version: str, **metadata: Any) -> dg.Mat
     )
 
 
-def counts(frame: pl.DataFrame, column: str) -> dg.MarkdownMetadataValue:
-    """How often each value of a column occurs, as a Markdown table."""
-    rows = frame.group_by(column).len("n").sort("n", column, descending=[True, False], nulls_last=True)
+def counts(frame: pl.DataFrame, column: str, *, weight: str | None = None) -> dg.MarkdownMetadataValue:
+    """How often each value of a column occurs, or the sum of ``weight`` by it, as a Markdown table."""
+    number = pl.len() if weight is None else pl.col(weight).sum()
+    rows = frame.group_by(column).agg(n=number).sort("n", column, descending=[True, False], nulls_last=True)
     return markdown(rows.rename({"n": "count"}))
 
 
@@ -161,9 +163,37 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int = 8) -> dg.Markdown
     return _data_uri(buffer.getvalue())
 
 
-def _image(figure: Any) -> dg.MarkdownMetadataValue:
+def labelled_sheet(images: Mapping[tuple[str, str], np.ndarray]) -> dg.MarkdownMetadataValue:
+    """A grid of de-identified slices with named rows and columns; a missing pair stays empty.
+
+    Args:
+        images: (row, column) to uint16 [S, S] of any one size.
+    """
+    if not images:
+        return dg.MetadataValue.md("no slices")
+    from matplotlib.figure import Figure
+
+    rows, columns = (sorted({pair[i] for pair in images}) for i in (0, 1))
+    figure = Figure(figsize=(1.35 * len(columns) + 0.5, 1.35 * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for (y, row), (x, column) in itertools.product(enumerate(rows), enumerate(columns)):
+        axis = axes[y][x]
+        axis.set_xticks([])
+        axis.set_yticks([])
+        if (row, column) in images:
+            axis.imshow(images[row, column], cmap="gray", vmin=0, vmax=65535)
+        else:
+            axis.set_facecolor("0.95")
+        if y == 0:
+            axis.set_title(column, fontsize=8)
+        if x == 0:
+            axis.set_ylabel(row, fontsize=8)
+    return _image(figure, dpi=72)
+
+
+def _image(figure: Any, dpi: int = 100) -> dg.MarkdownMetadataValue:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=dpi)
     return _data_uri(buffer.getvalue())
 
 

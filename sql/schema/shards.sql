@@ -19,11 +19,16 @@ CREATE TABLE shards.slices (
     region VARCHAR,
     split VARCHAR, -- the patient's; outside for slices that are embedded but never trained on
     shard VARCHAR, -- tar, relative to the shard folder of the batch
-    pixel_hash VARCHAR, -- sha256 of the preprocessed array
+    format INTEGER, -- number of the member's format; 1 was clipped to the window for ever
+    member_bytes INTEGER, -- compressed size of the pixels
+    pixel_hash VARCHAR, -- sha256 of the preprocessed array as an encoder sees it
+    stored_hash VARCHAR, -- sha256 of the stored array, before the window
     preprocessing_version VARCHAR,
-    window_low DOUBLE, -- source intensity that became 0
-    window_high DOUBLE, -- source intensity that became 65535
-    clipped_fraction DOUBLE,
+    intensity_origin DOUBLE, -- source intensity of stored 0
+    intensity_step DOUBLE, -- source intensity of one stored step
+    window_low DOUBLE, -- source intensity shown as 0
+    window_high DOUBLE, -- source intensity shown as 65535
+    clipped_fraction DOUBLE, -- source pixels that the window hides; the shard keeps them
     source_rows INTEGER,
     source_columns INTEGER,
     scale DOUBLE, -- output pixels per source pixel
@@ -33,7 +38,49 @@ CREATE TABLE shards.slices (
     iop DOUBLE[], -- six direction cosines, patient LPS
     ipp_mm DOUBLE[], -- x, y, z of the first voxel's centre, patient LPS
     pixel_spacing_mm DOUBLE[], -- between rows, between columns
-    slice_thickness_mm DOUBLE
+    slice_thickness_mm DOUBLE,
+    output_spacing_mm DOUBLE, -- of the preprocessed grid, isotropic
+    output_ipp_mm DOUBLE[] -- x, y, z of the preprocessed grid's first pixel, patient LPS
+);
+
+-- Instances that are in no shard, by series and reason.
+-- stored: copy
+CREATE TABLE shards.skipped (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    series_key VARCHAR,
+    reason VARCHAR,
+    n INTEGER -- instances of the series that are in no shard for this reason
+);
+
+-- One row per series with a readable frame: what its pixels and its geometry are worth.
+-- stored: copy
+CREATE TABLE shards.quality (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    series_key VARCHAR,
+    contrast VARCHAR,
+    route VARCHAR,
+    plane VARCHAR,
+    region VARCHAR,
+    split VARCHAR,
+    n_slices INTEGER, -- readable frames
+    n_scored INTEGER, -- slices that noise and motion were measured on
+    geometry VARCHAR, -- single, regular, irregular, mixed_orientation, unknown
+    slice_spacing_mm DOUBLE, -- median distance of slice centres
+    slice_gap_mm DOUBLE, -- spacing less thickness; negative where slices overlap
+    spacing_deviation DOUBLE, -- largest relative departure from the median spacing
+    missing_slices INTEGER, -- that would fill the holes of the stack
+    repeated_positions INTEGER, -- frames at the place of another
+    noise_sigma DOUBLE, -- source intensities
+    snr DOUBLE, -- median tissue over noise
+    motion_score DOUBLE, -- ghosts in air over the brightest tissue; null where there is no air
+    clipped_fraction DOUBLE, -- share of pixels outside the window
+    empty_slices INTEGER,
+    bits_used INTEGER, -- that the stored values need
+    flags VARCHAR[] -- limits that the series breaks
 );
 
 -- The split ledger as each batch wrote it.

@@ -40,6 +40,8 @@ SCHEMAS = {
     "labels.rules": labels.LABELS,
     "labels.consensus": labels.CONSENSUS,
     "shards.slices": shards.SLICES,
+    "shards.skipped": shards.SKIPPED,
+    "shards.quality": shards.QUALITY,
     "shards.splits": shards.SPLITS,
     "shards.manifest": shards.MANIFEST,
     "shards.patients": shards.PATIENTS,
@@ -262,7 +264,14 @@ def _add_series(
             "embeddings.slices", **ids, series_key=series, slice_key=slice_key, route=route, plane="sagittal",
             **versions, pixel_hash=key("pixels", instance), vector=[float(i), 0.5, -1.0],
         )  # fmt: skip
-    if route != "other":
+    if route == "other":
+        lake.add("shards.skipped", **ids, series_key=series, reason="unclassified", n=count)
+    else:
+        lake.add(
+            "shards.quality", **ids, series_key=series, contrast=contrast, route=route, plane="sagittal",
+            region="lumbar", split=split, n_slices=count, n_scored=count, geometry="regular", missing_slices=0,
+            empty_slices=0, snr=20.0, motion_score=0.0, flags=[],
+        )  # fmt: skip
         lake.add(
             "embeddings.series", **ids, series_key=series, route=route, plane="sagittal", **versions, n_slices=count,
             vector=[0.5, 0.5, -1.0],

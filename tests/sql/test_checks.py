@@ -165,6 +165,17 @@ CASES: list[tuple[str, Callable]] = [
     ("shards__no_outside_in_manifest", lambda lake: lake.change("shards.slices", split="outside")),
     ("shards__no_test_patient_trains", lambda lake: lake.change("shards.patients", may_train=False)),
     ("shards__no_test_patient_trains", lambda lake: lake.drop("shards.patients", split="train")),
+    (
+        "shards__slice_keeps_its_range",
+        lambda lake: lake.change(
+            "shards.slices",
+            format=2,
+            intensity_origin=0.0,
+            intensity_step=0.01,
+            window_low=5.0,
+            window_high=900.0,
+        ),
+    ),
     ("shards__manifest_counts_its_slices", lambda lake: lake.change("shards.manifest", n_slices=99)),
     ("backbone__loss_finite", lambda lake: lake.change("backbone.curves", ibot=math.inf)),
     ("backbone__loss_finite", lambda lake: lake.change("backbone.curves", loss=NAN)),

@@ -148,6 +148,16 @@ class Histogram:
         held = self._counts.get(key)
         self._counts[key] = part if held is None else _merge(held, part)
 
+    def source_step(self) -> float:
+        """Intensity between neighbouring stored values, the smallest over the rescales; 0 for float pixels."""
+        whole = all(np.array_equal(part["values"], np.rint(part["values"])) for part in self._counts.values())
+        return min((abs(slope) for slope, _ in self._counts), default=0.0) if whole else 0.0
+
+    def stored_span(self) -> float:
+        """Largest less smallest stored value."""
+        values = [part["values"] for part in self._counts.values()]
+        return float(max(v[-1] for v in values) - min(v[0] for v in values)) if values else 0.0
+
     def parts(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Per rescale: intensities, counts, measured counts, as ``preprocess.series_window`` takes them."""
         return [

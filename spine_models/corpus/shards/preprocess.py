@@ -1,35 +1,53 @@
-"""The one way from source pixels to an encoder's input, and the way back to the patient.
+"""The one way from source pixels to an encoder's input.
 
-Belongs here: the series' intensity window, padding to a square of isotropic pixels, antialiased resizing, the
-16-bit quantisation, and the inverse of its geometry. Does not belong here: reading DICOM (``pixels``), file
-formats (``write``), augmentation or any encoder's normalisation.
-
-Coordinates: a pixel's centre is at whole numbers, rows first; (0, 0) is the centre of the first pixel.
+Belongs here: padding to a square of isotropic pixels, antialiased resizing, the 16-bit quantisation that keeps a
+series' whole range, the series' intensity window and how it is applied when a slice is read. Does not belong here:
+coordinates (``place``), reading DICOM (``pixels``), bytes (``codec``), augmentation or an encoder's normalisation.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
 from spine_models.config import ShardSettings
 
-ALGORITHM: Final = 1
+ALGORITHM: Final = 2
 """Raised whenever the arithmetic below changes, so that stored slices and vectors become stale."""
 
 WHITE: Final = 65535
 
+STEPS_PER_SOURCE_STEP: Final = 4
+"""Stored steps per step of the source. Rounding then adds a sixteenth of the variance that the source's own rounding
+has, and pixels that are not resampled come back exactly; full 16-bit scaling would store a third more bytes, all of
+them residue of interpolation."""
+
+
+@dataclass(frozen=True)
+class Quantum:
+    """What a stored value means: source intensity = ``origin`` + ``step`` * stored."""
+
+    origin: float
+    step: float
+
+    @classmethod
+    def spanning(cls, low: float, high: float, source_step: float = 0.0) -> Quantum:
+        """A quarter of ``source_step`` from ``low`` on, or 65535 equal steps to ``high`` where that is not enough."""
+        wanted, needed = source_step / STEPS_PER_SOURCE_STEP, (high - low) / WHITE
+        return cls(float(low), float(max(wanted, needed)) or 1.0)
+
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """One slice as every encoder sees it.
+    """One slice as it is stored, and as every encoder sees it.
 
     Attributes:
+        stored: uint16 [S, S]; source intensities in steps of the series' quantum, nothing clipped.
         array: uint16 [S, S]; 0 is the window's low end, 65535 its high end.
         scale: output pixels per source pixel along the more finely spaced source axis.
         pad_top_px: rows of padding above the image, in output pixels (may be fractional).
@@ -37,6 +55,7 @@ class Preprocessed:
         clipped_fraction: share of the source pixels that lie outside the window.
     """
 
+    stored: np.ndarray
     array: np.ndarray
     scale: float
     pad_top_px: float
@@ -90,24 +109,56 @@ def _percentile(values: np.ndarray, counts: np.ndarray, percent: float) -> float
     return float(values[min(index, len(values) - 1)])
 
 
+def series_quantum(
+    histograms: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], source_step: float
+) -> Quantum:
+    """A quantum that holds every pixel of a series.
+
+    Args:
+        histograms: as ``series_window`` takes them, at least one value.
+        source_step: intensity between neighbouring source values (the smallest rescale slope); 0 for float pixels.
+    """
+    seen = [values[counts > 0] for values, counts, _ in histograms]
+    low, high = min(float(v.min()) for v in seen), max(float(v.max()) for v in seen)
+    return Quantum.spanning(low, high, source_step)
+
+
+def apply_window(stored: np.ndarray, quantum: Quantum, window: tuple[float, float]) -> np.ndarray:
+    """Stored values through a window: uint16 [S, S], 0 at ``window[0]``, 65535 at ``window[1]``, clipped outside.
+
+    Args:
+        stored: uint16 [S, S].
+        quantum: what a stored value means.
+        window: (low, high) source intensities; low > high inverts.
+    """
+    gain = WHITE / (window[1] - window[0])
+    shown = np.multiply(stored, np.float32(quantum.step * gain), dtype=np.float32)
+    shown += np.float32((quantum.origin - window[0]) * gain + 0.5)
+    np.clip(shown, 0.0, WHITE + 0.5, out=shown)
+    return shown.astype(np.uint16)
+
+
 def preprocess(
     pixels: np.ndarray,
     window: tuple[float, float],
     size_px: int,
     *,
+    quantum: Quantum | None = None,
     spacing_mm: tuple[float, float] | None = None,
 ) -> Preprocessed:
-    """Centre the image in a square of isotropic pixels, resize it antialiased and map the window to 16 bits.
+    """Centre the image in a square of isotropic pixels, resize it antialiased and store it in 16 bits.
 
-    Nothing is cropped. The padding is the window's low end, which is the series' background. The resampling
-    is a triangle filter as wide as an output pixel (Pillow's antialiased bilinear over a float image): no
-    overshoot, and no aliasing when shrinking. Whatever is clipped by the window is counted, not hidden.
+    Nothing is cropped and no intensity is clipped in ``stored``; the window only makes ``array``. The padding is
+    the window's low end, which is the series' background. The resampling is a triangle filter as wide as an output
+    pixel (Pillow's antialiased bilinear over a float image): no overshoot, and no aliasing when shrinking. What
+    the window hides is counted.
 
     Args:
         pixels: float [H, W], source intensities.
         window: (low, high) source intensities for 0 and 65535. low > high inverts the image, which is how
             MONOCHROME1 is shown as MONOCHROME2.
         size_px: S, the edge of the output.
+        quantum: of the series; None spans this slice and its window alone.
         spacing_mm: (between rows, between columns); None is square.
 
     Raises:
@@ -119,17 +170,21 @@ def preprocess(
         raise ValueError(f"a slice has two dimensions, this one has shape {source.shape}")
     if low == high or not np.isfinite([low, high]).all():
         raise ValueError(f"the intensity window ({low}, {high}) is empty: leave constant series out")
-    unit = (source - np.float32(low)) / np.float32(high - low)
-    if not np.isfinite(unit).all():
+    least, most = float(source.min()), float(source.max())
+    if not np.isfinite([least, most]).all():
         raise ValueError("a slice holds values that are not finite: leave it out")
-    clipped = float(np.count_nonzero((unit < 0) | (unit > 1)) / unit.size)
+    if quantum is None:
+        quantum = Quantum.spanning(min(least, low, high), max(most, low, high))
+    outside = (source < min(low, high)) | (source > max(low, high))
+    clipped = float(np.count_nonzero(outside) / source.size)
     rows, columns = source.shape
-    stretch_rows, stretch_columns = _stretch(spacing_mm)
+    stretch_rows, stretch_columns = stretch_of(spacing_mm)
     side = max(rows * stretch_rows, columns * stretch_columns)
     box_rows, box_columns = side / stretch_rows, side / stretch_columns
     margin_rows = int(np.ceil((box_rows - rows) / 2))
     margin_columns = int(np.ceil((box_columns - columns) / 2))
-    padded = np.pad(np.clip(unit, 0.0, 1.0), ((margin_rows, margin_rows), (margin_columns, margin_columns)))
+    margins = ((margin_rows, margin_rows), (margin_columns, margin_columns))
+    padded = np.pad(source, margins, constant_values=np.float32(low))
     top = margin_rows - (box_rows - rows) / 2
     left = margin_columns - (box_columns - columns) / 2
     resized = Image.fromarray(padded).resize(
@@ -137,10 +192,12 @@ def preprocess(
         Image.Resampling.BILINEAR,
         box=(left, top, left + box_columns, top + box_rows),
     )
-    array = np.rint(np.clip(np.asarray(resized), 0.0, 1.0) * WHITE).astype(np.uint16)
+    steps = (np.asarray(resized, dtype=np.float64) - quantum.origin) / quantum.step
+    stored = np.rint(np.clip(steps, 0, WHITE)).astype(np.uint16)
     scale = size_px / side
     return Preprocessed(
-        array=array,
+        stored=stored,
+        array=apply_window(stored, quantum, (low, high)),
         scale=scale,
         pad_top_px=(size_px - rows * stretch_rows * scale) / 2,
         pad_left_px=(size_px - columns * stretch_columns * scale) / 2,
@@ -148,7 +205,7 @@ def preprocess(
     )
 
 
-def _stretch(spacing_mm: tuple[float, float] | list[float] | None) -> tuple[float, float]:
+def stretch_of(spacing_mm: tuple[float, float] | list[float] | None) -> tuple[float, float]:
     """How many of the finer pixels one source pixel is long, along rows and along columns."""
     if spacing_mm is None:
         return 1.0, 1.0
@@ -157,56 +214,3 @@ def _stretch(spacing_mm: tuple[float, float] | list[float] | None) -> tuple[floa
         raise ValueError(f"pixel spacing must be positive, not {between_rows} x {between_columns} mm")
     finest = min(between_rows, between_columns)
     return between_rows / finest, between_columns / finest
-
-
-def _affine(row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    stretch = np.asarray(_stretch(row["pixel_spacing_mm"]))
-    return stretch * float(row["scale"]), np.asarray([float(row["pad_top_px"]), float(row["pad_left_px"])])
-
-
-def to_source_px(row: Mapping[str, Any], points_px: np.ndarray) -> np.ndarray:
-    """Points of the preprocessed slice in pixels of the source image.
-
-    Args:
-        row: a row of ``SLICES``.
-        points_px: float [N, 2], (row, column) in the output.
-
-    Returns:
-        float64 [N, 2], (row, column) in the source; outside the image where the point lies in the padding.
-    """
-    factor, pad = _affine(row)
-    return (np.asarray(points_px, dtype=np.float64) + 0.5 - pad) / factor - 0.5
-
-
-def to_output_px(row: Mapping[str, Any], points_px: np.ndarray) -> np.ndarray:
-    """The inverse of ``to_source_px``: source (row, column) [N, 2] in pixels of the preprocessed slice."""
-    factor, pad = _affine(row)
-    return (np.asarray(points_px, dtype=np.float64) + 0.5) * factor + pad - 0.5
-
-
-def to_patient_mm(row: Mapping[str, Any], points_px: np.ndarray) -> np.ndarray:
-    """Points of the preprocessed slice in the patient's coordinates (LPS, mm; DICOM PS3.3 C.7.6.2.1.1).
-
-    Args:
-        row: a row of ``SLICES``.
-        points_px: float [N, 2], (row, column) in the output.
-
-    Returns:
-        float64 [N, 3].
-
-    Raises:
-        ValueError: the slice has no position, orientation or spacing.
-    """
-    missing = [name for name in ("iop", "ipp_mm", "pixel_spacing_mm") if row[name] is None]
-    if missing:
-        raise ValueError(
-            f"slice {row['slice_key']} has no {', '.join(missing)}: it has no place in the patient"
-        )
-    source = to_source_px(row, points_px)
-    along_columns, along_rows = np.asarray(row["iop"][:3]), np.asarray(row["iop"][3:])
-    between_rows, between_columns = row["pixel_spacing_mm"]
-    return (
-        np.asarray(row["ipp_mm"])
-        + source[:, 1:] * between_columns * along_columns
-        + source[:, :1] * between_rows * along_rows
-    )

@@ -1,68 +1,52 @@
-"""Reading tars back: whole, by key, or as exact, shuffled, resumable epochs.
+"""Reading shards back: whole, by key, or as exact, shuffled, resumable epochs.
 
-Belongs here: the index of a tar's members, random access by offset, the order of an epoch, its division over
-ranks. Does not belong here: augmentation, batches, tensors. The tars are plain WebDataset and open with that
-library too; its shuffle buffers and shard-wise division cannot promise an exact epoch, hence this reader.
+Belongs here: random access by offset, the order of an epoch, its division over ranks and workers. Does not belong
+here: augmentation, batches, tensors. The tars are plain WebDataset and open with that library too; its shuffle
+buffers and shard-wise division cannot promise an exact epoch, hence this reader.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import tarfile
+import sys
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+
+from spine_models.corpus.shards.codec import CodecError, StoredSlice, decode
+from spine_models.corpus.shards.members import ShardError, members_of
 
 Balance = Literal["slice", "study"]
 
-
-class ShardError(ValueError):
-    """A tar that is not one of ours or has changed; names the tar and the remedy."""
+__all__ = ["Balance", "EpochReader", "ShardError", "read_slices", "read_stored"]
 
 
-@dataclass(frozen=True)
-class _Member:
-    tar: int
-    image: tuple[int, int]
-    about: tuple[int, int]
+def read_stored(
+    tars: Sequence[Path], slice_keys: Container[str] | None = None
+) -> Iterator[tuple[str, StoredSlice]]:
+    """All slices of the tars in their stored order, or those of ``slice_keys``, without reading the others.
 
+    Yields:
+        (slice_key, slice with its whole range and its window).
 
-def _index(tars: Sequence[Path]) -> dict[str, _Member]:
-    """Slice key to the byte ranges of its two members, in tar order; only tar headers are read."""
-    members: dict[str, _Member] = {}
-    for number, path in enumerate(tars):
-        parts: dict[str, dict[str, tuple[int, int]]] = {}
-        try:
-            with tarfile.open(path, "r:") as tar:
-                for entry in tar:
-                    key, _, suffix = entry.name.partition(".")
-                    parts.setdefault(key, {})[suffix] = (entry.offset_data, entry.size)
-        except (tarfile.TarError, OSError) as error:
-            raise ShardError(
-                f"shard {path.name} cannot be read as a tar: write the shards of its batch again"
-            ) from error
-        for key, found in parts.items():
-            if set(found) != {"png", "json"} or key in members:
-                raise ShardError(f"shard {path.name} holds {key} incomplete or twice: write the shards again")
-            members[key] = _Member(number, found["png"], found["json"])
-    return members
-
-
-def _decode(content: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image).astype(np.uint16, copy=False)
+    Raises:
+        ShardError: a file that is not a whole shard.
+    """
+    for path in (Path(tar) for tar in tars):
+        members = members_of(path, studies=False)
+        with path.open("rb") as stream:
+            for member in members:
+                if slice_keys is None or member.slice_key in slice_keys:
+                    stream.seek(member.offset)
+                    yield member.slice_key, _decode(stream.read(member.size), member.suffix, path)
 
 
 def read_slices(
     tars: Sequence[Path], slice_keys: Container[str] | None = None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """All slices of the tars in their stored order, or those of ``slice_keys``, without reading the others.
+    """As ``read_stored``, through the window, as every encoder sees a slice.
 
     Yields:
         (slice_key, uint16 [S, S]).
@@ -70,13 +54,15 @@ def read_slices(
     Raises:
         ShardError: a file that is not a whole shard.
     """
-    for path in tars:
-        members = _index([path])
-        with Path(path).open("rb") as stream:
-            for key, member in members.items():
-                if slice_keys is None or key in slice_keys:
-                    stream.seek(member.image[0])
-                    yield key, _decode(stream.read(member.image[1]))
+    for key, held in read_stored(tars, slice_keys):
+        yield key, held.windowed()
+
+
+def _decode(content: bytes, suffix: str, path: Path) -> StoredSlice:
+    try:
+        return decode(content, suffix)
+    except CodecError as error:
+        raise ShardError(f"shard {path.name}: {error}; write the shards of its batch again") from error
 
 
 class EpochReader:
@@ -91,9 +77,13 @@ class EpochReader:
     never drawn twice before all slices of its study were drawn once, and a study of m slices is covered in
     ceil(m / draws) epochs.
 
-    Ranks take every ``world``-th sample; their counts differ by one at most. Index and order live in memory
-    (some hundred bytes a slice); pixels are read by offset when they are asked for. Reads carry their own
-    position, so a reader may be shared by threads and copied to worker processes.
+    Ranks take every ``world``-th sample; their counts differ by one at most. Worker processes are ranks too
+    (world = processes x workers), or a ``DataLoader`` takes the reader as a map-style dataset with
+    ``sampler=reader.order(n)``: then any number of workers gives the same samples in the same order. An epoch that
+    was left in the middle goes on with any other number of ranks by ``consumed``.
+
+    Index and order live in memory (about 150 bytes a slice); pixels are read by offset when they are asked for.
+    Reads carry their own position, so a reader may be shared by threads and copied to worker processes.
 
     Args:
         tars: shard files, in any order (they are sorted).
@@ -116,36 +106,70 @@ class EpochReader:
             raise ValueError(f"balance is 'slice' or 'study', not {balance!r}")
         self._tars = [Path(path) for path in sorted(str(tar) for tar in tars)]
         self._seed, self._rank, self._world, self._balance = seed, rank, world, balance
-        index = _index(self._tars)
-        if not index:
+        self._streams: dict[int, int] = {}
+        self._index()
+
+    def _index(self) -> None:
+        keys: list[str] = []
+        studies: list[np.ndarray] = []
+        spans, suffixes = [], []
+        for number, path in enumerate(self._tars):
+            members = members_of(path, studies=self._balance == "study")
+            keys += [member.slice_key for member in members]
+            spans.append(np.array([(number, m.offset, m.size) for m in members], np.int64).reshape(-1, 3))
+            suffixes += [sys.intern(member.suffix) for member in members]
+            if self._balance == "study":
+                studies.append(np.array([member.study_key for member in members], dtype=str))
+        if not keys:
             raise ValueError("no slices to read: the list of shards is empty, or the shards are")
         # The order of an epoch must not depend on how the slices were cut into tars.
-        self.keys: tuple[str, ...] = tuple(sorted(index))
-        self._members = [index[key] for key in self.keys]
-        self._streams: dict[int, int] = {}
-        self._studies = self._group() if balance == "study" else []
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        self.keys: tuple[str, ...] = tuple(keys[i] for i in order)
+        for one, other in zip(self.keys, self.keys[1:], strict=False):
+            if one == other:
+                raise ShardError(f"slice {one} is in two shards: write the shards of its batch again")
+        self._spans = np.concatenate(spans)[order]
+        self._suffixes = [suffixes[i] for i in order]
+        self._studies = _groups(np.concatenate(studies)[order]) if studies else []
 
     def __len__(self) -> int:
         """Samples of this rank in one epoch."""
-        total = len(self.keys) if self._balance == "slice" else self._draws() * len(self._studies)
-        return len(range(self._rank, total, self._world))
+        return len(range(self._rank, self._total(), self._world))
 
-    def epoch(self, n: int, start: int = 0) -> Iterator[tuple[str, np.ndarray]]:
+    def __getitem__(self, position: int) -> tuple[str, np.ndarray]:
+        """The slice at a position of ``keys``: (slice_key, uint16 [S, S])."""
+        return self.keys[position], self._read(position).windowed()
+
+    def epoch(self, n: int, start: int = 0, *, consumed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
         """Samples of this rank in epoch ``n``, from its ``start``-th on: (slice_key, uint16 [S, S]).
 
         Skipping is free: nothing before ``start`` is read, and what follows is what an unbroken epoch gives.
+        ``consumed`` is as in ``order``.
         """
-        for position in self.order(n)[start:]:
-            yield self.keys[position], self._read(self._members[position].tar, self._members[position].image)
+        for position in self.order(n, consumed=consumed)[start:]:
+            yield self[position]
 
-    def order(self, n: int) -> np.ndarray:
-        """Positions in ``keys`` of this rank's samples in epoch ``n``, int64."""
+    def order(self, n: int, *, consumed: int = 0) -> np.ndarray:
+        """Positions in ``keys`` of this rank's samples in epoch ``n``, int64.
+
+        Args:
+            n: epoch, 0-based.
+            consumed: samples of this epoch that all ranks together have used up, each as many as the others; the
+                rest is dealt anew, whatever the number of ranks was before.
+
+        Raises:
+            ValueError: more consumed than an epoch has.
+        """
+        if not 0 <= consumed <= self._total():
+            raise ValueError(
+                f"{consumed} samples consumed of an epoch of {self._total()}: resume the next epoch"
+            )
         shuffle = np.random.default_rng([self._seed, n, 0])
         if self._balance == "slice":
             drawn = np.arange(len(self.keys))
         else:
             drawn = np.concatenate([self._draw(study, n) for study in range(len(self._studies))])
-        return shuffle.permutation(drawn)[self._rank :: self._world]
+        return shuffle.permutation(drawn)[consumed + self._rank :: self._world]
 
     def close(self) -> None:
         """Close the tars; the next read opens them again."""
@@ -158,6 +182,9 @@ class EpochReader:
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_streams": {}}
+
+    def _total(self) -> int:
+        return len(self.keys) if self._balance == "slice" else self._draws() * len(self._studies)
 
     def _draws(self) -> int:
         return -(-len(self.keys) // len(self._studies))
@@ -173,22 +200,20 @@ class EpochReader:
         skipped = first - passes.start * len(members)
         return drawn[skipped : skipped + quota]
 
-    def _group(self) -> list[np.ndarray]:
-        studies: dict[str, list[int]] = {}
-        for position, member in enumerate(self._members):
-            about = json.loads(self._bytes(member.tar, member.about))
-            studies.setdefault(about["study_key"], []).append(position)
-        return [np.asarray(studies[key]) for key in sorted(studies)]
-
-    def _bytes(self, tar: int, span: tuple[int, int]) -> bytes:
+    def _read(self, position: int) -> StoredSlice:
+        tar, offset, size = (int(n) for n in self._spans[position])
         if tar not in self._streams:
             self._streams[tar] = os.open(self._tars[tar], os.O_RDONLY)
-        content = os.pread(self._streams[tar], span[1], span[0])
-        if len(content) != span[1]:
+        content = os.pread(self._streams[tar], size, offset)
+        if len(content) != size:
             raise ShardError(
                 f"shard {self._tars[tar].name} is shorter than when it was opened: write it again"
             )
-        return content
+        return _decode(content, self._suffixes[position], self._tars[tar])
 
-    def _read(self, tar: int, span: tuple[int, int]) -> np.ndarray:
-        return _decode(self._bytes(tar, span))
+
+def _groups(studies: np.ndarray) -> list[np.ndarray]:
+    """Positions of every study's slices, studies in the order of their keys."""
+    order = np.argsort(studies, kind="stable")
+    cuts = np.flatnonzero(studies[order][1:] != studies[order][:-1]) + 1
+    return np.split(order, cuts)

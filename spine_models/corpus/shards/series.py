@@ -8,7 +8,6 @@ run ``shard_series``.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +15,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from PIL import Image
-
 from spine_models.config import ShardSettings
 from spine_models.corpus.geometry import FrameGeometry, frame_geometry, order_along_normal, slice_normal
+from spine_models.corpus.shards.codec import encode
 from spine_models.corpus.shards.pixels import Frame, Histogram, PixelsError, open_header, read_frames
-from spine_models.corpus.shards.preprocess import preprocess, preprocessing_version, series_window
+from spine_models.corpus.shards.place import output_grid
+from spine_models.corpus.shards.preprocess import (
+    Quantum,
+    preprocess,
+    preprocessing_version,
+    series_quantum,
+    series_window,
+)
+from spine_models.corpus.shards.quality import (
+    SliceScores,
+    is_empty,
+    score_frame,
+    scored_indices,
+    series_quality,
+)
 
 _HOLD_BYTES: Final = 256 * 1024**2
 """A series whose decoded frames fit in this is decoded once; a larger one twice, in bounded memory."""
@@ -83,12 +94,13 @@ class SeriesTask:
 
 @dataclass(frozen=True)
 class SeriesSlices:
-    """``slices`` are (index row without shard, PNG bytes) in order; ``skipped`` are rows of ``SKIPPED``."""
+    """``slices`` are (index row without shard, member bytes) in order; the others are rows of their tables."""
 
     route: str
     split: str
     slices: list[tuple[dict[str, Any], bytes]]
     skipped: list[dict[str, Any]]
+    quality: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -108,20 +120,38 @@ def shard_series(task: SeriesTask, *, settings: ShardSettings) -> SeriesSlices:
     slots, held, histogram = _first_pass(task, reasons)
     window = series_window(histogram.parts(), settings)
     slices: list[tuple[dict[str, Any], bytes]] = []
+    scores: list[SliceScores] = []
+    empty = 0
     if window is None:
         reasons[SkipReason.CONSTANT.value] += len({slot.instance_key for slot in slots})
+        empty = len(slots)
     else:
+        quantum = series_quantum(histogram.parts(), histogram.source_step())
         position = {(slot.instance_key, slot.frame): index for index, slot in enumerate(_ordered(slots))}
         shared = task.identity() | {"preprocessing_version": preprocessing_version(settings)}
+        wanted = scored_indices(len(slots))
         for slot, frame in _second_pass(slots, held):
-            row, image = _slice(slot, frame, window, settings)
+            if position[(slot.instance_key, slot.frame)] in wanted:
+                scores.append(score_frame(frame))
+            empty += is_empty(frame, window)
+            row, image = _slice(slot, frame, window, quantum, settings)
             row["slice_index"] = position[(slot.instance_key, slot.frame)]
             slices.append((shared | row, image))
         slices.sort(key=lambda item: item[0]["slice_index"])
     names = ("batch_key", "patient_key", "study_key", "series_key")
     who = {name: getattr(task, name) for name in names}
     skipped = [who | {"reason": reason, "n": n} for reason, n in sorted(reasons.items()) if n]
-    return SeriesSlices(task.route, task.split, slices, skipped)
+    quality = []
+    if slots:
+        measured = series_quality(
+            [slot.geometry for slot in slots],
+            scores,
+            [row["clipped_fraction"] for row, _ in slices],
+            empty=empty,
+            stored_span=histogram.stored_span(),
+        )
+        quality.append(task.identity() | measured)
+    return SeriesSlices(task.route, task.split, slices, skipped, quality)
 
 
 def _first_pass(
@@ -174,7 +204,7 @@ def _second_pass(
 
 
 def _slice(
-    slot: _Slot, frame: Frame, window: tuple[float, float], settings: ShardSettings
+    slot: _Slot, frame: Frame, window: tuple[float, float], quantum: Quantum, settings: ShardSettings
 ) -> tuple[dict[str, Any], bytes]:
     low, high = (window[1], window[0]) if frame.inverted else window
     spacing = slot.geometry.pixel_spacing_mm
@@ -182,6 +212,7 @@ def _slice(
         frame.intensities(),
         (low, high),
         settings.size_px,
+        quantum=quantum,
         spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
     )
     rows, columns = frame.stored.shape
@@ -190,6 +221,9 @@ def _slice(
         "frame": slot.frame,
         "slice_key": f"{slot.instance_key}-{slot.frame:04d}",
         "pixel_hash": hashlib.sha256(result.array.astype("<u2").tobytes()).hexdigest(),
+        "stored_hash": hashlib.sha256(result.stored.astype("<u2").tobytes()).hexdigest(),
+        "intensity_origin": quantum.origin,
+        "intensity_step": quantum.step,
         "window_low": low,
         "window_high": high,
         "clipped_fraction": result.clipped_fraction,
@@ -204,18 +238,12 @@ def _slice(
         "pixel_spacing_mm": _floats(spacing),
         "slice_thickness_mm": slot.geometry.slice_thickness_mm,
     }
-    return row, _png(result.array)
+    row["output_spacing_mm"], row["output_ipp_mm"] = output_grid(row)
+    return row, encode(result.stored, quantum, (low, high))
 
 
 def _floats(values: Any) -> list[float] | None:
     return None if values is None else [float(value) for value in values]
-
-
-def _png(array: np.ndarray) -> bytes:
-    """16-bit greyscale PNG, lossless; a light compression level, since noise does not compress."""
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG", compress_level=3)
-    return buffer.getvalue()
 
 
 def _ordered(slots: list[_Slot]) -> list[_Slot]:

@@ -1,4 +1,4 @@
-"""Schemas of the slice index, the split ledger and the frozen training manifest."""
+"""Schemas of the slice index, what was left out, quality, the split ledger and the frozen training manifest."""
 
 import polars as pl
 
@@ -20,11 +20,16 @@ SLICES = pl.Schema(
         "region": pl.String,
         "split": pl.String,
         "shard": pl.String,  # relative to the batch's shard folder
-        "pixel_hash": pl.String,  # sha256 of the preprocessed array's bytes
+        "format": pl.Int32,  # codec.FORMAT of its member
+        "member_bytes": pl.Int32,  # compressed size of its pixels
+        "pixel_hash": pl.String,  # sha256 of the preprocessed array's bytes, as an encoder sees it
+        "stored_hash": pl.String,  # sha256 of the stored array's bytes, before the window
         "preprocessing_version": pl.String,
-        "window_low": pl.Float64,  # source intensities mapped to 0 and 65535
+        "intensity_origin": pl.Float64,  # source intensity of stored 0
+        "intensity_step": pl.Float64,  # source intensity of one stored step
+        "window_low": pl.Float64,  # source intensities shown as 0 and 65535
         "window_high": pl.Float64,
-        "clipped_fraction": pl.Float64,
+        "clipped_fraction": pl.Float64,  # share of source pixels that the window hides; they stay in the shard
         "source_rows": pl.Int32,
         "source_columns": pl.Int32,
         "scale": pl.Float64,  # output pixels per source pixel
@@ -35,6 +40,8 @@ SLICES = pl.Schema(
         "ipp_mm": pl.List(pl.Float64),
         "pixel_spacing_mm": pl.List(pl.Float64),
         "slice_thickness_mm": pl.Float64,
+        "output_spacing_mm": pl.Float64,  # of the preprocessed grid, isotropic
+        "output_ipp_mm": pl.List(pl.Float64),  # centre of the preprocessed grid's first pixel
     }
 )
 
@@ -66,8 +73,38 @@ SKIPPED = pl.Schema(
         "patient_key": pl.String,
         "study_key": pl.String,
         "series_key": pl.String,
-        "reason": pl.String,  # write.SkipReason
+        "reason": pl.String,  # series.SkipReason
         "n": pl.Int32,  # instances of the series that are in no shard for this reason
     }
 )
 """What could not be sharded and why; a series may stand here for some instances and in SLICES for others."""
+
+QUALITY = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "series_key": pl.String,
+        "contrast": pl.String,
+        "route": pl.String,
+        "plane": pl.String,
+        "region": pl.String,
+        "split": pl.String,
+        "n_slices": pl.Int32,  # readable frames
+        "n_scored": pl.Int32,  # slices that noise and motion were measured on
+        "geometry": pl.String,  # as in the archive: single, regular, irregular, mixed_orientation, unknown
+        "slice_spacing_mm": pl.Float64,  # median distance of slice centres
+        "slice_gap_mm": pl.Float64,  # spacing less thickness; negative where slices overlap
+        "spacing_deviation": pl.Float64,  # largest relative departure from the median spacing
+        "missing_slices": pl.Int32,  # that would fill the holes of the stack
+        "repeated_positions": pl.Int32,  # frames at the place of another (echoes, b-values, repeats)
+        "noise_sigma": pl.Float64,  # source intensities
+        "snr": pl.Float64,  # median tissue over noise
+        "motion_score": pl.Float64,  # ghosts in air over the brightest tissue
+        "clipped_fraction": pl.Float64,  # share of pixels outside the window
+        "empty_slices": pl.Int32,
+        "bits_used": pl.Int32,  # that the stored values need
+        "flags": pl.List(pl.String),  # of quality.LIMITS, and no_geometry
+    }
+)
+"""One row per series with a readable frame."""

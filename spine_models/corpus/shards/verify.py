@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from spine_models.corpus.shards.reader import read_slices
+from spine_models.corpus.shards.reader import read_stored
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,20 @@ def verify_tars(slices: pl.DataFrame, folder: Path, *, sample: int = 0) -> Verif
         folder: the batch's shard folder.
         sample: about how many slices to return, evenly over the index.
     """
-    expected = dict(slices.select("slice_key", "pixel_hash").rows())
+    expected = {
+        key: hashes for key, *hashes in slices.select("slice_key", "pixel_hash", "stored_hash").rows()
+    }
     step = max(1, len(expected) // sample) if sample else 0
     wanted = set(sorted(expected)[::step][:sample]) if step else set()
     wrong, seen, shown = 0, set(), []
-    for key, array in read_slices(sorted(folder.rglob("*.tar"))):
-        wrong += expected.get(key) != hashlib.sha256(array.astype("<u2").tobytes()).hexdigest()
+    for key, held in read_stored(sorted(folder.rglob("*.tar"))):
+        array = held.windowed()
+        wrong += expected.get(key) != [_hash(array), _hash(held.stored)]
         seen.add(key)
         if key in wanted:
             shown.append(array)
     return Verified(wrong + len(expected.keys() - seen), shown)
+
+
+def _hash(array: np.ndarray) -> str:
+    return hashlib.sha256(array.astype("<u2").tobytes()).hexdigest()

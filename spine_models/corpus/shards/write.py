@@ -22,9 +22,11 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.config import ShardSettings
+from spine_models.corpus.shards.codec import FORMAT, SUFFIX
+from spine_models.corpus.shards.members import Member, write_sidecar
 from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, SkipReason, shard_series
 from spine_models.corpus.shards.splits import assign_splits
-from spine_models.corpus.shards.tables import SKIPPED, SLICES, SPLITS
+from spine_models.corpus.shards.tables import QUALITY, SKIPPED, SLICES, SPLITS
 from spine_models.domain import Contrast, Region, Route, Split
 
 _MIN_POOL_SERIES: Final = 16
@@ -42,11 +44,12 @@ _OUTSIDE: Final = {
 
 @dataclass(frozen=True)
 class ShardTables:
-    """The slice index, the batch's split ledger, and what was left out with its reason."""
+    """The slice index, the batch's split ledger, what was left out with its reason, and each series' quality."""
 
     slices: pl.DataFrame
     splits: pl.DataFrame
     skipped: pl.DataFrame
+    quality: pl.DataFrame
 
 
 def write_shards(
@@ -82,7 +85,7 @@ def write_shards(
         )
     splits = assign_splits(instances["patient_key"].to_list(), settings=settings)
     tasks, skipped = _plan(instances, series, splits, dicom, settings)
-    rows: list[dict[str, Any]] = []
+    rows, quality = _Rows(SLICES), _Rows(QUALITY)
     done = 0
     with _results(tasks, settings) as results:
         for (route, split), group in groupby(results, key=lambda result: (result.route, result.split)):
@@ -90,14 +93,16 @@ def write_shards(
             with _TarSeries(out, folder, settings.slices_per_shard) as tars:
                 for result in group:
                     skipped.extend(result.skipped)
+                    quality.extend(result.quality)
                     rows.extend(tars.add(row, image) for row, image in result.slices)
                     done += 1
                     if progress is not None:
                         progress(done, len(tasks))
     return ShardTables(
-        slices=pl.DataFrame(rows, schema=SLICES).sort("study_key", "series_key", "slice_index", "slice_key"),
+        slices=rows.frame().sort("study_key", "series_key", "slice_index", "slice_key"),
         splits=_split_frame(instances, splits),
         skipped=pl.DataFrame(skipped, schema=SKIPPED).sort("series_key", "reason"),
+        quality=quality.frame().sort("study_key", "series_key"),
     )
 
 
@@ -182,6 +187,28 @@ def _results(tasks: list[SeriesTask], settings: ShardSettings) -> Iterator[Itera
         yield pool.map(work, tasks)
 
 
+class _Rows:
+    """Rows of a table, kept as columns: a Python dictionary a slice would be most of a batch's memory."""
+
+    _CHUNK: Final = 1024
+
+    def __init__(self, schema: pl.Schema):
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._frames: list[pl.DataFrame] = []
+
+    def extend(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows in order."""
+        self._rows.extend(rows)
+        if len(self._rows) >= self._CHUNK:
+            self._frames.append(pl.DataFrame(self._rows, schema=self._schema))
+            self._rows = []
+
+    def frame(self) -> pl.DataFrame:
+        """All rows."""
+        return pl.concat([*self._frames, pl.DataFrame(self._rows, schema=self._schema)])
+
+
 class _TarSeries:
     """Writes one folder's samples into numbered tars of at most ``limit`` slices, with reproducible bytes."""
 
@@ -190,6 +217,7 @@ class _TarSeries:
         self._tar: tarfile.TarFile | None = None
         self._name = ""
         self._shards = self._in_shard = 0
+        self._members: list[Member] = []
 
     def __enter__(self) -> _TarSeries:
         return self
@@ -201,6 +229,7 @@ class _TarSeries:
         if self._tar is not None:
             self._tar.close()
             self._tar = None
+            write_sidecar(self._out / self._name, self._members)
 
     def add(self, row: dict[str, Any], image: bytes) -> dict[str, Any]:
         """Store one sample and return its index row with the shard's name."""
@@ -210,12 +239,15 @@ class _TarSeries:
             path = self._out / self._name
             path.parent.mkdir(parents=True, exist_ok=True)
             self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed in _close
-            self._shards, self._in_shard = self._shards + 1, 0
-        row = row | {"shard": self._name}
+            self._shards, self._in_shard, self._members = self._shards + 1, 0, []
+        row = row | {"shard": self._name, "format": FORMAT, "member_bytes": len(image)}
         about = json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-        for suffix, content in (("json", about), ("png", image)):
+        for suffix, content in (("json", about), (SUFFIX, image)):
             member = tarfile.TarInfo(f"{row['slice_key']}.{suffix}")
             member.size, member.mode, member.mtime = len(content), 0o444, 0
             self._tar.addfile(member, io.BytesIO(content))
+        # The tar stands behind the padding of the member that was added last.
+        start = self._tar.offset - -(-len(image) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        self._members.append(Member(row["slice_key"], row["study_key"], SUFFIX, start, len(image)))
         self._in_shard += 1
         return row

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import io
+import multiprocessing
 import pickle
+import tarfile
 from collections import Counter
 from itertools import islice
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, get_worker_info
 
 from spine_models.config import ShardSettings
-from spine_models.corpus.shards import EpochReader, ShardError, read_slices, write_shards
+from spine_models.corpus.shards import EpochReader, ShardError, read_slices, read_stored, write_shards
+from spine_models.corpus.shards.members import members_of
 
 SIZES = {"p1": 2, "p2": 3, "p3": 17, "p4": 5}
 
@@ -134,3 +141,137 @@ def test_wrong_arguments_and_broken_tars_are_named(tars, tmp_path):
         EpochReader([broken], seed=0)
     with pytest.raises(ShardError, match=r"missing\.tar"):
         list(read_slices([tmp_path / "missing.tar"]))
+
+
+class Rank(torch.utils.data.IterableDataset):
+    """A reader dealt to the workers of a loader, as training deals it."""
+
+    def __init__(self, tars, rank, world, workers, n, consumed=0):
+        self.arguments = (tars, rank, world, workers, n, consumed)
+
+    def __iter__(self):
+        tars, rank, world, workers, n, consumed = self.arguments
+        info = get_worker_info()
+        lane = info.id if info else 0
+        reader = EpochReader(tars, seed=7, rank=rank * workers + lane, world=world * workers)
+        return ((key, int(array.sum())) for key, array in reader.epoch(n, consumed=consumed))
+
+
+def run_rank(tars, rank, world, workers, n, consumed, queue):
+    dataset = Rank(tars, rank, world, workers, n, consumed)
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers if workers > 1 else 0)
+    queue.put((rank, list(loader)))
+
+
+@pytest.mark.parametrize(("world", "workers"), [(1, 2), (2, 1), (2, 2), (3, 2)])
+def test_every_slice_exactly_once_over_real_processes_and_their_workers(tars, world, workers):
+    """Ranks are processes of their own, their workers are a DataLoader's."""
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    ranks = [
+        context.Process(target=run_rank, args=(tars, rank, world, workers, 1, 0, queue))
+        for rank in range(world)
+    ]
+    for process in ranks:
+        process.start()
+    parts = dict(queue.get(timeout=60) for _ in ranks)
+    for process in ranks:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    truth = {key: int(array.sum()) for key, array in read_slices(tars)}
+    seen = [sample for rank in sorted(parts) for sample in parts[rank]]
+    assert Counter(key for key, _ in seen) == Counter(list(truth))
+    assert all(truth[key] == total for key, total in seen)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_loader_over_the_reader_gives_one_order_whatever_its_workers(tars, workers):
+    reader = EpochReader(tars, seed=3, rank=1, world=2)
+    loader = DataLoader(reader, sampler=reader.order(2).tolist(), batch_size=None, num_workers=workers)
+    assert [key for key, _ in loader] == keys(reader.epoch(2))
+
+
+@pytest.mark.parametrize("balance", ["slice", "study"])
+@pytest.mark.parametrize(("before", "after"), [(2, 3), (6, 1), (1, 4), (4, 4)])
+def test_an_epoch_left_in_the_middle_goes_on_with_any_number_of_ranks(tars, balance, before, after):
+    def readers(world):
+        return [EpochReader(tars, seed=11, rank=r, world=world, balance=balance) for r in range(world)]
+
+    each = 3
+    first = [key for reader in readers(before) for key in keys(islice(reader.epoch(5), each))]
+    assert len(first) == each * before
+    rest = [key for reader in readers(after) for key in keys(reader.epoch(5, consumed=each * before))]
+    assert Counter(first + rest) == Counter(keys(readers(1)[0].epoch(5)))
+    parts = [len(list(reader.order(5, consumed=each * before))) for reader in readers(after)]
+    assert max(parts) - min(parts) <= 1
+
+
+def test_more_than_an_epoch_is_never_consumed(tars):
+    reader = EpochReader(tars, seed=1)
+    assert reader.order(0, consumed=27).size == 0
+    for consumed in (-1, 28):
+        with pytest.raises(ValueError, match="resume the next epoch"):
+            reader.order(0, consumed=consumed)
+
+
+@pytest.mark.parametrize("balance", ["slice", "study"])
+def test_a_shard_without_its_sidecar_reads_the_same(tars, balance):
+    whole = [(key, array.sum()) for key, array in EpochReader(tars, seed=1, balance=balance).epoch(3)]
+    for tar in tars:
+        tar.with_suffix(".members.json").unlink()
+    walked = [(key, array.sum()) for key, array in EpochReader(tars, seed=1, balance=balance).epoch(3)]
+    assert walked == whole
+
+
+def test_a_sidecar_says_what_walking_the_tar_says(tars):
+    for tar in tars:
+        quick = members_of(tar)
+        tar.with_suffix(".members.json").unlink()
+        assert quick == members_of(tar)
+
+
+def test_changed_cut_and_foreign_shards_are_named(tars, tmp_path):
+    with tars[0].open("ab") as stream:
+        stream.write(b"\0" * 512)
+    with pytest.raises(ShardError, match="has changed since it was written"):
+        EpochReader(tars, seed=0)
+    tars[0].with_suffix(".members.json").unlink()
+    assert EpochReader(tars, seed=0)
+    content = bytearray(tars[1].read_bytes())
+    member = members_of(tars[1])[0]
+    content[member.offset + 60] ^= 255
+    tars[1].write_bytes(content)
+    with pytest.raises(
+        ShardError, match=r"shard-000001\.tar: .*changed since.*write the shards of its batch"
+    ):
+        list(read_slices(tars[1:2]))
+    foreign = tmp_path / "newer.tar"
+    with tarfile.open(foreign, "w") as tar:
+        for name in ("a.json", "a.avif"):
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(ShardError, match=r"format 'avif'.*write the shards of its batch again"):
+        list(read_slices([foreign]))
+
+
+def test_shards_of_format_1_read_as_before(tmp_path):
+    images = {f"{i:032x}-0000": np.full((8, 8), 1000 * i, np.uint16) for i in range(4)}
+    path = tmp_path / "shard-000000.tar"
+    with tarfile.open(path, "w") as tar:
+        for key, image in images.items():
+            png = io.BytesIO()
+            Image.fromarray(image).save(png, "PNG")
+            for suffix, content in (("json", b'{"study_key": "s"}'), ("png", png.getvalue())):
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    for balance in ("slice", "study"):
+        for key, array in EpochReader([path], seed=0, balance=balance).epoch(0):
+            np.testing.assert_array_equal(array, images[key])
+    assert [held.quantum for _, held in read_stored([path])] == [None] * 4
+
+
+def test_a_slice_in_two_shards_is_refused(tars, tmp_path):
+    copy = tmp_path / "copy.tar"
+    copy.write_bytes(tars[0].read_bytes())
+    with pytest.raises(ShardError, match="is in two shards"):
+        EpochReader([*tars, copy], seed=0)

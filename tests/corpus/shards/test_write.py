@@ -15,6 +15,7 @@ from pydicom.uid import EnhancedMRImageStorage
 
 from spine_models.config import ShardSettings
 from spine_models.corpus.shards import (
+    Quantum,
     assign_splits,
     preprocess,
     read_slices,
@@ -34,6 +35,10 @@ def run(batch, out, settings=SETTINGS):
 def arrays(out, tables):
     shards = sorted(set(tables.slices["shard"]))
     return dict(read_slices([out / shard for shard in shards]))
+
+
+def quantum_of(row):
+    return Quantum(row["intensity_origin"], row["intensity_step"])
 
 
 def patient_of(split: str) -> str:
@@ -75,7 +80,9 @@ def test_stored_pixels_are_the_preprocessed_source(batch, noise, make_dataset, t
         batch.add(make_dataset(frame, number=i + 1, position_mm=float(i)), patient="p", series="a")
     tables = run(batch, tmp_path / "out")
     row = tables.slices.row(1, named=True)
-    expected = preprocess(pixels[1].astype(np.float32), (row["window_low"], row["window_high"]), 32)
+    expected = preprocess(
+        pixels[1].astype(np.float32), (row["window_low"], row["window_high"]), 32, quantum=quantum_of(row)
+    )
     np.testing.assert_array_equal(arrays(tmp_path / "out", tables)[row["slice_key"]], expected.array)
     everything = np.sort(np.concatenate([p.ravel() for p in pixels]))
     assert row["window_low"] == pytest.approx(np.percentile(everything, 0.5), abs=2)
@@ -148,7 +155,13 @@ def test_enhanced_multiframe_with_rescale_per_frame(batch, noise, make_dataset, 
     assert slices["slice_key"].to_list()[0].endswith("-0001")
     row = slices.row(1, named=True)
     intensities = ds.pixel_array[2].astype(np.float32) * 3.0 + 200.0
-    expected = preprocess(intensities, (row["window_low"], row["window_high"]), 32, spacing_mm=(0.8, 0.4))
+    expected = preprocess(
+        intensities,
+        (row["window_low"], row["window_high"]),
+        32,
+        quantum=quantum_of(row),
+        spacing_mm=(0.8, 0.4),
+    )
     np.testing.assert_array_equal(arrays(tmp_path / "out", tables)[row["slice_key"]], expected.array)
     corner = to_patient_mm(row, to_output_px(row, np.array([[1.0, 1.0]])))
     np.testing.assert_allclose(corner, [[1.4, 2.8, 5.0]], atol=1e-9)
