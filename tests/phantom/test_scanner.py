@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from spine_models.domain import Plane, Region, Severity, Side
-from spine_models.phantom.pathology import PREVALENCE, Finding, discs_of, draw_findings
-from spine_models.phantom.patient import make_spine
-from spine_models.phantom.scanner import acquire, labels_of, plan_axial, plan_sagittal
-from spine_models.phantom.tissue import Tissue
+from spine_models.phantom.body.pathology import PREVALENCE, Finding, discs_of, draw_findings
+from spine_models.phantom.body.patient import make_spine
+from spine_models.phantom.scanner.acquisition import acquire, labels_of
+from spine_models.phantom.scanner.planning import plan_axial, plan_sagittal
+from spine_models.phantom.scanner.relaxation import Tissue
 from spine_models.phantom.vendors import sequence_for
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spine_models.phantom.tissue import TABLE, Relaxation, Sequence, Tissue, signal
+from spine_models.phantom.scanner.relaxation import TABLE, Relaxation, Sequence, Tissue, signal
 from spine_models.phantom.vendors import PROTOCOL, sequence_for
 
 FIELDS = (1.5, 3.0)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spine_models.domain import Side
-from spine_models.phantom.anatomy import Spine
-from spine_models.phantom.pathology import Finding
-from spine_models.phantom.tissue import Tissue
+from spine_models.phantom.body.anatomy import Spine
+from spine_models.phantom.body.pathology import Finding
+from spine_models.phantom.body.tissue import Tissue
 
 if TYPE_CHECKING:
-    from spine_models.phantom.shapes import Shape
+    from spine_models.phantom.body.shapes import Shape
 
 Placing = Callable[["Shape", Finding, np.ndarray], None]
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from spine_models.domain import Region
-from spine_models.phantom.pathology import Finding
+from spine_models.phantom.body.pathology import Finding
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A finding changes its own place and nothing else: not the field of view, the noi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -29,6 +29,8 @@ PREVALENCE: Final[dict[str, float]] = {
 """Probability per study; ``pars`` is not planted: its gap is below the resolution of these stacks."""
 
 _VERTEBRAL: Final = {"fracture", "edema", "hemangioma"}
+_STAYING: Final = {"disc_height", "spondylolisthesis", "pars", "hemangioma", "fracture"}
+"""Conditions that do not heal."""
 _SIDED: Final = {"neuroforaminal", "subarticular", "cyst", "synovial", "extramedullary"}
 _ONLY: Final[dict[str, set[Region]]] = {
     "intramedullary": {Region.CERVICAL, Region.THORACIC},
@@ -91,6 +93,28 @@ def draw_findings(region: Region, rng: np.random.Generator) -> list[Finding]:
         # Type 1 endplate change is marrow oedema: the truth must not deny what the images show.
         found.append(Finding("edema", inflamed.level.split("-")[0], None, inflamed.severity))
     return found
+
+
+def evolve(findings: list[Finding], region: Region, rng: np.random.Generator) -> list[Finding]:
+    """Findings of the next study: most stay, some grow, shrink or resolve, a new one may come.
+
+    Nothing of the input is changed; boxes are left to ``make_spine``.
+    """
+    grades = (Severity.MILD, Severity.MODERATE, Severity.SEVERE)
+    later: list[Finding] = []
+    for finding in findings:
+        step = int(rng.choice(3, p=[0.2, 0.6, 0.2])) - 1
+        grade = finding.grade + step
+        if finding.condition in _STAYING:
+            grade = max(grade, finding.grade)
+        if grade < 1:
+            continue
+        severity = Severity.SEVERE if finding.condition == "compression" else grades[min(grade, 3) - 1]
+        later.append(replace(finding, severity=severity, box_mm=None))
+    if rng.random() < 0.25:
+        known = {f.condition for f in later}
+        later += [f for f in draw_findings(region, rng) if f.condition not in known][:1]
+    return later
 
 
 def _share(condition: str) -> float:

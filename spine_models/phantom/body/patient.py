@@ -11,9 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 from spine_models.domain import Region
-from spine_models.phantom.anatomy import BUILDS, Spine
-from spine_models.phantom.lesions import centre_and_radii
-from spine_models.phantom.pathology import VERTEBRAE_OF, Finding
+from spine_models.phantom.body.anatomy import BUILDS, Spine
+from spine_models.phantom.body.lesions import centre_and_radii
+from spine_models.phantom.body.pathology import VERTEBRAE_OF, Finding
 
 
 def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator) -> Spine:

@@ -12,33 +12,12 @@ STIR, haemangioma bright on T1 and T2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
-
-class Tissue(IntEnum):
-    """Labels of the anatomy; 100 + n is the nucleus of disc n."""
-
-    AIR = 0
-    FAT = 1
-    MUSCLE = 2
-    CORTEX = 3
-    MARROW = 4
-    ANNULUS = 5
-    CSF = 6
-    CORD = 7
-    ROOT = 8
-    LIGAMENT = 9
-    VESSEL = 10
-    SOFT = 11
-    OEDEMA = 12
-    HAEMANGIOMA = 13
-    CYST = 14
-    TUMOUR = 15
-    MYELOPATHY = 16
-    NUCLEUS = 100
+from spine_models.phantom.body.tissue import Tissue
+from spine_models.phantom.scanner.protocol import Sequence
 
 
 @dataclass(frozen=True)
@@ -73,23 +52,6 @@ TABLE: Final[dict[int, Relaxation]] = {
     Tissue.NUCLEUS: Relaxation(0.82, 950, 1150, 115, 60),
 }
 DRY_NUCLEUS: Final = Relaxation(0.50, 780, 880, 40, 18)
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """One MR sequence; times in ms, flip in degrees.
-
-    ``kind``: ``se`` (spin or fast spin echo at its effective TE), ``ir`` (inversion recovery, magnitude), ``gre``
-    (spoiled gradient echo).
-    """
-
-    name: str
-    kind: str
-    tr_ms: float
-    te_ms: float
-    ti_ms: float | None = None
-    flip_deg: float = 90.0
-    echo_train: int = 1
 
 
 def signal(sequence: Sequence, tissue: Relaxation, field_t: float) -> float:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from spine_models.domain import Region, Side
-from spine_models.phantom.anatomy import Spine
-from spine_models.phantom.lesions import place_lesions
-from spine_models.phantom.tissue import Tissue
+from spine_models.phantom.body.anatomy import Spine
+from spine_models.phantom.body.lesions import place_lesions
+from spine_models.phantom.body.tissue import Tissue
 
 
 def label(spine: Spine, points: np.ndarray) -> np.ndarray:
