@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spine_models.corpus.deid.vocabulary import rebuild
+from spine_models.corpus.deid.vocabulary import rebuild, words
 from spine_models.corpus.header import ACQUISITION, vendor_of
 
 REAL_TRUTH = {"T1w": "T1", "T2w": "T2", "T2star": "T2*", "dwi": "DWI"}
@@ -29,6 +29,7 @@ class Example:
     vendor: str
     source: str
     damaged: bool = False
+    truth_of_phantom: dict[str, Any] | None = None
 
 
 def real_folder() -> Path | None:
@@ -69,13 +70,20 @@ def real_examples(*, released: bool) -> tuple[list[Example], int]:
 def as_released(row: dict[str, Any]) -> dict[str, Any]:
     """The row with its texts as de-identification leaves them: words of the controlled vocabulary alone."""
     cleaned = dict(row)
-    names = ("series_description", "protocol_name", "sequence_name", "body_part", "scan_options", "sequence_variant",
-             "scanning_sequence", "image_type")  # fmt: skip
-    for name in names:
-        if row.get(name):
-            terms = [rebuild(term) for term in row[name].split("\\")]
-            cleaned[name] = "\\".join(term for term in terms if term) or None
+    for name in ("series_description", "protocol_name", "sequence_name"):
+        cleaned[name] = rebuild(row[name]) or None if row.get(name) else None
+    for name in ("body_part", "scan_options", "sequence_variant", "scanning_sequence", "image_type"):
+        coded = [_coded(term.strip()) for term in (row.get(name) or "").split("\\")]
+        cleaned[name] = "\\".join(coded) if any(coded) else None
     return cleaned
+
+
+def _coded(term: str) -> str:
+    """A coded string as the engine leaves it: whole, OTHER where a part of it is known, or nothing."""
+    if len(term) == 1 or term.casefold() in words("description"):
+        return term
+    known = rebuild(term)
+    return term if known == term else "OTHER" if known else ""
 
 
 def _row_of_bids(header: dict[str, Any]) -> dict[str, Any]:

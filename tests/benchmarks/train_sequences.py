@@ -107,6 +107,7 @@ def store(name: str, trees: Trees, card: dict[str, Any]) -> None:
     trees.save(FOLDER / f"{name}.safetensors")
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+    (FOLDER / f"{name}.safetensors").chmod(0o644)
 
 
 def train_headers() -> None:
