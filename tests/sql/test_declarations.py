@@ -90,7 +90,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
     assert {
         "labels.consensus", "labels.rules", "probes.metrics", "deid.files", "deid.studies", "agents.claims",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
-        "sequences.series", "backbone.curves",
+        "sequences.series", "sequences.disagreements", "backbone.curves",
     } == copied  # fmt: skip
 
 
