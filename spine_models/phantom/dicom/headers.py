@@ -34,7 +34,9 @@ def put(ds: Dataset, keyword: str, value: object) -> None:
     """Set an attribute anew; an element that another data set shares is replaced, never changed."""
     tag = tag_for_keyword(keyword)
     assert tag is not None
-    ds[tag] = DataElement(tag, dictionary_VR(tag), value, validation_mode=config.IGNORE)
+    # Pixels are unsigned here, which decides where the standard leaves a choice.
+    vr = dictionary_VR(tag).removesuffix(" or SS")
+    ds[tag] = DataElement(tag, vr, value, validation_mode=config.IGNORE)
 
 
 def shared_elements(values: Mapping[str, object]) -> Dataset:
