@@ -19,7 +19,7 @@ from spine_models.config import SequenceSettings
 from spine_models.corpus.geometry import FrameGeometry, series_geometry
 from spine_models.corpus.sequences.attributes import contrast_agent, diffusion_weightings, part_of_dixon
 from spine_models.corpus.sequences.contrast import judge
-from spine_models.corpus.sequences.decision import Decision, Opinion, by_header, with_pixels
+from spine_models.corpus.sequences.decision import Decision, Opinion, by_header, is_open, with_pixels
 from spine_models.corpus.sequences.disagreements import disagreement_rows, summary
 from spine_models.corpus.sequences.header_model import CLASSES, header_model
 from spine_models.corpus.sequences.region import region_with_evidence
@@ -89,7 +89,7 @@ def classify_batch(
     decided = {key: by_header(*heard[key], settings) for key in heard}
     pixels: dict[Key, Opinion] = {}
     if dicom is not None and settings.pixels:
-        open_ones = [key for key, decision in decided.items() if decision.contrast is None]
+        open_ones = [key for key, decision in decided.items() if is_open(heard[key][0], decision)]
         pixels = _pixel_opinions(instances, open_ones, dicom)
         for key, opinion in pixels.items():
             decided[key] = with_pixels(*heard[key], opinion, settings)

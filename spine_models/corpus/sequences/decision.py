@@ -10,7 +10,7 @@ on phantom images, so their evidence counts with a limited weight (`PIXEL_WEIGHT
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -23,10 +23,13 @@ from spine_models.domain import Contrast
 PIXEL_WEIGHT: Final = 0.5
 """Exponent of the pixels' likelihood: half of what the same evidence of a header would count."""
 
+CONTRAST_NOTE: Final = "timing says"
+"""What the note of a contradiction of name and timing contains (`contrast`), unlike one about the agent."""
+
 _CEILING: Final = 0.995
 _PIXEL_FLOOR: Final = 0.01
 _SURE_PIXELS: Final = 0.6
-_RULES_OVER_MODEL: Final = 0.9
+_SURE_RULES: Final = 0.9
 _MODEL_CONTRADICTS: Final = 0.6
 
 
@@ -65,36 +68,47 @@ class Decision:
 
 
 def by_header(rules: Verdict, model: Opinion, settings: SequenceSettings) -> Decision:
-    """The decision of rules and header model; without a contrast where the pixels should be asked."""
+    """The decision of rules and header model alone; without a contrast where neither may decide."""
     said = rules.contrast is not None and rules.confidence >= settings.min_confidence
+    against = contradictions(rules, model, None, settings)
     if said and rules.contrast is model.contrast:
         joint = 1 - (1 - rules.confidence) * (1 - model.confidence)
-        return Decision(rules.contrast, min(_CEILING, joint), "rules")
-    against = contradictions(rules, model, None, settings)
-    if said and model.confidence < _MODEL_CONTRADICTS and rules.confidence >= _RULES_OVER_MODEL:
-        return Decision(rules.contrast, rules.confidence * _RULES_OVER_MODEL, "rules", against)
-    if model.contrast is not None and model.confidence >= settings.min_model_confidence:
-        return Decision(model.contrast, model.confidence, "header_model", against)
-    return Decision(None, max(model.confidence, 0.0), "nobody", against)
+        found = Decision(rules.contrast, min(_CEILING, joint), "rules", against)
+    elif said and model.confidence < _MODEL_CONTRADICTS and rules.confidence >= _SURE_RULES:
+        found = Decision(rules.contrast, rules.confidence * _SURE_RULES, "rules", against)
+    elif model.contrast is not None and model.confidence >= settings.min_model_confidence:
+        found = Decision(model.contrast, model.confidence, "header_model", against)
+    else:
+        found = Decision(None, model.confidence, "nobody", against)
+    if found.contrast is not None and found.confidence < settings.min_confidence:
+        return Decision(None, found.confidence, "nobody", against)
+    return found
+
+
+def is_open(rules: Verdict, decision: Decision) -> bool:
+    """Whether the pixels should be asked: nobody decided, or the header contradicts itself about the contrast."""
+    return decision.contrast is None or bool(decision.contradictions) or CONTRAST_NOTE in (rules.disagreement or "")
 
 
 def with_pixels(rules: Verdict, model: Opinion, pixels: Opinion, settings: SequenceSettings) -> Decision:
-    """The decision when the pixels were asked: the header's probabilities, moved by theirs within their weight."""
+    """The decision when the pixels were asked: the header's probabilities, moved by theirs within their weight.
+
+    Where the header had decided and the moved probabilities favour another contrast, nobody is believed.
+    """
     header = by_header(rules, model, settings)
     against = contradictions(rules, model, pixels, settings)
     if pixels.probabilities is None or model.probabilities is None:
-        return Decision(header.contrast, header.confidence, header.by, against)
+        return replace(header, contradictions=against)
     moved = model.probabilities * np.maximum(pixels.probabilities, _PIXEL_FLOOR) ** PIXEL_WEIGHT
     moved = moved / moved.sum()
     best = int(moved.argmax())
     confidence = min(float(moved[best]), _CEILING)
-    if header.contrast is not None and header.contrast is not CLASSES[best]:
-        # The header had an answer and the picture speaks against it: nobody is believed.
-        return Decision(None, confidence, "nobody", against)
-    if confidence < settings.min_model_confidence:
-        return Decision(None, confidence, "nobody", against)
     if header.contrast is not None:
-        return Decision(header.contrast, max(confidence, header.confidence), header.by, against)
+        if header.contrast is not CLASSES[best] or confidence < settings.min_confidence:
+            return Decision(None, confidence, "nobody", against)
+        return Decision(header.contrast, confidence, header.by, against)
+    if confidence < settings.min_model_confidence or confidence < settings.min_confidence:
+        return Decision(None, confidence, "nobody", against)
     return Decision(CLASSES[best], confidence, "header+pixels", against)
 
 
