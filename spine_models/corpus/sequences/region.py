@@ -42,7 +42,9 @@ _NOT_SPINE: Final = re.compile(
     r"|femur|thigh|tibia|\bleg\b|extremit|breast|mamma|heart|cardiac|\bliver\b|leber|pancrea|kidney|prostat|uter"
     r"|bladder|plexus|phantom"
 )
-_LEVELS: Final = re.compile(r"(?<![a-z0-9])([ctl])(\d{1,2})\s?(?:-|/|to|_|bis)?\s?([ctls])(\d{1,2})(?![a-z0-9])")
+_LEVELS: Final = re.compile(
+    r"(?<![a-z0-9])(?=([ctl])(\d{1,2})\s?(?:-|/|to|_|bis)?\s?([ctls])(\d{1,2})(?![a-z0-9]))"
+)
 _PART_OF_LETTER: Final = {"c": Region.CERVICAL, "t": Region.THORACIC, "l": Region.LUMBAR}
 _SPINE_PARTS: Final = (Region.CERVICAL, Region.THORACIC, Region.LUMBAR)
 _SACROILIAC: Final = re.compile(r"\bsij?\b|sacro ?iliac|ilio ?sacral|\bisg\b")

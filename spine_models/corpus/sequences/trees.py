@@ -6,9 +6,13 @@ Belongs here: the arrays, their evaluation and their file. Does not belong here:
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+
+_BLOCK: Final = 256
 
 
 @dataclass(frozen=True)
@@ -36,26 +40,45 @@ class Trees:
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Scores before softmax ``[N, C]``, float64, of vectors ``[N, F]`` with NaN for what is absent."""
         n, classes = len(features), len(self.baseline)
-        trees = np.arange(len(self.feature))
+        feature, threshold, missing_left, left, right, depth = self._flat
+        roots = np.arange(len(self.feature), dtype=np.int32) * self.feature.shape[1]
+        values = self.value.ravel()
         out = np.empty((n, classes))
-        for start in range(0, n, 512):  # bounded memory however long the batch is
-            block = features[start : start + 512]
-            node = np.zeros((len(block), len(trees)), dtype=np.int64)
-            rows = np.arange(len(block))[:, None]
-            while True:
-                feature = self.feature[trees, node]
-                inner = feature >= 0
-                if not inner.any():
-                    break
-                x = block[rows, np.maximum(feature, 0)]
-                goes_left = np.where(
-                    np.isnan(x), self.missing_left[trees, node] > 0, x <= self.threshold[trees, node]
-                )
-                child = np.where(goes_left, self.left[trees, node], self.right[trees, node])
-                node = np.where(inner, child, node)
-            leaves = self.value[trees, node].astype(np.float64)
-            out[start : start + 512] = leaves.reshape(len(block), -1, classes).sum(axis=1) + self.baseline
+        for start in range(0, n, _BLOCK):  # bounded memory however long the batch is
+            block = features[start : start + _BLOCK]
+            absent = np.isnan(block)
+            filled = np.where(absent, np.float32(0), block).ravel()
+            first = (np.arange(len(block), dtype=np.int32) * block.shape[1])[:, None]
+            node = np.broadcast_to(roots, (len(block), len(roots)))
+            for _ in range(depth):
+                at = first + feature[node]
+                goes_left = np.where(absent.ravel()[at], missing_left[node], filled[at] <= threshold[node])
+                node = np.where(goes_left, left[node], right[node])
+            leaves = values[node].astype(np.float64)
+            out[start : start + _BLOCK] = leaves.reshape(len(block), -1, classes).sum(axis=1) + self.baseline
         return out
+
+    @cached_property
+    def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+        """The arrays in one row, children by their place in it; a leaf is its own child, so that all go equally deep."""
+        trees, nodes = self.feature.shape
+        leaf = self.feature < 0
+        base = (np.arange(trees, dtype=np.int32) * nodes)[:, None]
+        itself = base + np.arange(nodes, dtype=np.int32)[None, :]
+        left = np.where(leaf, itself, base + self.left).astype(np.int32)
+        right = np.where(leaf, itself, base + self.right).astype(np.int32)
+        here, depth = base[:, 0], 0
+        reached = np.zeros(trees * nodes, dtype=bool)
+        reached[here] = True
+        inner = ~leaf.ravel()
+        while (open_nodes := np.flatnonzero(reached & inner)).size:
+            reached[:] = False
+            reached[left.ravel()[open_nodes]] = True
+            reached[right.ravel()[open_nodes]] = True
+            depth += 1
+        feature = np.maximum(self.feature, 0).astype(np.int32).ravel()
+        missing_left = self.missing_left.astype(bool).ravel()
+        return feature, self.threshold.ravel(), missing_left, left.ravel(), right.ravel(), depth
 
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
