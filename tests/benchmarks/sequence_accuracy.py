@@ -32,7 +32,6 @@ from spine_models.corpus.sequences.classify import facts_of_row
 from spine_models.corpus.sequences.contrast import judge
 from spine_models.corpus.sequences.decision import Decision, Opinion, by_header, is_open, with_pixels
 from spine_models.corpus.sequences.header_model import CLASSES, HeaderModel, header_model
-from spine_models.corpus.sequences.pixel_features import pixel_features
 from spine_models.corpus.sequences.pixel_model import pixel_model
 from spine_models.corpus.sequences.training import group_folds
 from spine_models.corpus.sequences.verdict import Verdict
@@ -172,7 +171,7 @@ def pixels() -> None:
     pictures = phantom_pictures(PICTURED_PATIENTS, UNSEEN_SEED)
     by_contrast = defaultdict(list)
     for picture in pictures:
-        opinion = pixel_model().opinion(pixel_features(picture.slices, picture.planes))
+        opinion = pixel_model().opinion(picture.slices, picture.planes)
         by_contrast[picture.truth].append(opinion)
     print("\n### Pixel model on phantom patients of an unseen seed")
     print("\n| contrast | series | right | of those surer than 0.6: share, right |")

@@ -62,7 +62,7 @@ def _picture(acquired: Acquired, patient: int, rng: np.random.Generator, *, vary
         frames = trace if trace and rng.random() < 0.5 else frames
     shift = rng.uniform(-0.15, 0.15) if vary else 0.0
     chosen = [frames[int(np.clip((place + shift) * len(frames), 0, len(frames) - 1))] for place in PLACES]
-    images = [_varied(f.pixels, rng) if vary else f.pixels.astype(np.float32) for f in chosen]
+    images = [varied(f.pixels, rng) if vary else f.pixels.astype(np.float32) for f in chosen]
     return Picture(tuple(images), tuple(_plane(f.grid.iop) for f in chosen), acquired.name, patient)
 
 
@@ -72,14 +72,15 @@ def _plane(iop: tuple[float, ...]) -> str:
     return plane_of(iop).value
 
 
-def _varied(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def varied(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another field of view, coil, resolution, noise and gain of the same slice."""
     image = pixels.astype(np.float32)
-    rows, columns = image.shape
-    keep = rng.uniform(0.28, 0.6, 2) if rng.random() < 0.3 else rng.uniform(0.62, 1.0, 2)
-    top = int(rng.uniform(0, 1 - keep[0]) * rows)
-    left = int(rng.uniform(0, 1 - keep[1]) * columns)
-    image = image[top : top + max(40, int(keep[0] * rows)), left : left + max(40, int(keep[1] * columns))]
+    # Whoever plans a stack puts the spine into it: another field of view has nearly the same middle.
+    keep = rng.uniform(0.3, 0.6, 2) if rng.random() < 0.25 else rng.uniform(0.6, 1.0, 2)
+    size = np.maximum(40, (keep * image.shape).astype(int))
+    free = np.array(image.shape) - size
+    top, left = np.clip(free * (0.5 + rng.uniform(-0.25, 0.25, 2)), 0, np.maximum(free, 0)).astype(int)
+    image = image[top : top + size[0], left : left + size[1]]
     y, x = np.mgrid[0 : image.shape[0], 0 : image.shape[1]] / max(image.shape)
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.5)
     image = image * (1 + strength * (np.cos(angle) * (x - 0.5) + np.sin(angle) * (y - 0.5)))

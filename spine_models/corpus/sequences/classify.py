@@ -25,7 +25,7 @@ from spine_models.corpus.sequences.header_model import CLASSES, header_model
 from spine_models.corpus.sequences.region import region_with_evidence
 from spine_models.corpus.sequences.study_context import regions_from_siblings
 from spine_models.corpus.sequences.tables import DISAGREEMENTS, SERIES
-from spine_models.corpus.sequences.verdict import Facts, Verdict
+from spine_models.corpus.sequences.verdict import Facts, Verdict, is_silent
 from spine_models.domain import ROUTE_OF_CONTRAST, Contrast, Route
 
 CLASSIFIER_VERSION: Final = "2"
@@ -92,7 +92,8 @@ def classify_batch(
         open_ones = [key for key, decision in decided.items() if is_open(heard[key][0], decision)]
         pixels = _pixel_opinions(instances, open_ones, dicom)
         for key, opinion in pixels.items():
-            decided[key] = with_pixels(*heard[key], opinion, settings)
+            silent = all(is_silent(kind.facts) for kind in kinds[key])
+            decided[key] = with_pixels(*heard[key], opinion, settings, silent=silent)
     rows, disagreements = [], []
     for key in sorted(kinds):
         rows.append(_row(key, kinds[key], lying[key], heard[key], pixels.get(key), decided[key]))

@@ -90,14 +90,17 @@ def is_open(rules: Verdict, decision: Decision) -> bool:
     return decision.contrast is None or bool(decision.contradictions) or CONTRAST_NOTE in (rules.disagreement or "")
 
 
-def with_pixels(rules: Verdict, model: Opinion, pixels: Opinion, settings: SequenceSettings) -> Decision:
+def with_pixels(
+    rules: Verdict, model: Opinion, pixels: Opinion, settings: SequenceSettings, *, silent: bool = False
+) -> Decision:
     """The decision when the pixels were asked: the header's probabilities, moved by theirs within their weight.
 
-    Where the header had decided and the moved probabilities favour another contrast, nobody is believed.
+    Where the header had decided and the moved probabilities favour another contrast, nobody is believed. Of a
+    ``silent`` header, which has neither a name nor a time, the pixels are recorded and nothing is decided.
     """
     header = by_header(rules, model, settings)
     against = contradictions(rules, model, pixels, settings)
-    if pixels.probabilities is None or model.probabilities is None:
+    if silent or pixels.probabilities is None or model.probabilities is None:
         return replace(header, contradictions=against)
     moved = model.probabilities * np.maximum(pixels.probabilities, _PIXEL_FLOOR) ** PIXEL_WEIGHT
     moved = moved / moved.sum()

@@ -70,9 +70,18 @@ def load_stored(name: str) -> tuple[dict[str, Any], Trees]:
     Raises:
         ModelError: the classes are not those of the domain, in its order.
     """
-    card = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return load_card(name), Trees.load(FOLDER / f"{name}.safetensors")
+
+
+def load_card(name: str) -> dict[str, Any]:
+    """The card of ``models/<name>.json``.
+
+    Raises:
+        ModelError: the classes are not those of the domain, in its order.
+    """
+    card: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     if card["classes"] != [contrast.value for contrast in CLASSES]:
         raise ModelError(
             f"models/{name}.json knows other contrasts than the domain: run tests/benchmarks/train_sequences.py"
         )
-    return card, Trees.load(FOLDER / f"{name}.safetensors")
+    return card

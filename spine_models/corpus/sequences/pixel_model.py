@@ -17,9 +17,8 @@ import numpy as np
 from spine_models.corpus.geometry import frame_geometry, plane_of
 from spine_models.corpus.sequences.calibration import Calibration
 from spine_models.corpus.sequences.decision import Opinion
-from spine_models.corpus.sequences.header_model import CLASSES, ModelError, load_stored
-from spine_models.corpus.sequences.pixel_features import NAMES, PIXEL_FEATURES_VERSION, pixel_features
-from spine_models.corpus.sequences.trees import Trees
+from spine_models.corpus.sequences.header_model import CLASSES, FOLDER, ModelError, load_card
+from spine_models.corpus.sequences.pixel_net import PIXELS_VERSION, PixelNet
 from spine_models.corpus.shards.pixels import PixelsError, open_header, read_frames
 
 PLACES: Final = (0.3, 0.5, 0.7)
@@ -31,20 +30,25 @@ _MOST_FRAMES: Final = 400
 
 @dataclass(frozen=True)
 class PixelModel:
-    """Trees on `pixel_features` and their calibration; ``prior`` is the share of each class in training."""
+    """A network on slices and its calibration; ``prior`` is the share of each class in training."""
 
-    trees: Trees
+    net: PixelNet
     calibration: Calibration
     prior: np.ndarray
     card: dict[str, Any]
 
-    def opinion(self, features: np.ndarray) -> Opinion:
-        """The likelihood ``[17]`` of each class, 1 for classes that no image taught, and the best answer."""
-        p = self.calibration.probabilities(self.trees.scores(features[None]))[0]
+    def opinion(self, slices: Sequence[np.ndarray], planes: Sequence[str]) -> Opinion:
+        """The likelihood ``[17]`` of each class, 1 for classes that no image taught, and the best answer.
+
+        Args:
+            slices: one to a few images ``[H, W]`` of source intensities, any scale.
+            planes: their planes.
+        """
+        p = self.calibration.probabilities(self.net.scores(slices, planes)[None])[0]
         taught = self.prior > 0
         likelihood = np.ones(len(p))
         likelihood[taught] = p[taught] / self.prior[taught]
-        best = int(p.argmax())
+        best = int(np.where(taught, p, 0).argmax())
         confidence = float(self.calibration.confidence(p[[best]])[0])
         return Opinion(CLASSES[best], confidence, likelihood)
 
@@ -54,14 +58,15 @@ def pixel_model() -> PixelModel:
     """The model in the package.
 
     Raises:
-        ModelError: its features are not those of this code.
+        ModelError: it was made for other pixels than this code prepares.
     """
-    card, trees = load_stored("pixels")
-    if card["features_version"] != PIXEL_FEATURES_VERSION or card["features"] != len(NAMES):
+    card = load_card("pixels")
+    if card["pixels_version"] != PIXELS_VERSION:
         raise ModelError(
-            "models/pixels.json was made for other features: run tests/benchmarks/train_sequences.py pixels"
+            "models/pixels.json was made for other pixels: run tests/benchmarks/train_sequences.py pixels"
         )
-    return PixelModel(trees, Calibration.from_json(card["calibration"]), np.array(card["prior"]), card)
+    net = PixelNet.load(FOLDER / "pixels.safetensors")
+    return PixelModel(net, Calibration.from_json(card["calibration"]), np.array(card["prior"]), card)
 
 
 def pixel_opinion(paths: Sequence[Path]) -> Opinion | None:
@@ -71,7 +76,7 @@ def pixel_opinion(paths: Sequence[Path]) -> Opinion | None:
         paths: its files in order of acquisition; of many, only those at `PLACES` are opened.
     """
     slices, planes = middle_slices(paths)
-    return pixel_model().opinion(pixel_features(slices, planes)) if slices else None
+    return pixel_model().opinion(slices, planes) if slices else None
 
 
 def middle_slices(paths: Sequence[Path]) -> tuple[list[np.ndarray], list[str]]:

@@ -79,3 +79,18 @@ def plausible(facts: Facts) -> Facts:
     if facts.flip_deg is not None and facts.flip_deg <= 0:
         changes["flip_deg"] = None
     return replace(facts, **changes) if changes else facts
+
+
+def is_silent(facts: Facts) -> bool:
+    """Whether a header says nothing of its sequence: neither a name, nor a code, nor a time."""
+    return not any(
+        (
+            facts.series_description,
+            facts.protocol_name,
+            facts.sequence_name,
+            facts.scanning_sequence,
+            facts.image_type,
+            facts.tr_ms,
+            facts.te_ms,
+        )
+    )
