@@ -28,6 +28,13 @@ key_app = typer.Typer(
 app.add_typer(key_app, name="key")
 
 
+class Layout(StrEnum):
+    """What ``spineagent phantom`` writes."""
+
+    HOSPITAL = "hospital"
+    RSNA = "rsna"
+
+
 class Format(StrEnum):
     """Output formats of ``spineagent sql``."""
 
@@ -75,13 +82,26 @@ def phantom(
     out: Annotated[Path, typer.Argument(help="folder to write inbox/ and truth/ into")],
     patients: Annotated[int, typer.Option(min=1, help="number of patients")] = 24,
     seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 0,
+    layout: Annotated[
+        Layout, typer.Option(help="a hospital's inbox, or a cohort in the RSNA LumbarDISC layout")
+    ] = Layout.HOSPITAL,
+    damage_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="share of series with missing or wrong header attributes")
+    ] = 0.1,
 ) -> None:
     """Write a phantom hospital's inbox, and its truth beside it."""
     from pipelines.runtime.progress import reporter
     from spine_models.phantom import write_hospital
 
     _progress_to_stderr()
-    summary = write_hospital(out, patients=patients, seed=seed, progress=reporter("phantom", "patients"))
+    summary = write_hospital(
+        out,
+        patients=patients,
+        seed=seed,
+        progress=reporter("phantom", "patients"),
+        layout=layout.value,
+        damage_rate=damage_rate,
+    )
     _say(f"{summary}")
 
 

@@ -69,6 +69,13 @@ ACCOUNTED = dg.AssetCheckSpec(
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
+        "annotations": table_out(
+            ("archive", "annotations"),
+            tables.ANNOTATIONS,
+            "Labels, points and series descriptions in the RSNA layout, joined to their images.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
     },
     partitions_def=study_batches,
     check_specs=[ACCOUNTED],
@@ -97,6 +104,9 @@ def archive(context: AssetExecutionContext, hospital: Hospital) -> Iterator[obje
     yield table_result(("archive", "studies"), index.studies)
     yield table_result(("archive", "reports"), index.reports)
     yield table_result(("archive", "ehr"), index.ehr, by_table=counts(index.ehr, "table"))
+    yield table_result(
+        ("archive", "annotations"), index.annotations, by_kind=counts(index.annotations, "kind")
+    )
     yield dg.AssetCheckResult(
         asset_key=["archive", "files"],
         check_name=ACCOUNTED.name,

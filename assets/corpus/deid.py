@@ -39,6 +39,7 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
     "ehr_patients": (tables.EHR_PATIENTS, "EHR patients by the column allowlist."),
     "ehr_encounters": (tables.EHR_ENCOUNTERS, "EHR encounters, dates shifted with their patient."),
     "ehr_orders": (tables.EHR_ORDERS, "EHR orders, joined to the released study."),
+    "annotations": (tables.ANNOTATIONS, "Third-party labels and points of released studies, by pseudonym."),
     "audit": (
         tables.AUDIT,
         "One record per released instance: counts of actions, hashes, engine; no values.",
@@ -51,7 +52,7 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
     name="deid",
     ins={
         name: dg.AssetIn(["archive", name])
-        for name in ("files", "instances", "series", "studies", "reports", "ehr")
+        for name in ("files", "instances", "series", "studies", "reports", "ehr", "annotations")
     },
     outs={
         name: table_out(("deid", name), schema, text, layer=LAYER, code_version=CODE_VERSION)
@@ -86,6 +87,7 @@ def deid(
     studies: pl.DataFrame,
     reports: pl.DataFrame,
     ehr: pl.DataFrame,
+    annotations: pl.DataFrame,
 ) -> Iterator[object]:
     """De-identify into staging, let the gate read it, publish only what passed."""
     from spine_models.corpus.archive import ArchiveTables
@@ -93,7 +95,13 @@ def deid(
 
     batch, key, settings = context.partition_key, hospital.key(), hospital.numbers.deid
     archive = ArchiveTables(
-        files=files, instances=instances, series=series, studies=studies, reports=reports, ehr=ehr
+        files=files,
+        instances=instances,
+        series=series,
+        studies=studies,
+        reports=reports,
+        ehr=ehr,
+        annotations=annotations,
     )
     with hospital.draft(("deid", "dicom"), batch) as draft:
         released = deidentify_batch(

@@ -21,6 +21,9 @@ WITH keys AS (
         UNNEST([patient_key, study_key, report_key])
     FROM deid.reports
     UNION ALL
+    SELECT batch_key, 'annotations', UNNEST(['patient_key', 'study_key']), UNNEST([patient_key, study_key])
+    FROM deid.annotations
+    UNION ALL
     SELECT batch_key, 'ehr_patients', 'patient_key', patient_key FROM deid.ehr_patients
     UNION ALL
     SELECT batch_key, 'ehr_encounters', 'patient_key', patient_key FROM deid.ehr_encounters

@@ -119,6 +119,25 @@ CREATE TABLE deid.ehr_orders (
     reason VARCHAR
 );
 
+-- Labels, points and described series of a third-party cohort in the RSNA layout, of released studies.
+-- stored: view
+CREATE TABLE deid.annotations (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    series_key VARCHAR, -- null for labels
+    instance_key VARCHAR, -- null but for points
+    kind VARCHAR, -- label, point, series
+    condition VARCHAR, -- canal, neuroforaminal, subarticular; null for series
+    side VARCHAR, -- left, right; null for canal
+    level VARCHAR, -- L1-L2 to L5-S1
+    severity VARCHAR, -- normal_mild, moderate, severe; null for an empty cell
+    grade TINYINT, -- 0, 1, 2, as severity
+    x DOUBLE, -- pixels from the left, of points
+    y DOUBLE, -- pixels from the top, of points
+    description VARCHAR -- of series: sagittal_t1, sagittal_t2_stir, axial_t2
+);
+
 -- One record per released instance: how many elements each action touched, and which engine, table and key did it.
 -- stored: view
 CREATE TABLE deid.audit (

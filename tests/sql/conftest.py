@@ -32,6 +32,7 @@ SCHEMAS = {
     "deid.ehr_patients": deid.EHR_PATIENTS,
     "deid.ehr_encounters": deid.EHR_ENCOUNTERS,
     "deid.ehr_orders": deid.EHR_ORDERS,
+    "deid.annotations": deid.ANNOTATIONS,
     "deid.audit": deid.AUDIT,
     "sequences.series": sequences.SERIES,
     "sequences.disagreements": sequences.DISAGREEMENTS,
@@ -188,6 +189,14 @@ def _add_study(
             route=route,
             vector=[1.0],
         )
+    image = lake.first("deid.instances", study_key=study)
+    place = {"series_key": image["series_key"], "instance_key": image["instance_key"]}
+    graded = {"condition": "canal", "level": "L4-L5"}
+    lake.add("deid.annotations", **ids, kind="label", **graded, severity="severe", grade=2)
+    lake.add("deid.annotations", **ids, kind="point", **place, **graded, x=10.5, y=20.25)
+    lake.add(
+        "deid.annotations", **ids, kind="series", series_key=image["series_key"], description="sagittal_t1"
+    )
     _add_labels(lake, ids, number)
     _add_claims(lake, ids, [i for part in instances[:2] for i in part])
     if split in ("train", "test"):

@@ -103,6 +103,19 @@ CASES: list[tuple[str, Callable]] = [
         "deid__released_instances_have_a_study",
         lambda lake: lake.change("deid.instances", patient_key="0" * 32),
     ),
+    (
+        "deid__annotations_have_their_series",
+        lambda lake: lake.change("deid.annotations", where={"kind": "point"}, instance_key="0" * 32),
+    ),
+    (
+        "deid__annotations_have_their_series",
+        lambda lake: lake.change("deid.annotations", where={"kind": "series"}, series_key=None),
+    ),
+    (
+        "deid__annotations_have_their_series",
+        lambda lake: lake.change("deid.annotations", where={"kind": "label"}, patient_key="0" * 32),
+    ),
+    ("deid__annotations_have_their_series", lambda lake: lake.change("deid.annotations", kind=None)),
     ("deid__one_row_per_study", _two_patients_in_one_study),
     ("deid__ages_are_capped", lambda lake: lake.change("deid.studies", age_years=91)),
     ("deid__ages_are_capped", lambda lake: lake.change("deid.ehr_encounters", age_at_visit=97)),

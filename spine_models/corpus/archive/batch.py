@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.annotations import index_annotations
 from spine_models.corpus.archive.folder import Progress, read_all, source_path
 from spine_models.corpus.archive.inbox import cohort_of
 from spine_models.corpus.archive.instance import Examined, data_set_hash, examine, examine_table
 from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.records import Records, index_ehr, index_reports
-from spine_models.corpus.archive.tables import EHR, FILES, INSTANCES, REPORTS, SERIES, STUDIES
+from spine_models.corpus.archive.tables import ANNOTATIONS, EHR, FILES, INSTANCES, REPORTS, SERIES, STUDIES
 from spine_models.corpus.archive.text_tables import normalised_mrn
 from spine_models.corpus.geometry import FrameGeometry, plane_of, series_geometry
 
@@ -40,6 +41,7 @@ class ArchiveTables:
     studies: pl.DataFrame
     reports: pl.DataFrame
     ehr: pl.DataFrame
+    annotations: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ANNOTATIONS))
 
 
 def index_batch(
@@ -66,13 +68,17 @@ def index_batch(
     examined = _without_duplicates(own, examined)
     examined = _without_mixed_patients(examined)
 
-    files = [_file_row(row, found) for row, found in zip(own, examined, strict=True)]
     indexed = [
         ({name: row[name] for name in ("batch_key", *_FILE_ORDER)} | found.row, found)
         for row, found in zip(own, examined, strict=True)
         if found.row is not None and found.reason is None
     ]
     instances = [row for row, _ in indexed]
+    annotated = index_annotations(cohort, batch_key, instances, settings)
+    files = [
+        _file_row(row, annotated.files.get((row["inbox"], row["relative_path"]), found))
+        for row, found in zip(own, examined, strict=True)
+    ]
     report_studies = [row["study_uid"] for row in reports.rows if row["study_uid"] is not None]
     return ArchiveTables(
         files=pl.DataFrame(files, schema=FILES),
@@ -81,6 +87,7 @@ def index_batch(
         studies=pl.DataFrame(_studies(instances, report_studies), schema=STUDIES).sort("study_uid"),
         reports=pl.DataFrame(reports.rows, schema=REPORTS).sort(*_FILE_ORDER, "row"),
         ehr=pl.DataFrame(ehr.rows, schema=EHR).sort(*_FILE_ORDER, "row"),
+        annotations=pl.DataFrame(annotated.rows, schema=ANNOTATIONS),
     )
 
 

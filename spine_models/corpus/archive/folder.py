@@ -22,6 +22,9 @@ from typing import Final, TypeVar
 from spine_models.config import ArchiveSettings
 
 KNOWN_FOLDERS: Final = frozenset({"dicom", "reports", "ehr", "annotations"})
+IMAGES_FOLDER: Final = "train_images"
+ANNOTATION_FILES: Final = ("train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv")
+"""The RSNA layout as it is shipped: its tables lie beside the images, not in a folder of their own."""
 PARALLEL_FROM_FILES: Final = 8000
 """Below it, starting worker processes costs more than they save."""
 
@@ -51,6 +54,7 @@ def list_entries(inbox: Path) -> list[Entry]:
     with os.scandir(inbox) as top:
         names = {entry.name.casefold() for entry in top if entry.is_dir(follow_symlinks=False)}
     structured = bool(names & KNOWN_FOLDERS)
+    annotated = IMAGES_FOLDER in names
     entries, folders = [], [""]
     while folders:
         folder = folders.pop()
@@ -72,6 +76,8 @@ def list_entries(inbox: Path) -> list[Entry]:
                 continue
             regular = stat.S_ISREG(status.st_mode)
             kind = _kind_by_name(relative) if structured else None
+            if annotated and relative.casefold() in ANNOTATION_FILES:
+                kind = "annotation"
             if not regular:
                 kind = "other"
             entries.append(Entry(path_text(relative), status.st_size, status.st_mtime_ns, kind))

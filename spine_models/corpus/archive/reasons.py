@@ -35,6 +35,10 @@ class Reason(StrEnum):
     CONFLICTING_PATIENT = "conflicting_patient"  # a study whose instances name more than one patient
     REPORT_UNREADABLE = "report_unreadable"
     EHR_UNREADABLE = "ehr_unreadable"
+    ANNOTATION_UNREADABLE = "annotation_unreadable"
+    ANNOTATION_UNKNOWN_TABLE = "annotation_unknown_table"  # not one of the layout's three csv files
+    ANNOTATION_COLUMNS = "annotation_columns"  # a column is missing, or names no condition and level
+    ANNOTATION_VALUES = "annotation_values"  # an id, severity, level or coordinate out of the vocabulary
 
 
 class InboxError(ValueError):

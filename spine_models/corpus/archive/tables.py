@@ -115,3 +115,28 @@ EHR = pl.Schema(
 """EHR rows of every patient of the batch, wherever in the cohort the csv lies, so that text can be cleaned
 of them; a patient of several batches has rows in each, owned by the first. Rows of nobody stay with their
 file."""
+
+ANNOTATIONS = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "inbox": pl.String,
+        "relative_path": pl.String,
+        "row": pl.Int32,  # data row of the csv, from 1
+        "kind": pl.String,  # label | point | series
+        "study_id": pl.String,  # folder names of the layout
+        "series_id": pl.String,  # null for labels
+        "instance_number": pl.Int32,  # null but for points
+        "study_uid": pl.String,  # null: no such folder in the inbox, or one of several studies
+        "series_uid": pl.String,
+        "sop_uid": pl.String,
+        "condition": pl.String,  # canal | neuroforaminal | subarticular; null for series
+        "side": pl.String,  # left | right; null for canal
+        "level": pl.String,  # L1-L2 .. L5-S1
+        "severity": pl.String,  # normal_mild | moderate | severe; null: an empty cell
+        "grade": pl.Int8,  # 0 | 1 | 2, as severity
+        "x": pl.Float64,  # pixels from the left, of points
+        "y": pl.Float64,  # pixels from the top, of points
+        "description": pl.String,  # of series: sagittal_t1 | sagittal_t2_stir | axial_t2
+    }
+)
+"""Restricted: one row per study label, per point and per described series."""

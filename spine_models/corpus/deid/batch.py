@@ -17,6 +17,7 @@ import polars as pl
 from spine_models.config import DeidSettings
 from spine_models.corpus.archive import source_path
 from spine_models.corpus.deid import tables
+from spine_models.corpus.deid.annotations import release_annotations
 from spine_models.corpus.deid.crosswalk import CROSSWALK, seal
 from spine_models.corpus.deid.dates import PatientDates
 from spine_models.corpus.deid.ehr import (
@@ -56,6 +57,7 @@ class DeidTables:
     ehr_patients: pl.DataFrame
     ehr_encounters: pl.DataFrame
     ehr_orders: pl.DataFrame
+    annotations: pl.DataFrame
     audit: pl.DataFrame
     quarantine: pl.DataFrame
     crosswalk: bytes
@@ -130,6 +132,7 @@ def deidentify_batch(
     )
     reports = _reports(batch, set(instances["study_key"]))
     ehr = _ehr(batch, parsed)
+    annotations = _annotations(batch, instances)
     with_report = set(reports["study_key"])
     cohorts = dict(archive.studies.select("study_uid", "cohort").iter_rows())
     by_key = {batch.names.key_of_uid(uid): cohort for uid, cohort in cohorts.items()}
@@ -139,6 +142,7 @@ def deidentify_batch(
         instances=instances,
         studies=_frame(studies, tables.STUDIES, ("patient_key", "study_key")),
         reports=reports,
+        annotations=annotations,
         audit=_frame([d.audit for d in done], tables.AUDIT, ("patient_key", "instance_key")),
         quarantine=_frame(batch.quarantine, tables.QUARANTINE, ("kind", "relative_path", "reason")),
         crosswalk=seal(pl.DataFrame(sorted(batch.crosswalk), schema=CROSSWALK, orient="row"), key),
@@ -316,6 +320,17 @@ def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]
         "orders": ("patient_key", "order_key"),
     }
     return {f"ehr_{t}": _frame(rows, _EHR_FRAMES[t], orders[t]) for t, rows in by_table.items()}
+
+
+def _annotations(batch: _Batch, instances: pl.DataFrame) -> pl.DataFrame:
+    found = release_annotations(batch.archive.annotations, instances, batch.patient_of_study, batch.names)
+    batch_key = batch.archive.files["batch_key"].first() if len(batch.archive.files) else None
+    for inbox, path in sorted(found.released):
+        batch.free({"inbox": inbox, "relative_path": path})
+    for (inbox, path), reason in sorted(found.waiting.items()):
+        place = {"batch_key": batch_key, "inbox": inbox, "relative_path": path}
+        batch.hold(place, "annotation", reason)
+    return found.frame
 
 
 def _files(batch: _Batch, archive: ArchiveTables) -> pl.DataFrame:

@@ -95,6 +95,26 @@ EHR_ORDERS = pl.Schema(
     }
 )
 
+ANNOTATIONS = pl.Schema(
+    {
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "series_key": pl.String,  # null for labels
+        "instance_key": pl.String,  # null but for points
+        "kind": pl.String,  # label | point | series
+        "condition": pl.String,  # canal | neuroforaminal | subarticular; null for series
+        "side": pl.String,  # left | right; null for canal
+        "level": pl.String,  # L1-L2 .. L5-S1
+        "severity": pl.String,  # normal_mild | moderate | severe; null: an empty cell
+        "grade": pl.Int8,  # 0 | 1 | 2, as severity
+        "x": pl.Float64,  # pixels from the left, of points
+        "y": pl.Float64,  # pixels from the top, of points
+        "description": pl.String,  # of series: sagittal_t1 | sagittal_t2_stir | axial_t2
+    }
+)
+"""Third-party labels and points of released studies."""
+
 AUDIT = pl.Schema(
     {
         "batch_key": pl.String,

@@ -74,11 +74,11 @@ def image_header_block(plan: SeriesPlan, frame: Frame, tiles: int | None = None)
     )
 
 
-def series_header_block(plan: SeriesPlan) -> bytes:
-    """CSA Series Header Info: weight, coil and the protocol as text, the patient's name in it."""
+def protocol_text(plan: SeriesPlan) -> str:
+    """The protocol as text, the patient's name and number in it."""
     study, sequence = plan.study, plan.acquired.sequence
     person = study.patient
-    text = "\n".join(
+    return "\n".join(
         (
             "### ASCCONV BEGIN ###",
             "ulVersion                                = 0x14b44b6",
@@ -94,13 +94,17 @@ def series_header_block(plan: SeriesPlan) -> bytes:
             "",
         )
     )
+
+
+def series_header_block(plan: SeriesPlan) -> bytes:
+    """CSA Series Header Info: weight, coil and the protocol."""
     return sv10(
         [
-            ("UsedPatientWeight", "IS", [f"{person.weight_kg:<8}"]),
+            ("UsedPatientWeight", "IS", [f"{plan.study.patient.weight_kg:<8}"]),
             ("MrProtocolVersion", "IS", ["51130001"]),
             ("DataFileName", "LO", []),
             ("PatientOrientation", "CS", []),
             ("CoilForGradient2", "SH", ["AS092"]),
-            ("MrPhoenixProtocol", "UN", [text]),
+            ("MrPhoenixProtocol", "UN", [protocol_text(plan)]),
         ]
     )

@@ -40,7 +40,7 @@ def form_of(acquired: Acquired) -> str:
     if name == "localizer":
         return "localizer" if sequence.kind == "gre" else "localizer-se"
     if name in ("T1", "T1+C") and sequence.kind in ("gre", "ir"):
-        return "T1-3D"
+        return "T1-3D" if sequence.kind == "gre" else "T1-FLAIR"
     if name == "T2" and sequence.echo_train >= _VOLUME_TRAIN:
         return "T2-3D"
     return name

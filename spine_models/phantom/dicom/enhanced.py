@@ -7,8 +7,11 @@ classic headers that they are made from (``dialect``, ``headers``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence as Many
 from typing import Final
 
+import numpy as np
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedMRImageStorage
@@ -69,9 +72,43 @@ def enhanced_object(plan: SeriesPlan) -> Dataset:
         put(ds, "ContrastBolusAgentSequence", Sequence([agent]))
         put(ds, "ContrastBolusAgent", values["ContrastBolusAgent"])
     put(ds, "SharedFunctionalGroupsSequence", Sequence([_shared(plan)]))
-    per_frame = [_per_frame(plan, frame, n) for n, frame in enumerate(frames)]
+    _dimensions(ds, plan)
+    indices = _indices(frames)
+    per_frame = [_per_frame(plan, frame, place) for frame, place in zip(frames, indices, strict=True)]
     put(ds, "PerFrameFunctionalGroupsSequence", Sequence(per_frame))
     return ds
+
+
+def _dimensions(ds: Dataset, plan: SeriesPlan) -> None:
+    """Frames are counted by stack, place in the stack and, where there are several, weighting."""
+    uid = f"{plan.study.uid}.98.{plan.number}"
+    organisation = Dataset()
+    put(organisation, "DimensionOrganizationUID", uid)
+    put(ds, "DimensionOrganizationSequence", Sequence([organisation]))
+    pointers = ["StackID", "InStackPositionNumber"]
+    pointers += ["DiffusionBValue"] if plan.acquired.frames[0].b_value is not None else []
+    items = []
+    for keyword in pointers:
+        item, group = (
+            Dataset(),
+            "MRDiffusionSequence" if keyword == "DiffusionBValue" else "FrameContentSequence",
+        )
+        put(item, "DimensionOrganizationUID", uid)
+        put(item, "DimensionIndexPointer", tag_for_keyword(keyword))
+        put(item, "FunctionalGroupPointer", tag_for_keyword(group))
+        items.append(item)
+    put(ds, "DimensionIndexSequence", Sequence(items))
+
+
+def _indices(frames: Many[Frame]) -> list[tuple[int, ...]]:
+    """Place in the stack, and weighting where there are several, of every frame; both from 1."""
+    places = list(dict.fromkeys(tuple(np.round(frame.grid.ipp_mm, 3)) for frame in frames))
+    weightings = sorted({frame.b_value for frame in frames if frame.b_value is not None})
+    return [
+        (1 + places.index(tuple(np.round(frame.grid.ipp_mm, 3))),)
+        + ((1 + weightings.index(frame.b_value),) if frame.b_value is not None else ())
+        for frame in frames
+    ]
 
 
 def _image_type(plan: SeriesPlan) -> list[str]:
@@ -148,14 +185,14 @@ def _shared(plan: SeriesPlan) -> Dataset:
     return item
 
 
-def _per_frame(plan: SeriesPlan, frame: Frame, number: int) -> Dataset:
+def _per_frame(plan: SeriesPlan, frame: Frame, indices: tuple[int, ...]) -> Dataset:
     """The groups of one frame."""
     item, place = Dataset(), geometry(frame)
     _macro(item, "FrameContentSequence", {
         "FrameAcquisitionNumber": 1,
         "StackID": "1",
-        "InStackPositionNumber": number + 1,
-        "DimensionIndexValues": [1, number + 1],
+        "InStackPositionNumber": indices[0],
+        "DimensionIndexValues": [1, *indices],
         "FrameAcquisitionDateTime": f"{plan.study.day.strftime('%Y%m%d')}{plan.study.time}",
     })  # fmt: skip
     _macro(item, "PlanePositionSequence", _some(place, "ImagePositionPatient"))

@@ -69,6 +69,9 @@ def name_series(
     base = (_makers if own else _sites)(scanner, acquired, form, plane, words, naming)
     agent = acquired.sequence.contrast_agent and form not in ("MPR", "MIP")
     says_agent = agent and rng.random() < AGENT_IN_NAME
+    step, part = base, acquired.sequence.dixon_part
+    if part is not None and form == "Dixon" and not own:
+        base = f"{step} {_pick(words[_DIXON_WORD[part]], naming)}"
     description = base
     if says_agent:
         word = _pick(words["post"], naming)
@@ -82,7 +85,7 @@ def name_series(
     description = _cased(description.strip(), habits.case)
     if habits.style == "numbered":
         description = f"{int(rng.integers(1, 12))} {description}"
-    protocol = _protocol(scanner, base, form, region, words, naming)
+    protocol = _protocol(scanner, step, form, region, words, naming)
     return Names(description[:_LONGEST], protocol, _body_part(scanner, region), says_agent)
 
 
@@ -122,8 +125,6 @@ def _sites(
             if order < 0.5
             else f"{said} {_pick(words['sub'], naming)}"
         )
-    if sequence.dixon_part is not None and key == "Dixon":
-        said = f"{said} {_pick(words[_DIXON_WORD[sequence.dixon_part]], naming)}"
     return said
 
 
@@ -136,7 +137,7 @@ def _protocol(
     if scanner.vendor in ("GE", "Canon"):
         exam = f"{part} {_EXAM.get(scanner.habits.language, 'STANDARD')}"
         return exam if chosen < 0.75 else (None if chosen < 0.85 else base)
-    step = re.sub(r"_(ADC|TRACEW|in|opp|W|F|IP|OP|SUB|sub)$", "", base)
+    step = re.sub(r"[_ ](ADC|TRACEW|in|opp|W|F|IP|OP|SUB|sub)$", "", base)
     if scanner.vendor == "Philips":
         return f"WIP {step}" if chosen < 0.3 else step
     return f"{part}/{step}"[:_LONGEST] if chosen < 0.15 else step

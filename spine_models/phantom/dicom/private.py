@@ -15,7 +15,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from spine_models.phantom.dicom.csa import image_header_block, series_header_block
+from spine_models.phantom.dicom.csa import image_header_block, protocol_text, series_header_block
 from spine_models.phantom.dicom.headers import put
 from spine_models.phantom.dicom.series import SeriesPlan
 from spine_models.phantom.scanner.examination import Frame
@@ -141,6 +141,11 @@ def _uih_numbers(ds: Dataset, plan: SeriesPlan, frame: Frame, tiles: int | None)
 
 def _siemens_seal(ds: Dataset, plan: SeriesPlan, frame: Frame) -> None:
     if plan.study.scanner.generation == "XA":
+        # The newer software keeps the protocol in a private sequence, in place of the CSA headers.
+        item = Dataset()
+        inner = item.private_block(0x0021, "SIEMENS MR SDS 01", create=True)
+        inner.add_new(0x19, "OB", _even(protocol_text(plan).encode("utf-8")))
+        ds.private_block(0x0021, "SIEMENS MR SDS 01", create=True).add_new(0xFE, "SQ", Sequence([item]))
         return
     block = ds.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
     block.add_new(0x08, "CS", "IMAGE NUM 4")

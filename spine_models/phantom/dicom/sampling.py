@@ -33,6 +33,8 @@ _MIX: Final[dict[str, float]] = {
 _OTHER_SITE: Final = 0.5
 """Share of headers from a site of other habits than the phantom hospital's own, so that none is learnt by heart."""
 _VOLUME: Final = 0.12
+_FLUID_NULLED: Final = 0.08
+"""Shares of T1 (and T2) that are volume sequences, and of T1 with nulled fluid."""
 _PLANES: Final = {Plane.SAGITTAL: 0.6, Plane.AXIAL: 0.33, Plane.CORONAL: 0.07}
 _IOP: Final = {
     Plane.SAGITTAL: (0.0, 1.0, 0.0, 0.0, 0.0, -1.0),
@@ -68,7 +70,8 @@ def sample_headers(n: int, seed: int, damage_rate: float = 0.2) -> Iterator[tupl
     for number in range(n):
         rng = np.random.default_rng([seed, number, 77])
         study = _study(rng, number)
-        acquired = planned(str(rng.choice(list(_MIX), p=_weights(_MIX))), study.scanner.field_t, rng)
+        name = str(rng.choice(list(_MIX), p=_weights(_MIX)))
+        acquired = planned(name, study.scanner.field_t, rng, vendor=study.scanner.vendor)
         plan = damaged(plan_series(study, acquired, int(rng.integers(1, 30)), rng), damage_rate, rng)
         index = int(rng.integers(len(acquired.frames)))
         sequence = acquired.sequence
@@ -88,16 +91,17 @@ def sample_headers(n: int, seed: int, damage_rate: float = 0.2) -> Iterator[tupl
         )
 
 
-def planned(name: str, field_t: float, rng: np.random.Generator) -> Acquired:
+def planned(name: str, field_t: float, rng: np.random.Generator, *, vendor: str = "Siemens") -> Acquired:
     """A series as it would be acquired, with geometry but without pixels; volume protocols now and then.
 
     Args:
         name: a ``domain.Contrast`` value, ``MT`` and ``other`` included.
         field_t: field strength, T.
         rng: of plane, times and geometry.
+        vendor: decides which time of a volume sequence is called its repetition time.
     """
     plane = list(_PLANES)[int(rng.choice(len(_PLANES), p=list(_PLANES.values())))]
-    sequence, derivation = _sequence(name, field_t, rng)
+    sequence, derivation = _sequence(name, field_t, vendor, rng)
     thickness = float(rng.choice((3.0, 3.5, 4.0))) if sequence.kind != "gre" or name == "localizer" else 2.0
     grid_plane = [Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL] if name == "localizer" else [plane] * _FRAMES
     frames = [
@@ -110,11 +114,17 @@ def planned(name: str, field_t: float, rng: np.random.Generator) -> Acquired:
     return Acquired(name, shown, sequence, thickness, gap, tuple(frames), derivation=derivation)
 
 
-def _sequence(name: str, field_t: float, rng: np.random.Generator) -> tuple[Sequence, str | None]:
+def _sequence(
+    name: str, field_t: float, vendor: str, rng: np.random.Generator
+) -> tuple[Sequence, str | None]:
     """Times of a contrast, in the spread that sites use, and its derivation."""
     chosen = rng.random()
     if name == "MT":
-        return Sequence("MT", "gre", float(rng.uniform(28, 60)), float(rng.uniform(2.2, 5)), flip_deg=9), "MT"
+        times, flip = (
+            (float(rng.uniform(25, 110)), float(rng.uniform(2, 5))),
+            float(rng.choice((6, 9, 9, 15))),
+        )
+        return Sequence("MT", "gre", *times, flip_deg=flip), "MT"
     if name == "other":
         if chosen < 0.5:
             return Sequence(name, "ir", 9000, float(rng.uniform(90, 130)), 2500, echo_train=16), "FLAIR"
@@ -127,17 +137,38 @@ def _sequence(name: str, field_t: float, rng: np.random.Generator) -> tuple[Sequ
         return replace(sequence_for(source, field_t, rng), name=name, contrast_agent=kind == "SUB"), kind
     if name == "ADC":
         return sequence_for(name, field_t, rng), "ADC"
-    if name in ("T1", "T1+C") and chosen < _VOLUME:
-        after = name == "T1+C"
-        return Sequence(name, "gre", 2000, float(rng.uniform(2.2, 4)), 1000.0, 9, contrast_agent=after), None
+    if name in ("T1", "T1+C") and chosen < _VOLUME + _FLUID_NULLED:
+        return (_volume_t1 if chosen < _VOLUME else _fluid_nulled_t1)(name, vendor, rng), None
     if name == "T2" and chosen < _VOLUME:
-        return Sequence(name, "se", float(rng.choice((1500, 2000, 2500))), 120, echo_train=76), None
+        times = float(rng.uniform(1400, 3600)), float(rng.uniform(100, 140))
+        return Sequence(name, "se", *times, echo_train=int(rng.integers(60, 110))), None
     sequence = sequence_for(name, field_t, rng)
     if name == "localizer" and chosen < 0.4:
         sequence = Sequence(name, "se", 1200, 80, echo_train=128)
     if name == "T2*" and chosen < 0.3:
-        sequence = replace(sequence, echo_train=int(rng.choice((3, 4, 5))))
+        # Several echoes are combined; the header tells their number and often only the first echo time.
+        first = float(rng.uniform(2, 8)) if vendor == "Philips" else sequence.te_ms
+        sequence = replace(sequence, te_ms=first, echo_train=int(rng.choice((3, 4, 5))))
+    if name == "DWI" and chosen < 0.25:
+        sequence = replace(sequence, tr_ms=float(rng.uniform(600, 1100)))
     return sequence, None
+
+
+def _volume_t1(name: str, vendor: str, rng: np.random.Generator) -> Sequence:
+    """Prepared gradient echo: some makers state the time between inversions as TR, others that between echoes."""
+    after, echo = name == "T1+C", float(rng.uniform(1.7, 4))
+    if vendor == "Siemens":
+        times = float(rng.uniform(1900, 2400)), float(rng.uniform(850, 1050))
+    else:
+        inversion = None if vendor in ("Philips", "Canon") else float(rng.uniform(450, 1000))
+        times = float(rng.uniform(4, 9)), inversion
+    return Sequence(name, "gre", times[0], echo, times[1], flip_deg=9, contrast_agent=after)
+
+
+def _fluid_nulled_t1(name: str, vendor: str, rng: np.random.Generator) -> Sequence:
+    """T1 with nulled fluid, as many sites use at 3 T."""
+    times = float(rng.uniform(1700, 2700)), float(rng.uniform(8, 26)), float(rng.uniform(700, 1050))
+    return Sequence(name, "ir", *times, echo_train=int(rng.integers(5, 10)), contrast_agent=name == "T1+C")
 
 
 def _slice(plane: Plane, index: int, thickness: float, rng: np.random.Generator) -> Slice:

@@ -59,7 +59,7 @@ def set_pixels(ds: Dataset, frames: Sequence[np.ndarray], syntax: UID) -> None:
 
     Args:
         ds: with Rows, Columns and the attributes of bits; one frame or NumberOfFrames of them.
-        frames: uint16 [rows, columns] each, within BitsStored.
+        frames: uint16 [rows, columns] each, within BitsStored; JPEG 2000 needs 32 pixels a side at least.
         syntax: one of `RATES`.
 
     Raises:
@@ -85,7 +85,7 @@ def set_pixels(ds: Dataset, frames: Sequence[np.ndarray], syntax: UID) -> None:
 
 
 def _encoded_by_pydicom(frame: np.ndarray, stored: int, syntax: UID) -> bytes:
-    plugin = {JPEG2000Lossless: "pylibjpeg", JPEGLSLossless: "pyjpegls", RLELossless: "pydicom"}[syntax]
+    plugin = {JPEG2000Lossless: "pylibjpeg", JPEGLSLossless: "pyjpegls", RLELossless: "gdcm"}[syntax]
     return get_encoder(syntax).encode(
         np.ascontiguousarray(frame),
         encoding_plugin=plugin,
@@ -94,7 +94,8 @@ def _encoded_by_pydicom(frame: np.ndarray, stored: int, syntax: UID) -> bytes:
         samples_per_pixel=1,
         number_of_frames=1,
         bits_allocated=16,
-        bits_stored=stored,
+        # RLE splits samples as they are allocated; told of fewer bits, the encoder would narrow them first.
+        bits_stored=16 if syntax == RLELossless else stored,
         pixel_representation=0,
         photometric_interpretation="MONOCHROME2",
     )

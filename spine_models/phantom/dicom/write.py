@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import UID
 
 from spine_models.domain import Outcome
 from spine_models.phantom.dicom.damage import damaged
 from spine_models.phantom.dicom.encode import part10
 from spine_models.phantom.dicom.enhanced import enhanced_object
-from spine_models.phantom.dicom.headers import image_header, shared_elements
+from spine_models.phantom.dicom.headers import image_header, put, shared_elements
 from spine_models.phantom.dicom.mosaic import mosaics
 from spine_models.phantom.dicom.private import add_numbers, seal
 from spine_models.phantom.dicom.series import SeriesPlan, plan_series
@@ -25,11 +26,14 @@ from spine_models.phantom.dicom.syntaxes import draw_syntax, set_pixels
 from spine_models.phantom.scanner.examination import Acquired
 from spine_models.phantom.study import Study
 
-MOSAIC: float = 0.4
+MOSAIC: float = 0.8
 """Share of Siemens diffusion series that are stored as mosaics."""
 
 _UNDEFINED_LENGTHS = ("Philips", "GE")
 """Makers whose sequences end with a delimiter."""
+
+REFERRING: float = 0.2
+"""Share of series whose images refer to the first and the last of the series: a ring, and the ends to themselves."""
 
 Identify = Callable[[Dataset, Study, np.random.Generator], None]
 
@@ -94,7 +98,10 @@ def write_series(
     files: list[tuple[Path, str]] = []
     places: dict[int, tuple[str, int]] = {}
     described = plan.description
-    for index, made in enumerate(_objects(plan, layout), 1):
+    objects = _objects(plan, layout)
+    if rng.random() < REFERRING:
+        _refer(objects)
+    for index, made in enumerate(objects, 1):
         ds = _with_meta(made.header, plan, syntax)
         identify(ds, study, rng)
         seal(ds, plan, acquired.frames[made.frames[0]])
@@ -130,6 +137,19 @@ def _objects(plan: SeriesPlan, layout: str) -> list[_Object]:
         add_numbers(header, plan, frame)
         made.append(_Object(header, (frame.pixels,), (index,)))
     return made
+
+
+def _refer(objects: list[_Object]) -> None:
+    """References as scanners write them to a localizer, here within the series so that every one resolves."""
+    ends = [objects[0].header, objects[-1].header]
+    for made in objects:
+        items = []
+        for end in ends:
+            item = Dataset()
+            put(item, "ReferencedSOPClassUID", end.SOPClassUID)
+            put(item, "ReferencedSOPInstanceUID", end.SOPInstanceUID)
+            items.append(item)
+        put(made.header, "ReferencedImageSequence", DicomSequence(items))
 
 
 def _with_meta(header: Dataset, plan: SeriesPlan, syntax: UID) -> FileDataset:

@@ -87,7 +87,7 @@ def draw_patient(number: int, rng: np.random.Generator) -> Patient:
     city, state, zip2 = pick(people["cities"])
     site = int(rng.integers(len(SITES)))
     serial = 4_000_000_000 + number * 7_919_017 + int(rng.integers(7000)) * 1013
-    code = f"{serial % 10**7:07d}"
+    code = f"{(1_234_567 + number * 7_919) % 10**7:07d}"
     ideographic, phonetic = (
         f"{a}^{b}" if a and b else "" for a, b in zip(scripts, given_scripts, strict=True)
     )
@@ -118,7 +118,7 @@ def draw_patient(number: int, rng: np.random.Generator) -> Patient:
         issuer=f"{SITES[site].short}-MPI-{site + 1:02d}",
         other_ids=(f"RX{code}", f"{serial % 10**9:09d}-{number % 9}"),
         plan_id=f"PL{code}",
-        account=f"AC{int(code) ^ 0x2A5A5A:07d}",
+        account=f"AC{9_999_999 - int(code):07d}",
         license=f"D{4410000 + number * 7}{int(rng.integers(10))}",
         vin=f"1HGCM82633A{400000 + number:06d}",
         portal_url=f"https://portal.example.org/u/{handle}{number}",

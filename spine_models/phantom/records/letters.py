@@ -109,7 +109,7 @@ def tail(study: Study, rng: np.random.Generator) -> str:
         f"{doctor.given[0]}. {doctor.family}, {doctor.degree} / transcribed {day.isoformat()}",
     )[min(int(chance[3] * 4), 3)]
     lines.append(signed)
-    if 0.25 <= chance[3] < 0.5:
+    if 0.25 <= chance[3] < 0.75:
         person.plant("physician", doctor.full_name)
     if chance[4] < 0.1:
         lines.append(f"cc: Dr. {other.full_name}")

@@ -20,7 +20,7 @@ def index(inbox, *, settings=SETTINGS, batch="internal-0001"):
 def test_frames_match_their_schemas_also_when_empty(put, inbox):
     put("x", "junk")
     for found in (index(inbox), index(inbox, batch="internal-0099")):
-        for name in ("files", "instances", "series", "studies", "reports", "ehr"):
+        for name in ("files", "instances", "series", "studies", "reports", "ehr", "annotations"):
             assert getattr(found, name).schema == getattr(schemas, name.upper())
 
 
@@ -45,11 +45,12 @@ def test_every_ledger_row_of_every_batch_has_one_outcome(put, inbox):
         paths += files["relative_path"].to_list()
     assert sorted(paths) == sorted(ledger["relative_path"])
     assert outcomes == {
-        ("indexed", None): 12,
+        ("indexed", None): 11,
         ("rejected", "not_dicom"): 1,
         ("rejected", "truncated"): 1,
         ("rejected", "empty_file"): 1,
         ("rejected", "ehr_unreadable"): 1,
+        ("rejected", "annotation_columns"): 1,
     }
 
 

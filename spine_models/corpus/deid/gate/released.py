@@ -53,7 +53,22 @@ _SAFE_CREATORS: Final = frozenset(
 )
 _NUMERIC: Final = frozenset(["US", "SS", "UL", "SL", "FL", "FD", "IS", "DS", "AT", "UV", "SV"])
 _GROUPS: Final = frozenset(
-    {0x0002, 0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x0032, 0x0038, 0x0040, 0x2050, 0x5200, 0x7FE0}
+    {
+        0x0002,
+        0x0008,
+        0x0010,
+        0x0012,
+        0x0018,
+        0x0020,
+        0x0028,
+        0x0032,
+        0x0038,
+        0x0040,
+        0x2050,
+        0x4008,
+        0x5200,
+        0x7FE0,
+    }
 )
 _SPOKEN: Final = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 _TIMES: Final = frozenset({"DA", "DT", "TM", "UI"})

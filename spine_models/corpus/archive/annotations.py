@@ -1,0 +1,282 @@
+"""Annotations in the RSNA LumbarDISC layout, joined to the DICOM tree that they were shipped with.
+
+Belongs here: the three csv files (study labels, points, series descriptions), their vocabulary, and the join of
+``study_id/series_id/instance`` folder names to UIDs. Does not belong here: what leaves the restricted zone
+(``deid.annotations``), use of the labels. Anything that the vocabulary does not know rejects the file with a reason:
+a wrong label is worse than none.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.folder import ANNOTATION_FILES, source_path
+from spine_models.corpus.archive.instance import Examined, examine_table
+from spine_models.corpus.archive.reasons import Reason
+from spine_models.corpus.archive.text_tables import TextTableError, read_text, table_rows
+from spine_models.domain import DISCS_OF_REGION, Region
+
+LABELS_FILE, POINTS_FILE, SERIES_FILE = ANNOTATION_FILES
+
+CONDITIONS: Final[dict[str, tuple[str, str | None]]] = {
+    "spinal_canal_stenosis": ("canal", None),
+    "left_neural_foraminal_narrowing": ("neuroforaminal", "left"),
+    "right_neural_foraminal_narrowing": ("neuroforaminal", "right"),
+    "left_subarticular_stenosis": ("subarticular", "left"),
+    "right_subarticular_stenosis": ("subarticular", "right"),
+}
+SEVERITIES: Final = {"normal/mild": ("normal_mild", 0), "moderate": ("moderate", 1), "severe": ("severe", 2)}
+DESCRIPTIONS: Final = {
+    "sagittal t1": "sagittal_t1",
+    "sagittal t2/stir": "sagittal_t2_stir",
+    "axial t2": "axial_t2",
+}
+LEVELS: Final = (*DISCS_OF_REGION[Region.LUMBAR],)
+
+_POINT_COLUMNS: Final = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
+_SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
+_FILE_ORDER: Final = ("batch_key", "inbox", "relative_path")
+_LARGEST_PX: Final = 65_535
+
+Row = dict[str, Any]
+Cells = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Rows of one batch, and what became of the batch's own files by (inbox, relative path)."""
+
+    rows: list[Row]
+    files: dict[tuple[str, str], Examined]
+
+
+class _Refused(ValueError):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+def index_annotations(
+    cohort: pl.DataFrame, batch_key: str, instances: Sequence[Row], settings: ArchiveSettings
+) -> Annotated:
+    """``ANNOTATIONS`` of a batch: the rows of its studies from every annotation file of the same inbox.
+
+    A row of a study that is in no batch stays with its file, without UIDs. ``cohort`` is the ledger of the whole
+    cohort, ``instances`` the indexed rows of the batch.
+    """
+    files = cohort.filter(kind="annotation").sort(_FILE_ORDER).to_dicts()
+    if not files:
+        return Annotated([], {})
+    tree = _Tree.of(cohort, instances, batch_key)
+    rows: list[Row] = []
+    outcome: dict[tuple[str, str], Examined] = {}
+    seen: set[tuple[str, str]] = set()
+    for file in files:
+        own_file = file["batch_key"] == batch_key
+        path = source_path(file["inbox"], file["relative_path"])
+        examined = examine_table(path, settings)
+        content = (file["inbox"], examined.sha256 or "")
+        parsed: list[Row] = []
+        if examined.reason is None and content in seen:
+            examined = Examined(examined.size_bytes, examined.sha256, Reason.DUPLICATE_CONTENT)
+        elif examined.reason is None:
+            seen.add(content)
+            try:
+                parsed = read_annotations(path)
+            except _Refused as refusal:
+                examined = Examined(examined.size_bytes, examined.sha256, refusal.reason)
+            except FileNotFoundError:
+                examined = Examined(examined.size_bytes, examined.sha256, Reason.VANISHED)
+            except (TextTableError, OSError, RecursionError, MemoryError):
+                examined = Examined(examined.size_bytes, examined.sha256, Reason.ANNOTATION_UNREADABLE)
+        if own_file:
+            outcome[file["inbox"], file["relative_path"]] = examined
+        place = {"batch_key": batch_key, **{k: file[k] for k in ("inbox", "relative_path")}}
+        for row in parsed:
+            batch = tree.batch_of_study(file["inbox"], row["study_id"])
+            if batch == batch_key or (batch is None and own_file):
+                rows.append(place | row | tree.uids(file["inbox"], row))
+    return Annotated(rows, outcome)
+
+
+def read_annotations(path: Path) -> list[Row]:
+    """Rows of one of the three files, without place and UIDs.
+
+    Raises:
+        ValueError: a column is missing or unknown, or a cell is not in the vocabulary; carries a ``reason``.
+        TextTableError: no readable table.
+        OSError: cannot be read.
+    """
+    readers: dict[str, Callable[[Iterator[dict[str, str | None]]], Iterator[Row]]] = {
+        LABELS_FILE: _labels,
+        POINTS_FILE: _points,
+        SERIES_FILE: _series,
+    }
+    reader = readers.get(path.name.casefold())
+    if reader is None:
+        raise _Refused(Reason.ANNOTATION_UNKNOWN_TABLE)
+    return list(reader(_lower(table_rows(read_text(path)))))
+
+
+def _lower(rows: Iterator[dict[str, str | None]]) -> Iterator[dict[str, str | None]]:
+    for row in rows:
+        yield {name.casefold(): value for name, value in row.items()}
+
+
+def _labels(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
+    for number, row in enumerate(rows, start=1):
+        study = _id(row, "study_id")
+        columns = [name for name in row if name != "study_id"]
+        if not columns:
+            raise _Refused(Reason.ANNOTATION_COLUMNS)
+        for column in columns:
+            label = _label_column(column)
+            severity, grade = _severity(row[column])
+            yield {
+                "row": number,
+                "kind": "label",
+                "study_id": study,
+                **label,
+                "severity": severity,
+                "grade": grade,
+            }
+
+
+def _points(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
+    for number, row in enumerate(rows, start=1):
+        _require(row, _POINT_COLUMNS)
+        condition = (row["condition"] or "").casefold().replace(" ", "_")
+        level = _level((row["level"] or "").replace("/", "_").casefold())
+        if condition not in CONDITIONS:
+            raise _Refused(Reason.ANNOTATION_VALUES)
+        key, side = CONDITIONS[condition]
+        yield {
+            "row": number,
+            "kind": "point",
+            "study_id": _id(row, "study_id"),
+            "series_id": _id(row, "series_id"),
+            "instance_number": int(_id(row, "instance_number")),
+            "condition": key,
+            "side": side,
+            "level": level,
+            "x": _pixel(row["x"]),
+            "y": _pixel(row["y"]),
+        }
+
+
+def _series(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
+    for number, row in enumerate(rows, start=1):
+        _require(row, _SERIES_COLUMNS)
+        description = DESCRIPTIONS.get((row["series_description"] or "").casefold())
+        if description is None:
+            raise _Refused(Reason.ANNOTATION_VALUES)
+        ids = {name: _id(row, name) for name in ("study_id", "series_id")}
+        yield {"row": number, "kind": "series", **ids, "description": description}
+
+
+def _require(row: Cells, columns: Sequence[str]) -> None:
+    if not set(columns) <= set(row):
+        raise _Refused(Reason.ANNOTATION_COLUMNS)
+
+
+def _id(row: Cells, column: str) -> str:
+    """An integer as folder names have it."""
+    if column not in row:
+        raise _Refused(Reason.ANNOTATION_COLUMNS)
+    value = re.fullmatch(r"(\d{1,18})(?:\.0+)?", row[column] or "")
+    if value is None:
+        raise _Refused(Reason.ANNOTATION_VALUES)
+    return str(int(value[1]))
+
+
+def _label_column(column: str) -> Row:
+    found = re.fullmatch(r"(\w+?)_(l[1-5]_[ls][1-5])", column)
+    if found is None or found[1] not in CONDITIONS:
+        raise _Refused(Reason.ANNOTATION_COLUMNS)
+    condition, side = CONDITIONS[found[1]]
+    return {"condition": condition, "side": side, "level": _level(found[2])}
+
+
+def _level(text: str) -> str:
+    level = text.upper().replace("_", "-")
+    if level not in LEVELS:
+        raise _Refused(Reason.ANNOTATION_VALUES)
+    return level
+
+
+def _severity(cell: str | None) -> tuple[str | None, int | None]:
+    if cell is None:
+        return None, None
+    if cell.casefold() not in SEVERITIES:
+        raise _Refused(Reason.ANNOTATION_VALUES)
+    return SEVERITIES[cell.casefold()]
+
+
+def _pixel(cell: str | None) -> float:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        raise _Refused(Reason.ANNOTATION_VALUES) from None
+    if not math.isfinite(value) or not -1 <= value <= _LARGEST_PX:
+        raise _Refused(Reason.ANNOTATION_VALUES)
+    return value
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """Folder names of an inbox to batches and UIDs; a name that means several things means nothing."""
+
+    batches: dict[tuple[str, str], str | None]
+    studies: dict[tuple[str, str], str | None]
+    series: dict[tuple[str, str, str], str | None]
+    instances: dict[tuple[str, str, str, int], str | None]
+
+    @classmethod
+    def of(cls, cohort: pl.DataFrame, instances: Sequence[Row], batch_key: str) -> _Tree:
+        tree = cls({}, {}, {}, {})
+        columns = ("inbox", "relative_path", "batch_key")
+        images = cohort.filter(pl.col("study_uid").is_not_null())
+        for inbox, relative_path, batch in images.select(columns).iter_rows():
+            parts = _folders(relative_path)
+            if parts is not None:
+                _once(tree.batches, (inbox, parts[0]), batch)
+        for row in instances:
+            parts = _folders(row["relative_path"])
+            if parts is None:
+                continue
+            study, series, number = parts
+            _once(tree.studies, (row["inbox"], study), row["study_uid"])
+            _once(tree.series, (row["inbox"], study, series), row["series_uid"])
+            _once(tree.instances, (row["inbox"], study, series, number), row["sop_uid"])
+        return tree
+
+    def batch_of_study(self, inbox: str, study_id: str) -> str | None:
+        return self.batches.get((inbox, study_id))
+
+    def uids(self, inbox: str, row: Row) -> Row:
+        study, series, number = row["study_id"], row.get("series_id"), row.get("instance_number")
+        return {
+            "study_uid": self.studies.get((inbox, study)),
+            "series_uid": self.series.get((inbox, study, series)) if series else None,
+            "sop_uid": self.instances.get((inbox, study, series, number))
+            if series and number is not None
+            else None,
+        }
+
+
+def _folders(relative_path: str) -> tuple[str, str, int] | None:
+    """(study_id, series_id, instance) of ``.../<study_id>/<series_id>/<instance>.dcm``, None for other names."""
+    found = re.search(r"(?:^|/)(\d{1,18})/(\d{1,18})/(\d{1,9})(?:\.dcm)?$", relative_path, re.IGNORECASE)
+    return (str(int(found[1])), str(int(found[2])), int(found[3])) if found else None
+
+
+def _once(table: dict[Any, str | None], key: Any, value: str | None) -> None:
+    table[key] = value if table.get(key, value) == value else None
