@@ -46,8 +46,18 @@ def _instances(rows: list[dict[str, object]]) -> pl.DataFrame:
     for n, row in enumerate(rows):
         iop = row["iop"] or [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
         for k in range(SLICES):
-            keys = {"batch_key": "b", "patient_key": f"p{n // 16}", "study_key": f"st{n // 8}", "series_key": f"s{n:06d}"}
-            place = {"iop": iop, "ipp_mm": [4.0 * k, 0.0, 0.0], "instance_number": k + 1, "instance_key": f"{n}-{k}"}
+            keys = {
+                "batch_key": "b",
+                "patient_key": f"p{n // 16}",
+                "study_key": f"st{n // 8}",
+                "series_key": f"s{n:06d}",
+            }
+            place = {
+                "iop": iop,
+                "ipp_mm": [4.0 * k, 0.0, 0.0],
+                "instance_number": k + 1,
+                "instance_key": f"{n}-{k}",
+            }
             full = dict.fromkeys(INSTANCES) | row | keys | place
             out.append({name: full[name] for name in INSTANCES})
     return pl.DataFrame(out, schema=INSTANCES)

@@ -101,7 +101,10 @@ def confusions(found: Sequence[Judged]) -> None:
 def reliability(title: str, found: Sequence[Judged]) -> None:
     """Expected calibration error of each source where it says anything."""
     rows: Iterable[tuple[str, list[tuple[float, bool]]]] = (
-        ("rules", [(o.rules.confidence, o.rules.contrast == o.example.truth) for o in found if o.rules.contrast]),
+        (
+            "rules",
+            [(o.rules.confidence, o.rules.contrast == o.example.truth) for o in found if o.rules.contrast],
+        ),
         ("header model", [(o.model.confidence, o.model.contrast == o.example.truth) for o in found]),
         ("decision", [(o.decision.confidence, o.right) for o in found if o.decided]),
     )
@@ -144,8 +147,8 @@ def sites() -> list[Judged]:
     confusions(found)
     reliability("Reliability on sites left out:", found)
     print(
-        f"\n{empty} further files hold no attribute of an acquisition (an image averaged by a program); nothing can tell "
-        f"what they are, and they are abstained on: {empty / (len(real) + empty):.1%} of all {len(real) + empty:,}."
+        f"\n{empty} further files hold no attribute of an acquisition (an image averaged by a program); nothing "
+        f"can tell what they are, and they are abstained on: {empty / (len(real) + empty):.1%} of all {len(real) + empty:,}."
     )
     return found
 
@@ -194,9 +197,15 @@ def pixels() -> None:
         moved = with_pixels(one.rules, one.model, pool[int(rng.integers(len(pool)))], SETTINGS)
         for counter, decision in ((before, one.decision), (after, moved)):
             counter[
-                "abstained" if decision.contrast is None else "right" if decision.contrast == one.example.truth else "wrong"
+                "abstained"
+                if decision.contrast is None
+                else "right"
+                if decision.contrast == one.example.truth
+                else "wrong"
             ] += 1
-    print(f"\nOf {len(headers):,} headers {before.total()} are open or contradict themselves and have a picture.")
+    print(
+        f"\nOf {len(headers):,} headers {before.total()} are open or contradict themselves and have a picture."
+    )
     print("\n| decided by | right | wrong | abstained |\n| --- | ---: | ---: | ---: |")
     for name, counter in (("header alone", before), ("header and pixels", after)):
         print(f"| {name} | {counter['right']} | {counter['wrong']} | {counter['abstained']} |")

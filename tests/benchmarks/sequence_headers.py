@@ -50,7 +50,9 @@ def real_examples(*, released: bool) -> tuple[list[Example], int]:
     """
     folder = real_folder()
     if folder is None:
-        raise FileNotFoundError("no shared/data beside the checkout: set SPINE_REAL_DATA to the folder of real data")
+        raise FileNotFoundError(
+            "no shared/data beside the checkout: set SPINE_REAL_DATA to the folder of real data"
+        )
     examples, empty = [], 0
     lines = (folder / "real_spine_headers" / "headers.jsonl").read_text(encoding="utf-8").splitlines()
     for line in lines:

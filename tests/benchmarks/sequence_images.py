@@ -19,7 +19,22 @@ from spine_models.phantom.body.patient import make_spine
 from spine_models.phantom.scanner.examination import Acquired, Order, examine
 
 REGIONS = (Region.LUMBAR, Region.CERVICAL, Region.THORACIC)
-ORDERS = ("T1", "T1+C", "T2", "T2-FS", "STIR", "PD", "T2*", "DWI", "localizer", "Dixon-in", "Dixon-opposed", "Dixon-water", "Dixon-fat", "ADC")
+ORDERS = (
+    "T1",
+    "T1+C",
+    "T2",
+    "T2-FS",
+    "STIR",
+    "PD",
+    "T2*",
+    "DWI",
+    "localizer",
+    "Dixon-in",
+    "Dixon-opposed",
+    "Dixon-water",
+    "Dixon-fat",
+    "ADC",
+)
 FIELDS = (0.55, 1.5, 1.5, 3.0)
 REAL = (
     ("sct_testing/t1/t1w.nii.gz", "T1", 0),
@@ -87,7 +102,9 @@ def varied(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.4:
         image = (image + np.roll(image, 1, 0) + np.roll(image, 1, 1) + np.roll(image, (1, 1), (0, 1))) / 4
     noise = rng.uniform(0, 0.02) * np.percentile(image, 99)
-    image = np.hypot(image + rng.normal(0, noise + 1e-6, image.shape), rng.normal(0, noise + 1e-6, image.shape))
+    image = np.hypot(
+        image + rng.normal(0, noise + 1e-6, image.shape), rng.normal(0, noise + 1e-6, image.shape)
+    )
     return (np.maximum(image, 0) ** rng.uniform(0.9, 1.12)).astype(np.float32)
 
 
@@ -100,7 +117,9 @@ def real_pictures(folder: Path) -> list[tuple[str, Picture]]:
             continue
         volume = _in_patient_order(path)
         plane = ("sagittal", "coronal", "axial")[axis]
-        slices = [np.rot90(np.take(volume, int(place * volume.shape[axis]), axis)) for place in (0.4, 0.5, 0.6)]
+        slices = [
+            np.rot90(np.take(volume, int(place * volume.shape[axis]), axis)) for place in (0.4, 0.5, 0.6)
+        ]
         found.append((name, Picture(tuple(s.astype(np.float32) for s in slices), (plane,) * 3, truth, -1)))
     return found
 

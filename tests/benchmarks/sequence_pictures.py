@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sequence_images import REGIONS, Picture, varied
-from sequence_protocols import PROTOCOLS, Protocol
+from sequence_protocols import Protocol, protocols
 
 from spine_models.domain import Plane
 from spine_models.phantom.body.anatomy import Spine
@@ -32,7 +32,12 @@ FAT_SHARE = {Tissue.FAT: 0.95, Tissue.MARROW: 0.45, Tissue.HAEMANGIOMA: 0.6, Tis
 DIFFUSIVITY = {Tissue.CSF: 3.0, Tissue.CYST: 2.8, Tissue.CORD: 0.95, Tissue.ROOT: 1.1, Tissue.MUSCLE: 1.5,
                Tissue.MARROW: 0.35, Tissue.FAT: 0.05, Tissue.OEDEMA: 1.6, Tissue.TUMOUR: 0.9}  # fmt: skip
 """Apparent diffusion coefficients in 0.001 mm2/s; tissues that are not named 1.3."""
-ENHANCING = {Tissue.VESSEL: (0.5, 1.0), Tissue.TUMOUR: (0.3, 0.8), Tissue.SOFT: (0.0, 0.15), Tissue.MUSCLE: (0.0, 0.08)}
+ENHANCING = {
+    Tissue.VESSEL: (0.5, 1.0),
+    Tissue.TUMOUR: (0.3, 0.8),
+    Tissue.SOFT: (0.0, 0.15),
+    Tissue.MUSCLE: (0.0, 0.08),
+}
 SLICES = 3
 
 
@@ -61,7 +66,9 @@ def drawn_pictures(patients: int, seed: int) -> list[Picture]:
 def _labels(spine: Spine, plane: Plane, rng: np.random.Generator) -> np.ndarray:
     stack = plan_sagittal(spine) if plane is Plane.SAGITTAL else plan_axial(spine)
     middle = len(stack.slices) / 2
-    at = np.clip(middle + rng.uniform(-0.25, 0.25, SLICES) * len(stack.slices), 0, len(stack.slices) - 1).astype(int)
+    at = np.clip(
+        middle + rng.uniform(-0.25, 0.25, SLICES) * len(stack.slices), 0, len(stack.slices) - 1
+    ).astype(int)
     return labels_of(spine, replace(stack, slices=tuple(stack.slices[i] for i in sorted(at))))
 
 
@@ -73,7 +80,7 @@ def _picture(
     patient: int,
     rng: np.random.Generator,
 ) -> Picture:
-    ways = [p for p in PROTOCOLS if p.contrast == contrast]
+    ways = [p for p in protocols() if p.contrast == contrast]
     way = ways[int(rng.choice(len(ways), p=np.array([p.weight for p in ways]) / sum(p.weight for p in ways)))]
     planes = [plane] * SLICES
     if contrast == "localizer":
@@ -116,7 +123,9 @@ def _tissues(spine: Spine, rng: np.random.Generator) -> dict[int, Relaxation]:
 
     def spread(tissue: Relaxation) -> Relaxation:
         factors = np.exp(rng.normal(0, 0.12, 5))
-        return Relaxation(*(getattr(tissue, f) * k for f, k in zip(Relaxation.__dataclass_fields__, factors, strict=True)))
+        return Relaxation(
+            *(getattr(tissue, f) * k for f, k in zip(Relaxation.__dataclass_fields__, factors, strict=True))
+        )
 
     tissues = {int(label): spread(tissue) for label, tissue in TABLE.items() if label < 100}
     wet = TABLE[Tissue.NUCLEUS]
@@ -137,7 +146,9 @@ def _signals(
     for label, tissue in tissues.items():
         share = FAT_SHARE.get(label, 0.03)
         share = float(np.clip(share + rng.normal(0, 0.08 * (share > 0.1)), 0, 1))
-        t1 = _t1(tissue, field) * (1.35 if 0.1 < share < 0.9 else 1.0)  # the table's marrow is water and fat together
+        t1 = _t1(tissue, field) * (
+            1.35 if 0.1 < share < 0.9 else 1.0
+        )  # the table's marrow is water and fat together
         if contrast == "T1+C" or (contrast == "derived" and rng.random() < 0.3):
             low, high = ENHANCING.get(label, (0.0, 0.05))
             t1 /= 1 + 4 * rng.uniform(low, high)
@@ -156,7 +167,9 @@ def _weighted(way: Protocol, timing: Mapping[str, float | None], t1: float, tiss
     assert tr is not None
     assert te is not None
     if way.kind == "GR":
-        if ti is not None:  # magnetisation-prepared: longitudinal recovery after inversion, read by small angles
+        if (
+            ti is not None
+        ):  # magnetisation-prepared: longitudinal recovery after inversion, read by small angles
             return abs(1 - 1.9 * np.exp(-ti / t1)) * np.exp(-te / tissue.t2_star)
         angle, e1 = np.deg2rad(timing["flip"] or 20.0), np.exp(-tr / t1)
         return np.sin(angle) * (1 - e1) / (1 - np.cos(angle) * e1) * np.exp(-te / tissue.t2_star)
@@ -200,7 +213,10 @@ def _derived(
     if kind == 0:
         return [np.maximum.reduce(images)] * SLICES
     if kind == 1:
-        return [(image + np.roll(image, 1, 0) + np.roll(image, 1, 1) + np.roll(image, -1, 0)) / 4 for image in images]
+        return [
+            (image + np.roll(image, 1, 0) + np.roll(image, 1, 1) + np.roll(image, -1, 0)) / 4
+            for image in images
+        ]
     after = table.copy()
     for label, (low, high) in ENHANCING.items():
         after[label] *= 1 + 1.5 * rng.uniform(low, high)

@@ -159,7 +159,9 @@ def train_pixels() -> None:
         np.array([label for _, _, label in slices]),
         len(NAMES_OF_CLASSES),
         NET_RECIPE,
-        progress=lambda epoch, loss: print(f"epoch {epoch + 1} of {NET_RECIPE.epochs}: loss {loss:.3f}", flush=True),
+        progress=lambda epoch, loss: print(
+            f"epoch {epoch + 1} of {NET_RECIPE.epochs}: loss {loss:.3f}", flush=True
+        ),
     )
     scores = np.stack([net.scores(p.slices, p.planes) for p in held])
     truth = [p.truth for p in held]
@@ -190,8 +192,8 @@ def train_pixels() -> None:
             "ece": round(expected_calibration_error(calibration.confidence(p.max(axis=1)), right), 4),
         },
         "real_images": _on_real_images(model),
-        "limits": "taught on simulated images alone: its likelihood counts with the square root in the decision, and it "
-        "never decides without a header",
+        "limits": "taught on simulated images alone: its likelihood counts with the square root in the decision, "
+        "and it never decides without a header",
     }
     store("pixels", net, card)
     print(json.dumps({name: card[name] for name in ("patients_left_out", "real_images")}, indent=2))

@@ -127,7 +127,11 @@ CASES: list[tuple[str, Callable]] = [
     (
         "sequences__route_matches_contrast",
         lambda lake: lake.change(
-            "sequences.series", where={"route": "other"}, contrast="FLAIR", abstained=False, decided_by="rules"
+            "sequences.series",
+            where={"route": "other"},
+            contrast="FLAIR",
+            abstained=False,
+            decided_by="rules",
         ),
     ),
     ("sequences__confidence_in_range", lambda lake: lake.change("sequences.series", confidence=1.2)),

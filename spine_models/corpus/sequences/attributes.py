@@ -29,7 +29,9 @@ def contrast_agent(kinds: Iterable[Facts], contrast: Contrast | None) -> bool | 
     kinds = list(kinds)
     if any(agent_given(facts)[0] for facts in kinds):
         return True
-    spoken = any(facts.series_description or facts.protocol_name or facts.has_contrast_agent for facts in kinds)
+    spoken = any(
+        facts.series_description or facts.protocol_name or facts.has_contrast_agent for facts in kinds
+    )
     return False if spoken else None
 
 

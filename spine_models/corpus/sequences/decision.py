@@ -35,7 +35,7 @@ _MODEL_CONTRADICTS: Final = 0.6
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one source says: a contrast, or null, and how sure it is; ``probabilities`` are ``[17]`` where it has them."""
+    """What one source says: a contrast, or null, and how sure it is; ``probabilities`` ``[17]`` where it has them."""
 
     contrast: Contrast | None
     confidence: float
@@ -87,7 +87,11 @@ def by_header(rules: Verdict, model: Opinion, settings: SequenceSettings) -> Dec
 
 def is_open(rules: Verdict, decision: Decision) -> bool:
     """Whether the pixels should be asked: nobody decided, or the header contradicts itself about the contrast."""
-    return decision.contrast is None or bool(decision.contradictions) or CONTRAST_NOTE in (rules.disagreement or "")
+    return (
+        decision.contrast is None
+        or bool(decision.contradictions)
+        or CONTRAST_NOTE in (rules.disagreement or "")
+    )
 
 
 def with_pixels(

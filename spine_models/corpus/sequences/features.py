@@ -61,7 +61,23 @@ _IMAGE_TYPES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("reformatted", frozenset({"MPR", "MIP", "MNIP", "PROJECTION IMAGE", "REFORMATTED", "RESAMPLED", "SUB"})),
     ("mosaic", frozenset({"MOSAIC"})),
 )
-_STEMS: Final = ("tse", "tir", "fl", "me", "tfl", "spc", "ep", "ez", "re", "fse", "se", "gre", "h", "fir", "merge")
+_STEMS: Final = (
+    "tse",
+    "tir",
+    "fl",
+    "me",
+    "tfl",
+    "spc",
+    "ep",
+    "ez",
+    "re",
+    "fse",
+    "se",
+    "gre",
+    "h",
+    "fir",
+    "merge",
+)
 _GROUPS: Final = (
     "t1_name", "t2_name", "t2star", "gradient_echo", "balanced", "magnetization_transfer", "dixon",
     "fat_suppression", "diffusion", "adc", "physiology", "agent", "no_agent", "localizer", "calibration", "computed",
@@ -117,7 +133,7 @@ def header_features(facts: Facts) -> np.ndarray:
 
 
 def fat_null_ms(field_t: float | None) -> float:
-    """Inversion time in ms that nulls fat: ln 2 times its T1, about 165 at 1.5 T and 225 at 3 T, less at long trains."""
+    """Inversion time in ms that nulls fat: ln 2 times its T1, about 165 at 1.5 T and 225 at 3 T."""
     return 165.0 * ((field_t or 1.5) / 1.5) ** 0.45
 
 

@@ -42,7 +42,9 @@ class HeaderModel:
         """``[N, 17]`` in the order of `CLASSES`, float64, rows adding up to one."""
         if not facts:
             return np.zeros((0, len(CLASSES)))
-        return self.calibration.probabilities(self.trees.scores(np.stack([header_features(f) for f in facts])))
+        return self.calibration.probabilities(
+            self.trees.scores(np.stack([header_features(f) for f in facts]))
+        )
 
     def confidence(self, top: float) -> float:
         """The share of answers with this top probability that were right on scanners left out."""

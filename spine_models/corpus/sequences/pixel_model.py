@@ -86,7 +86,11 @@ def middle_slices(paths: Sequence[Path]) -> tuple[list[np.ndarray], list[str]]:
     for index in wanted:
         try:
             geometry = frame_geometry(open_header(paths[index]))
-            chosen = {int(place * len(geometry)) for place in PLACES} if len(paths) < len(PLACES) else {len(geometry) // 2}
+            chosen = (
+                {int(place * len(geometry)) for place in PLACES}
+                if len(paths) < len(PLACES)
+                else {len(geometry) // 2}
+            )
             if len(geometry) > _MOST_FRAMES:
                 continue
             for number, frame in enumerate(read_frames(paths[index])):

@@ -26,7 +26,7 @@ _TINY: Final = 1e-6
 
 
 def prepared(image: np.ndarray) -> np.ndarray:
-    """One slice ``[H, W]`` of any scale as ``[2, 64, 64]`` float32: its intensities, and them against their surroundings.
+    """One slice ``[H, W]`` of any scale as ``[2, 64, 64]`` float32: intensities, and they against their surroundings.
 
     The first channel is the intensity over the 99th percentile; the second divides by the local mean, which a surface
     coil's fall-off cannot change. Edges are resampled to 64 pixels whatever the aspect.
@@ -109,7 +109,9 @@ def _resampled(image: np.ndarray) -> np.ndarray:
 def _along(image: np.ndarray) -> np.ndarray:
     size = image.shape[0]
     if size >= EDGE:  # means between fractional borders, by the running sum
-        total = np.concatenate([np.zeros((1, image.shape[1]), np.float64), image.cumsum(axis=0, dtype=np.float64)])
+        total = np.concatenate(
+            [np.zeros((1, image.shape[1]), np.float64), image.cumsum(axis=0, dtype=np.float64)]
+        )
         borders = np.linspace(0, size, EDGE + 1)
         low = np.minimum(borders.astype(int), size - 1)
         share = (borders - low)[:, None]
@@ -126,4 +128,6 @@ def _blurred(image: np.ndarray, size: int = 15) -> np.ndarray:
     half = size // 2
     padded = np.pad(image, ((half + 1, half), (half + 1, half)), mode="edge").astype(np.float64)
     total = padded.cumsum(axis=0).cumsum(axis=1)
-    return (total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]) / size**2
+    return (
+        total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
+    ) / size**2

@@ -85,7 +85,11 @@ def _by_levels(text: str) -> Region | None:
         if first == last == "t" and int(low) <= 2 and int(high) <= 2:
             continue
         part = _PART_OF_LETTER[first]
-        if last == first or (first == "l" and last == "s") or (first == "c" and last == "t" and int(high) <= 2):
+        if (
+            last == first
+            or (first == "l" and last == "s")
+            or (first == "c" and last == "t" and int(high) <= 2)
+        ):
             return part
     return None
 

@@ -154,7 +154,7 @@ def _special(words: frozenset[str], types: frozenset[str]) -> Verdict | None:
 
 
 def dixon_part(facts: Facts) -> str | None:
-    """``in``, ``opposed``, ``water`` or ``fat`` by image type or name; null where it is no Dixon or no part is named."""
+    """``in``, ``opposed``, ``water`` or ``fat`` by image type or name; null where no part of a Dixon is named."""
     words = words_of(facts.series_description or facts.protocol_name or "")
     part, _ = _dixon_part(words, codes(facts.image_type))
     return "opposed" if part == "opp" else part

@@ -89,7 +89,9 @@ def group_folds(groups: Sequence[str], folds: int, seed: int) -> np.ndarray:
     return np.array([of[name] for name in groups])
 
 
-def calibrated(scores: np.ndarray, truth: Sequence[str], classes: Sequence[str], weights: np.ndarray) -> Calibration:
+def calibrated(
+    scores: np.ndarray, truth: Sequence[str], classes: Sequence[str], weights: np.ndarray
+) -> Calibration:
     """The calibration of held-out scores."""
     order = {name: index for index, name in enumerate(classes)}
     return fit_calibration(scores, np.array([order[name] for name in truth]), weights)
@@ -118,7 +120,9 @@ def _exported(model: Any, n_classes: int) -> Trees:
             threshold = np.where(leaf, 0.0, nodes["num_threshold"])
             single = threshold.astype(np.float32)
             above = single.astype(np.float64) > threshold
-            arrays["threshold"][row, :size] = np.where(above, np.nextafter(single, np.float32(-np.inf)), single)
+            arrays["threshold"][row, :size] = np.where(
+                above, np.nextafter(single, np.float32(-np.inf)), single
+            )
             arrays["left"][row, :size] = nodes["left"]
             arrays["right"][row, :size] = nodes["right"]
             arrays["missing_left"][row, :size] = nodes["missing_go_to_left"]

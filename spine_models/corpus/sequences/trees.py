@@ -60,7 +60,7 @@ class Trees:
 
     @cached_property
     def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-        """The arrays in one row, children by their place in it; a leaf is its own child, so that all go equally deep."""
+        """The arrays in one row, children by their place in it; a leaf is its own child, so all go equally deep."""
         trees, nodes = self.feature.shape
         leaf = self.feature < 0
         base = (np.arange(trees, dtype=np.int32) * nodes)[:, None]

@@ -24,7 +24,9 @@ _NO_AGENT: Final = re.compile(
     r"(?:(?:de|di|d|iv|inj|injection)[\s.'_-]+)?(?:contrast\w*|kontrast\w*|inj\w*|inyec\w*|gad\w*|gd|km|mdc|civ|agent)(?![a-z0-9])"
     r"|(?<![a-z0-9/])s/c(?![a-z0-9/])"
 )
-_OPPOSED: Final = re.compile(r"(?<![a-z0-9])(?:out|opp|opposed|fuera|fuori|fora|uit|poza)[\s_-]*(?:of|de|di)?[\s_-]*(?:phase|fase|faza)(?![a-z0-9])")
+_OPPOSED: Final = re.compile(
+    r"(?<![a-z0-9])(?:out|opp|opposed|fuera|fuori|fora|uit|poza)[\s_-]*(?:of|de|di)?[\s_-]*(?:phase|fase|faza)(?![a-z0-9])"
+)
 _IN_PHASE: Final = re.compile(r"(?<![a-z0-9])(?:in|en|em|w)[\s_-]*(?:phase|fase|fazie)(?![a-z0-9])")
 _DIXON_PART: Final = re.compile(r"(?:^|[\s_:])(in|opp|w|f|ip|op)$")
 _DIXON_PREFIX: Final = re.compile(r"^\s*(water|fat|inphase|in[\s_-]phase|outphase|out[\s_-]phase)\s*:")

@@ -64,7 +64,9 @@ def test_below_the_limit_the_contrast_is_null_and_the_route_other():
     sure = classify(instance())[0]
     assert 0.9 < sure["confidence"] < 0.999
     assert sure["decided_by"] == "rules"
-    strict = classify(instance(), settings=SequenceSettings(min_confidence=0.999, min_model_confidence=0.999))[0]
+    strict = classify(
+        instance(), settings=SequenceSettings(min_confidence=0.999, min_model_confidence=0.999)
+    )[0]
     assert (strict["contrast"], strict["abstained"], strict["route"]) == (None, True, "other")
     assert strict["confidence"] < 0.999
 
@@ -83,9 +85,15 @@ def test_a_contradiction_is_in_both_tables_whoever_is_believed():
 
 
 def test_an_agent_that_name_and_header_tell_differently_is_a_contradiction_of_its_own():
-    frame = pl.DataFrame([instance(series_description="t1_tse_sag pre", has_contrast_agent=True)], schema=INSTANCES)
+    frame = pl.DataFrame(
+        [instance(series_description="t1_tse_sag pre", has_contrast_agent=True)], schema=INSTANCES
+    )
     (row,) = classify_batch(frame, settings=SETTINGS).disagreements.to_dicts()
-    assert (row["about"], row["says_a"], row["says_b"]) == ("contrast_agent", "before contrast agent", "an agent")
+    assert (row["about"], row["says_a"], row["says_b"]) == (
+        "contrast_agent",
+        "before contrast agent",
+        "an agent",
+    )
 
 
 def test_the_header_model_decides_where_the_rules_cannot():
@@ -107,7 +115,7 @@ def test_the_header_model_decides_where_the_rules_cannot():
         ({"series_description": None, "protocol_name": None, "has_contrast_agent": None}, None, None, None),
         ({"series_description": "t1 vibe dixon_W", "image_type": "DERIVED\\PRIMARY\\WATER"}, False, "water", None),
         ({"series_description": "t2_tse_dixon_sag_opp", "tr_ms": 3500.0, "te_ms": 90.0}, False, "opposed", None),
-        ({"series_description": "ep2d_diff", "scanning_sequence": "EP", "te_ms": 80.0, "tr_ms": 4000.0, "b_value": 800.0},
+        ({"series_description": "ep2d_diff", "scanning_sequence": "EP", "te_ms": 80.0, "tr_ms": 4e3, "b_value": 800.0},
          False, None, [800.0]),
     ],
 )  # fmt: skip
@@ -125,7 +133,10 @@ def test_the_weightings_of_a_series_are_listed_once_and_rising():
 def test_a_region_comes_from_siblings_only_when_they_name_one_part():
     silent = {"series_description": "localizer", "body_part": None}
     lumbar = classify(instance(), instance("s2", **silent))
-    assert [(row["region"], row["region_evidence"]) for row in lumbar] == [("lumbar", "body_part"), ("lumbar", "study")]
+    assert [(row["region"], row["region_evidence"]) for row in lumbar] == [
+        ("lumbar", "body_part"),
+        ("lumbar", "study"),
+    ]
     two = classify(instance(), instance("s3", body_part="CSPINE"), instance("s2", **silent))
     assert two[1]["region"] == "unknown"
     rows = classify(instance(), instance("s2", **silent | {"study_key": "another"}))

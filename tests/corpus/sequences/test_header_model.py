@@ -50,7 +50,11 @@ def test_what_a_damaged_header_leaves_is_enough():
     assert says(T2) == (C.T2, pytest.approx(0.99, abs=0.01))
     without_names = dataclasses.replace(T2, series_description=None)
     without_times = dataclasses.replace(T2, tr_ms=None, te_ms=None, echo_train_length=None, flip_deg=None)
-    for damaged in (without_names, without_times, dataclasses.replace(T2, scanning_sequence=None, vendor=None)):
+    for damaged in (
+        without_names,
+        without_times,
+        dataclasses.replace(T2, scanning_sequence=None, vendor=None),
+    ):
         contrast, confidence = says(damaged)
         assert contrast is C.T2
         assert confidence > 0.8
@@ -62,8 +66,9 @@ def test_nothing_known_is_nothing_claimed():
 
 
 def test_absence_and_denial_are_different_features():
-    silent, denied = header_features(dataclasses.replace(T2, scan_options=None)), header_features(
-        dataclasses.replace(T2, scan_options="SAT1")
+    silent, denied = (
+        header_features(dataclasses.replace(T2, scan_options=None)),
+        header_features(dataclasses.replace(T2, scan_options="SAT1")),
     )
     at = NAMES.index("option:fat_suppressed")
     assert np.isnan(silent[at])

@@ -21,7 +21,11 @@ def spine(seed: int = 0, size: int = 96) -> np.ndarray:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:size, 0:size] / size
     image = 300.0 * ((x > 0.15) & (x < 0.9))
-    image += 200 * ((x > 0.35) & (x < 0.5) & (y * 8 % 1 > 0.2)) + 900 * ((x > 0.55) & (x < 0.62)) + 500 * (x > 0.82)
+    image += (
+        200 * ((x > 0.35) & (x < 0.5) & (y * 8 % 1 > 0.2))
+        + 900 * ((x > 0.55) & (x < 0.62))
+        + 500 * (x > 0.82)
+    )
     return (image + rng.normal(0, 12, image.shape)).clip(0).astype(np.uint16)
 
 
@@ -72,11 +76,19 @@ def test_the_network_gives_what_torch_gives(tmp_path):
     net = pixel_model().net
     x = torch.from_numpy(np.stack([prepared(spine(1)), prepared(spine(2, 120))]))
     for kernel, bias in zip(net.kernels, net.biases, strict=True):
-        x = torch.relu(torch.nn.functional.conv2d(x, torch.from_numpy(kernel), torch.from_numpy(bias), stride=2, padding=1))
-    facts = torch.from_numpy(np.stack([slice_facts(spine(1), "sagittal"), slice_facts(spine(2, 120), "axial")]))
+        x = torch.relu(
+            torch.nn.functional.conv2d(
+                x, torch.from_numpy(kernel), torch.from_numpy(bias), stride=2, padding=1
+            )
+        )
+    facts = torch.from_numpy(
+        np.stack([slice_facts(spine(1), "sagittal"), slice_facts(spine(2, 120), "axial")])
+    )
     pooled = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), facts], dim=1)
     wanted = (pooled @ torch.from_numpy(net.head).T + torch.from_numpy(net.head_bias)).numpy().mean(axis=0)
-    np.testing.assert_allclose(net.scores([spine(1), spine(2, 120)], ["sagittal", "axial"]), wanted, atol=1e-4)
+    np.testing.assert_allclose(
+        net.scores([spine(1), spine(2, 120)], ["sagittal", "axial"]), wanted, atol=1e-4
+    )
     net.save(tmp_path / "net")
     again = PixelNet.load(tmp_path / "net")
     np.testing.assert_array_equal(again.scores([spine()], ["axial"]), net.scores([spine()], ["axial"]))
@@ -122,7 +134,11 @@ def test_frames_of_one_object_and_broken_files(tmp_path):
 
 def test_inverted_photometry_is_put_right(tmp_path):
     write(tmp_path / "a.dcm", spine())
-    write(tmp_path / "b.dcm", (2000 - spine().astype(int)).astype(np.uint16), PhotometricInterpretation="MONOCHROME1")
+    write(
+        tmp_path / "b.dcm",
+        (2000 - spine().astype(int)).astype(np.uint16),
+        PhotometricInterpretation="MONOCHROME1",
+    )
     one, other = (prepared(middle_slices([tmp_path / name])[0][0]) for name in ("a.dcm", "b.dcm"))
     np.testing.assert_allclose(one[0], other[0], atol=0.05)
 
@@ -140,7 +156,13 @@ def batch(tmp_path) -> pl.DataFrame:
         for n in range(4):
             name = f"{series}-{n}.dcm"
             write(tmp_path / name, spine(n))
-            keys = {"batch_key": "b", "patient_key": "p", "study_key": "st", "series_key": series, "instance_key": name}
+            keys = {
+                "batch_key": "b",
+                "patient_key": "p",
+                "study_key": "st",
+                "series_key": series,
+                "instance_key": name,
+            }
             geometry = {"iop": SAGITTAL, "ipp_mm": [4.0 * n, 0, 0], "instance_number": n, "dicom_path": name}
             common = {"scanning_sequence": "SE", "vendor": "Siemens"} if known else {}
             rows.append(dict.fromkeys(INSTANCES) | keys | geometry | common | known)

@@ -62,8 +62,8 @@ def test_the_most_specific_name_wins():
 
 @pytest.mark.parametrize(
     ("name", "region"),
-    [("AX T2 L3-S1", R.LUMBAR), ("T2 tra C4/5 C5-C7", R.CERVICAL), ("T4-T9 ax", R.THORACIC), ("T1 T2 routine", R.UNKNOWN),
-     ("t1_t2", R.UNKNOWN), ("C2-T1", R.CERVICAL), ("T1-T2 weighted", R.UNKNOWN)],
+    [("AX T2 L3-S1", R.LUMBAR), ("T2 tra C4/5 C5-C7", R.CERVICAL), ("T4-T9 ax", R.THORACIC),
+     ("T1 T2 routine", R.UNKNOWN), ("t1_t2", R.UNKNOWN), ("C2-T1", R.CERVICAL), ("T1-T2 weighted", R.UNKNOWN)],
 )  # fmt: skip
 def test_levels_name_a_region_but_weightings_do_not(name, region):
     assert region_of(name, None, None) is region

@@ -27,7 +27,8 @@ def test_scores_equal_those_of_the_library(examples):
     trees = fit_trees(x[:500], [classes[i] for i in y[:500]], np.ones(500), classes, RECIPE)
     library = HistGradientBoostingClassifier(
         max_iter=RECIPE.rounds, max_leaf_nodes=RECIPE.leaves, learning_rate=RECIPE.learning_rate,
-        l2_regularization=RECIPE.l2, min_samples_leaf=RECIPE.smallest_leaf, early_stopping=False, random_state=RECIPE.seed,
+        l2_regularization=RECIPE.l2, min_samples_leaf=RECIPE.smallest_leaf, early_stopping=False,
+        random_state=RECIPE.seed,
     ).fit(x[:500], y[:500])  # fmt: skip
     np.testing.assert_allclose(trees.scores(x[500:]), library.decision_function(x[500:]), atol=1e-5)
 
@@ -50,7 +51,9 @@ def test_the_same_seed_gives_the_same_bytes_and_the_file_gives_them_back(example
         fit_trees(x, names, np.ones(len(x)), classes, RECIPE).save(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     again = Trees.load(tmp_path / "one")
-    np.testing.assert_array_equal(again.scores(x), fit_trees(x, names, np.ones(len(x)), classes, RECIPE).scores(x))
+    np.testing.assert_array_equal(
+        again.scores(x), fit_trees(x, names, np.ones(len(x)), classes, RECIPE).scores(x)
+    )
 
 
 def test_no_group_is_on_both_sides_of_a_fold(examples):
