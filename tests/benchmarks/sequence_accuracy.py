@@ -146,9 +146,10 @@ def sites() -> list[Judged]:
     table("By maker:", found, lambda one: one.example.vendor, "maker")
     confusions(found)
     reliability("Reliability on sites left out:", found)
+    every = len(real) + empty
     print(
         f"\n{empty} further files hold no attribute of an acquisition (an image averaged by a program); nothing "
-        f"can tell what they are, and they are abstained on: {empty / (len(real) + empty):.1%} of all {len(real) + empty:,}."
+        f"can tell what they are, and they are abstained on: {empty / every:.1%} of all {every:,}."
     )
     return found
 
