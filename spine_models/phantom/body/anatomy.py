@@ -35,6 +35,10 @@ class Build:
     foramen_u: float
 
 
+SACRAL_SLOPE: Final = 0.42
+SACRAL_BEND_MM: Final = 16.0
+"""The bend is wide enough that the normals of the curve do not meet in front of the skin."""
+
 BUILDS: Final[dict[Region, Build]] = {
     Region.CERVICAL: Build(13.5, 16.5, 19.0, 5.5, 14.5, 22.0, 7.2, 12.5, 5.0, 52.0, 11.5),
     Region.THORACIC: Build(19.5, 25.0, 27.0, 5.5, 15.5, 18.0, 6.6, 9.0, -9.0, 60.0, 11.5),
@@ -42,9 +46,55 @@ BUILDS: Final[dict[Region, Build]] = {
 }
 
 
+@dataclass(frozen=True)
+class Neighbour:
+    """A vertebra beyond the named ones, with the disc between it and the spine's middle.
+
+    Attributes:
+        centre_s, height: of the body, mm.
+        scale: of its cross-section; sacral segments taper.
+        disc_s, disc_height: of the disc towards the named levels, mm.
+        sacral: part of the sacrum: no spinous process of its own.
+    """
+
+    centre_s: float
+    height: float
+    scale: float
+    disc_s: float
+    disc_height: float
+    sacral: bool = False
+
+
+@dataclass(frozen=True)
+class Wear:
+    """What age leaves behind and no report counts as one of the conditions.
+
+    Attributes:
+        facet: size of the facet joints per disc, 1 is young.
+        pits: Schmorl's nodes as (disc index, +1 above or -1 below, u, v).
+        fatty: disc indices whose endplates turned to fat (Modic type 2).
+    """
+
+    facet: np.ndarray
+    pits: tuple[tuple[int, int, float, float], ...] = ()
+    fatty: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A level that was operated on: the disc's index, and whether it was fused with metal."""
+
+    disc: int
+    fused: bool
+
+
 @dataclass
 class Spine:
-    """One patient's anatomy with findings applied; ``shapes.label`` answers what lies where."""
+    """One patient's anatomy with findings applied; ``shapes.label`` answers what lies where.
+
+    ``dryness`` runs over the named discs, then over the discs of ``neighbours``. ``transitional`` names a lumbosacral
+    variant (``sacralised L5``, ``lumbarised S1``), ``sacrum_z`` is where the sacrum turns back (none outside lumbar).
+    """
 
     region: Region
     build: Build
@@ -61,6 +111,11 @@ class Spine:
     length: float
     fat_mm: float
     texture_seed: int
+    neighbours: tuple[Neighbour, ...] = ()
+    wear: Wear = field(default_factory=lambda: Wear(np.ones(8)))
+    operation: Operation | None = None
+    transitional: str | None = None
+    sacrum_z: float | None = None
     _arc: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,16 +130,26 @@ class Spine:
         return tuple(f"{a}-{b}" for a, b in pairwise(self.levels))
 
     def _curve(self, z: np.ndarray) -> np.ndarray:
-        return -self.lordosis * (np.cos(np.pi * z / self.length) - 0.3)
+        curve = -self.lordosis * (np.cos(np.pi * z / self.length) - 0.3)
+        if self.sacrum_z is not None:
+            curve = curve + SACRAL_SLOPE * SACRAL_BEND_MM * np.logaddexp(
+                0, (self.sacrum_z - z) / SACRAL_BEND_MM
+            )
+        return curve
 
     def _slope(self, z: np.ndarray) -> np.ndarray:
-        return self.lordosis * np.pi / self.length * np.sin(np.pi * z / self.length)
+        slope = self.lordosis * np.pi / self.length * np.sin(np.pi * z / self.length)
+        if self.sacrum_z is not None:
+            slope = slope - SACRAL_SLOPE / (
+                1 + np.exp(np.clip((z - self.sacrum_z) / SACRAL_BEND_MM, -40, 40))
+            )
+        return slope
 
     def frame(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Local coordinates (u, v, s) of points [..., 3] in mm."""
         x, y, z = (points[..., i].astype(np.float32) for i in range(3))
         foot = z
-        for _ in range(2):
+        for _ in range(3):
             slope = self._slope(foot)
             foot = foot + ((z - foot) + slope * (y - self._curve(foot))) / (1 + slope**2)
         slope = self._slope(foot)

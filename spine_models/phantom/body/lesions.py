@@ -91,6 +91,13 @@ def centre_and_radii(
                 4.6 * size,
                 5.0 * size,
             )
+        case "pars":
+            spread = 5.5 if sign else b.foramen_u + 5.0
+            return (sign * b.foramen_u, canal_v + b.canal_depth / 2 + 3.5, s - 0.2 * h), (
+                spread,
+                5.5,
+                0.22 * h + 2.5,
+            )
         case "lipomatosis":
             return (0.0, canal_v + 0.2 * b.canal_depth, s), (b.canal_width / 2, 0.4 * b.canal_depth, 1.5 * h)
         case "intramedullary":
@@ -137,6 +144,25 @@ def _herniation(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     out[(distance < 1) & behind & soft] = Tissue.ANNULUS
 
 
+def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
+    """An oblique gap through the isthmus; fluid in it, and the marrow beside it under stress, in severe ones."""
+    b = shape.b
+    level = shape.spine.levels.index(finding.level)
+    sign = sign_of(finding.side)
+    middle = shape.spine.centre_s[level] - 0.2 * shape.spine.heights[level]
+    oblique = (shape.s - middle) + 0.55 * (shape.v - shape.rear - 3.5)
+    place = (np.abs(np.abs(shape.u) - b.foramen_u) < 5.5) & (np.abs(shape.v - shape.rear - 3.5) < 6.5)
+    if sign:
+        place &= shape.u * sign > 0
+    gap = (2.4, 3.4, 4.6)[finding.grade - 1]
+    bone = np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
+    if finding.grade == 3:
+        out[place & (np.abs(oblique) < gap / 2 + 3.0) & (out == Tissue.MARROW)] = Tissue.OEDEMA
+    edge = place & (np.abs(oblique) < gap / 2 + 1.0) & bone
+    out[edge] = Tissue.CORTEX
+    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if finding.grade == 1 else Tissue.CLEFT
+
+
 def _endplates(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     n = shape.spine.disc_index(finding.level)
     ds = np.abs(shape.s - shape.spine.disc_s[n])
@@ -146,19 +172,20 @@ def _endplates(shape: Shape, finding: Finding, out: np.ndarray) -> None:
         Tissue.OEDEMA
     )
     if finding.grade == 3:
-        out[(ds < shape.spine.disc_heights[n] / 2) & (out == Tissue.NUCLEUS + n)] = Tissue.CYST
+        out[(ds < shape.spine.disc_heights[n] / 2) & (out == Tissue.NUCLEUS + n)] = Tissue.DISCITIS
 
 
 _PLACES = {
     "neuroforaminal": _foramen,
     "subarticular": _within(Tissue.LIGAMENT, (Tissue.FAT, Tissue.CSF, Tissue.ROOT)),
     "herniation": _herniation,
+    "pars": _pars,
     "inflammation": _endplates,
     "edema": _within(Tissue.OEDEMA, (Tissue.MARROW, Tissue.SOFT)),
     "hemangioma": _within(Tissue.HAEMANGIOMA, (Tissue.MARROW, Tissue.SOFT)),
     "cyst": _fill(Tissue.CYST),
     "synovial": _fill(Tissue.CYST, Tissue.LIGAMENT),
-    "intramedullary": _within(Tissue.MYELOPATHY, (Tissue.CORD,)),
+    "intramedullary": _within(Tissue.CORD_TUMOUR, (Tissue.CORD,)),
     "extramedullary": _within(Tissue.TUMOUR, (Tissue.CSF, Tissue.CORD, Tissue.ROOT)),
 }
 

@@ -6,6 +6,7 @@ A finding changes its own place and nothing else: not the field of view, the noi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -25,10 +26,11 @@ PREVALENCE: Final[dict[str, float]] = {
     "canal": 0.24, "neuroforaminal": 0.26, "subarticular": 0.20, "herniation": 0.26, "disc_height": 0.28,
     "spondylolisthesis": 0.20, "fracture": 0.20, "edema": 0.22, "hemangioma": 0.20, "cyst": 0.18, "synovial": 0.16,
     "lipomatosis": 0.16, "compression": 0.14, "inflammation": 0.18, "extramedullary": 0.16, "intramedullary": 0.16,
+    "pars": 0.14,
 }  # fmt: skip
-"""Probability per study; ``pars`` is not planted: its gap is below the resolution of these stacks."""
+"""Probability per study of a region in which the condition occurs; more often than in nature, so that all are met."""
 
-_VERTEBRAL: Final = {"fracture", "edema", "hemangioma"}
+_VERTEBRAL: Final = {"fracture", "edema", "hemangioma", "pars"}
 _STAYING: Final = {"disc_height", "spondylolisthesis", "pars", "hemangioma", "fracture"}
 """Conditions that do not heal."""
 _SIDED: Final = {"neuroforaminal", "subarticular", "cyst", "synovial", "extramedullary"}
@@ -37,6 +39,7 @@ _ONLY: Final[dict[str, set[Region]]] = {
     "synovial": {Region.LUMBAR},
     "lipomatosis": {Region.LUMBAR, Region.THORACIC},
     "subarticular": {Region.LUMBAR},
+    "pars": {Region.LUMBAR},
 }
 
 
@@ -63,18 +66,32 @@ class Finding:
         return {Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}[self.severity]
 
 
-def draw_findings(region: Region, rng: np.random.Generator) -> list[Finding]:
-    """Findings of one study; several at different levels are possible, one per condition."""
+def draw_findings(
+    region: Region, rng: np.random.Generator, *, prevalence: Mapping[str, float] = PREVALENCE
+) -> list[Finding]:
+    """Findings of one study; several at different levels are possible, one per condition.
+
+    Args:
+        region: of the study.
+        rng: draws the same numbers whatever is found.
+        prevalence: probability by condition.
+    """
     vertebrae, discs = VERTEBRAE_OF[region], discs_of(region)
     found: list[Finding] = []
     taken: set[str] = set()
-    for condition, prevalence in PREVALENCE.items():
-        present = rng.random() < prevalence / _share(condition)
+    for condition, share in prevalence.items():
+        present = rng.random() < share / _share(condition)
         severity = [Severity.MILD, Severity.MODERATE, Severity.SEVERE][int(rng.choice(3, p=[0.2, 0.4, 0.4]))]
         side = [Side.LEFT, Side.RIGHT][int(rng.integers(2))] if condition in _SIDED else None
+        if condition == "pars":
+            side = [Side.LEFT, Side.RIGHT, Side.BILATERAL, Side.BILATERAL][int(rng.integers(4))]
         if condition == "herniation":
             side = [Side.LEFT, Side.RIGHT, Side.CENTRAL][int(rng.integers(3))]
         inner = vertebrae[1:-1] if condition in _VERTEBRAL else discs[1:] if len(discs) > 5 else discs
+        if condition == "lipomatosis":
+            inner = discs[1:-1]
+        if condition == "pars":
+            inner = ("L3", "L4", "L5", "L5")
         if condition in ("intramedullary", "spondylolisthesis"):
             inner = discs[1:-1] if condition == "intramedullary" else discs[1:]
         free = [level for level in inner if level not in taken] or list(inner)

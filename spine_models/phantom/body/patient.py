@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
 from spine_models.domain import Region
-from spine_models.phantom.body.anatomy import BUILDS, Spine
+from spine_models.phantom.body.anatomy import BUILDS, Build, Neighbour, Operation, Spine, Wear
 from spine_models.phantom.body.lesions import centre_and_radii
 from spine_models.phantom.body.pathology import VERTEBRAE_OF, Finding
+
+TRANSITIONAL: Final = 0.08
+SCOLIOTIC: Final = 0.10
+OPERATED: Final = 0.08
 
 
 def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator) -> Spine:
@@ -42,6 +47,12 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
             n = names.index(finding.level)
             disc_heights[n] = build.disc_height * (0.52, 0.38, 0.25)[finding.grade - 1]
             dryness[n] = max(dryness[n], 0.85)
+    transitional = None
+    if region is Region.LUMBAR and rng.random() < TRANSITIONAL:
+        transitional = "lumbarised S1" if rng.random() < 0.5 else "sacralised L5"
+        if transitional == "sacralised L5" and not any(f.level in ("L5-S1", "L5") for f in findings):
+            disc_heights[-1] *= 0.55
+            dryness[-1] = 0.6
     centres, middles = [], []
     position = 0.0
     for n, height in enumerate(heights):
@@ -51,27 +62,96 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
             middles.append(position - disc_heights[n] / 2)
             position -= disc_heights[n]
     shift = -position / 2 + float(rng.normal(0, 2))
+    centre_s = (np.array(centres) + shift).astype(np.float32)
+    disc_s = (np.array(middles) + shift).astype(np.float32)
+    neighbours = _neighbours(region, build, float(shift), float(position + shift), transitional, rng)
+    curved = rng.random() < SCOLIOTIC
     # float32 throughout: a double scalar would turn every field of points into doubles.
     spine = Spine(
         region=region,
         build=build,
         findings=findings,
         levels=levels,
-        centre_s=(np.array(centres) + shift).astype(np.float32),
+        centre_s=centre_s,
         heights=heights.astype(np.float32),
-        disc_s=(np.array(middles) + shift).astype(np.float32),
+        disc_s=disc_s,
         disc_heights=disc_heights.astype(np.float32),
-        dryness=dryness,
+        dryness=np.concatenate([dryness, np.clip(rng.normal(0.4, 0.2, len(neighbours)), 0, 1)]),
         bulge=bulge.astype(np.float32),
         lordosis=mean.lordosis * float(rng.normal(1, 0.25)),
-        scoliosis=float(rng.normal(0, 1.0)),
+        scoliosis=float(rng.choice([-1, 1]) * rng.uniform(3.0, 5.0) if curved else rng.normal(0, 0.8)),
         length=float(-position * 0.72),
         fat_mm=float(rng.uniform(8, 20)),
         texture_seed=int(rng.integers(2**31)),
+        neighbours=neighbours,
+        wear=_wear(discs, age, findings, names, rng),
+        operation=_operation(region, findings, names, levels, rng),
+        transitional=transitional,
+        sacrum_z=float(disc_s[-1]) if region is Region.LUMBAR else None,
     )
     for finding in findings:
         finding.box_mm = _box(spine, finding)
     return spine
+
+
+def _neighbours(
+    region: Region,
+    build: Build,
+    top_s: float,
+    bottom_s: float,
+    transitional: str | None,
+    rng: np.random.Generator,
+) -> tuple[Neighbour, ...]:
+    """Two vertebrae above (none above C2, whose dens is a shape of its own) and two below the named ones."""
+    found: list[Neighbour] = []
+    edge = top_s
+    for _ in range(0 if region is Region.CERVICAL else 2):
+        disc, height = build.disc_height * float(rng.normal(0.95, 0.06)), build.body_height * 0.97
+        found.append(Neighbour(edge + disc + height / 2, height, 0.97, edge + disc / 2, disc))
+        edge += disc + height
+    edge = bottom_s
+    for n in range(2):
+        sacral = region is Region.LUMBAR
+        share = (0.8 if transitional == "lumbarised S1" else 0.22) if n == 0 else 0.15
+        disc = build.disc_height * (share if sacral else 1.0)
+        height = build.body_height * ((0.86, 0.74)[n] if sacral else 1.02)
+        scale = (0.78, 0.6)[n] if sacral else 1.03
+        found.append(Neighbour(edge - disc - height / 2, height, scale, edge - disc / 2, disc, sacral))
+        edge -= disc + height
+    return tuple(found)
+
+
+def _wear(
+    discs: int, age: float, findings: list[Finding], names: list[str], rng: np.random.Generator
+) -> Wear:
+    # Every patient draws the same numbers, so that a later study with other findings has the same anatomy.
+    facet = 0.9 + 0.35 * age * rng.random(discs)
+    pitted, fat = rng.random(discs), rng.random(discs)
+    up, u, v = rng.choice([-1, 1], discs), rng.normal(0, 5, discs), rng.normal(0, 4, discs)
+    free = [n not in {names.index(f.level) for f in findings if f.level in names} for n in range(discs)]
+    pits = [(n, int(up[n]), float(u[n]), float(v[n])) for n in range(discs) if pitted[n] < 0.05 and free[n]]
+    fatty = [n for n in range(discs) if fat[n] < 0.06 * (0.5 + age) and free[n]]
+    return Wear(facet.astype(np.float32), tuple(pits), tuple(fatty))
+
+
+def _operation(
+    region: Region,
+    findings: list[Finding],
+    names: list[str],
+    levels: tuple[str, ...],
+    rng: np.random.Generator,
+) -> Operation | None:
+    """Operated levels are levels without findings: scar and metal hide what lies beside them."""
+    operated, fused, which = rng.random() < OPERATED, rng.random() < 0.5, rng.random()
+    busy = {f.level for f in findings}
+    free = [
+        n
+        for n, name in enumerate(names)
+        if 0 < n and name not in busy and levels[n] not in busy and levels[n + 1] not in busy
+    ]
+    if region is Region.THORACIC or not operated or not free:
+        return None
+    return Operation(free[int(which * len(free))], bool(fused))
 
 
 def _box(spine: Spine, finding: Finding) -> tuple[np.ndarray, np.ndarray]:

@@ -28,4 +28,12 @@ class Tissue(IntEnum):
     CYST = 14
     TUMOUR = 15
     MYELOPATHY = 16
+    FATTY_MARROW = 17
+    SCAR = 18
+    METAL = 19
+    HALO = 20
+    CLEFT = 21
+    CORD_TUMOUR = 22
+    BRAIN = 23
+    DISCITIS = 24
     NUCLEUS = 100

@@ -21,6 +21,11 @@ FIELD_OF_VIEW_MM: Final[dict[Region, float]] = {
 MATRIX: Final = {Plane.SAGITTAL: 160, Plane.AXIAL: 128}
 SAGITTAL_SLICES: Final = 7
 SAGITTAL_SPACING_MM: Final = 4.4
+SCOLIOTIC_SPACING_MM: Final = 5.6
+"""A technologist leaves gaps to cover the foramina of a spine that leaves the midline."""
+SCOLIOSIS_MM: Final = 2.5
+LOCALIZER_MATRIX: Final = 96
+LOCALIZER_GAP_MM: Final = 16.0
 AXIAL_FIELD_MM: Final = 150.0
 SUPERSAMPLING: Final = 2
 
@@ -57,19 +62,40 @@ class Stack:
 
 def plan_sagittal(spine: Spine) -> Stack:
     """Seven sagittal slices over the canal and both foramina, from right to left."""
-    field = FIELD_OF_VIEW_MM[spine.region]
-    pixel = field / MATRIX[Plane.SAGITTAL]
+    spacing = SAGITTAL_SPACING_MM if abs(spine.scoliosis) < SCOLIOSIS_MM else SCOLIOTIC_SPACING_MM
+    xs = (np.arange(SAGITTAL_SLICES) - SAGITTAL_SLICES // 2) * spacing
+    slices = _sagittal(spine, xs, FIELD_OF_VIEW_MM[spine.region], MATRIX[Plane.SAGITTAL])
+    return Stack(Plane.SAGITTAL, slices, 4.0, spacing)
+
+
+def plan_localizer(spine: Spine) -> tuple[Stack, ...]:
+    """Three slices in each of the three planes, coarse and wide: sagittal, coronal, axial."""
+    field = FIELD_OF_VIEW_MM[spine.region] * 1.25
+    pixel, half = field / LOCALIZER_MATRIX, field / 2 - field / LOCALIZER_MATRIX / 2
+    steps = np.array([-1, 0, 1]) * LOCALIZER_GAP_MM
     middle = (spine.build.skin - 62) / 2
-    slices = [
-        Slice(
-            (0, 1, 0, 0, 0, -1),
-            np.array([x, middle - field / 2 + pixel / 2, field / 2 - pixel / 2]),
-            pixel,
-            MATRIX[Plane.SAGITTAL],
-        )
-        for x in (np.arange(SAGITTAL_SLICES) - SAGITTAL_SLICES // 2) * SAGITTAL_SPACING_MM
-    ]
-    return Stack(Plane.SAGITTAL, tuple(slices), 4.0, SAGITTAL_SPACING_MM)
+    coronal = tuple(
+        Slice((1, 0, 0, 0, 0, -1), np.array([-half, middle + y, half]), pixel, LOCALIZER_MATRIX)
+        for y in steps
+    )
+    axial = tuple(
+        Slice((1, 0, 0, 0, 1, 0), np.array([-half, middle - half, 2 * z]), pixel, LOCALIZER_MATRIX)
+        for z in steps
+    )
+    return (
+        Stack(Plane.SAGITTAL, _sagittal(spine, steps, field, LOCALIZER_MATRIX), 8.0, LOCALIZER_GAP_MM),
+        Stack(Plane.CORONAL, coronal, 8.0, LOCALIZER_GAP_MM),
+        Stack(Plane.AXIAL, axial, 8.0, 2 * LOCALIZER_GAP_MM),
+    )
+
+
+def _sagittal(spine: Spine, xs: np.ndarray, field_mm: float, matrix: int) -> tuple[Slice, ...]:
+    pixel = field_mm / matrix
+    first_y = (spine.build.skin - 62) / 2 - field_mm / 2 + pixel / 2
+    return tuple(
+        Slice((0, 1, 0, 0, 0, -1), np.array([x, first_y, field_mm / 2 - pixel / 2]), pixel, matrix)
+        for x in xs
+    )
 
 
 def plan_axial(spine: Spine) -> Stack:

@@ -70,6 +70,7 @@ PROTOCOL: Final[dict[str, Sequence]] = {
     for name, part in DIXON_PARTS.items()
 }
 PROTOCOL["ADC"] = replace(PROTOCOL["DWI"], name="ADC")
+PROTOCOL["derived"] = replace(PROTOCOL["T2"], name="derived")
 _LONGER_AT_3T: Final = {"T1": 1.15, "T1+C": 1.15}
 _STIR_TI_MS: Final = ((0.55, 110.0), (1.5, 175.0), (3.0, 245.0))
 """Inversion times that null fat of the T1 in ``relaxation``: T1 ln 2 at a long repetition."""
