@@ -19,22 +19,7 @@ from spine_models.phantom.body.patient import make_spine
 from spine_models.phantom.scanner.examination import Acquired, Order, examine
 
 REGIONS = (Region.LUMBAR, Region.CERVICAL, Region.THORACIC)
-ORDERS = (
-    "T1",
-    "T1+C",
-    "T2",
-    "T2-FS",
-    "STIR",
-    "PD",
-    "T2*",
-    "DWI",
-    "localizer",
-    "Dixon-in",
-    "Dixon-opposed",
-    "Dixon-water",
-    "Dixon-fat",
-    "ADC",
-)
+ORDERS = ("T1", "T1+C", "T2", "T2-FS", "STIR", "PD", "T2*", "DWI", "localizer", "Dixon")
 FIELDS = (0.55, 1.5, 1.5, 3.0)
 REAL = (
     ("sct_testing/t1/t1w.nii.gz", "T1", 0),

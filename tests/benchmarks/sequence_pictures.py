@@ -8,7 +8,7 @@ own series and on real images. Belongs here: the drawing. Does not belong here: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from sequence_images import REGIONS, Picture, varied
@@ -21,23 +21,19 @@ from spine_models.phantom.body.patient import make_spine
 from spine_models.phantom.body.tissue import Tissue
 from spine_models.phantom.scanner.acquisition import labels_of
 from spine_models.phantom.scanner.planning import plan_axial, plan_sagittal
-from spine_models.phantom.scanner.relaxation import TABLE, Relaxation, mixture
+from spine_models.phantom.scanner.relaxation import (
+    DRY_NUCLEUS,
+    FAT,
+    RELAXIVITY_15,
+    TABLE,
+    Relaxation,
+    mixture,
+)
 
 CONTRASTS = (
     "T1", "T1+C", "T2", "T2-FS", "STIR", "PD", "T2*", "DWI", "ADC", "localizer", "derived",
     "Dixon-in", "Dixon-opposed", "Dixon-water", "Dixon-fat",
 )  # fmt: skip
-DRY = Relaxation(0.50, 780, 880, 40, 18)
-FAT_SHARE = {Tissue.FAT: 0.95, Tissue.MARROW: 0.45, Tissue.HAEMANGIOMA: 0.6, Tissue.CORTEX: 0.2}
-DIFFUSIVITY = {Tissue.CSF: 3.0, Tissue.CYST: 2.8, Tissue.CORD: 0.95, Tissue.ROOT: 1.1, Tissue.MUSCLE: 1.5,
-               Tissue.MARROW: 0.35, Tissue.FAT: 0.05, Tissue.OEDEMA: 1.6, Tissue.TUMOUR: 0.9}  # fmt: skip
-"""Apparent diffusion coefficients in 0.001 mm2/s; tissues that are not named 1.3."""
-ENHANCING = {
-    Tissue.VESSEL: (0.5, 1.0),
-    Tissue.TUMOUR: (0.3, 0.8),
-    Tissue.SOFT: (0.0, 0.15),
-    Tissue.MUSCLE: (0.0, 0.08),
-}
 SLICES = 3
 
 
@@ -106,7 +102,7 @@ def _table(contrast: str, way: Protocol, spine: Spine, rng: np.random.Generator)
     }
     tissues = _tissues(spine, rng)
     if contrast == "STIR":  # the inversion time that nulls the fat of this body, within a few percent
-        timing["ti"] = np.log(2) * _t1(tissues[Tissue.FAT], field) * rng.uniform(0.88, 1.06)
+        timing["ti"] = np.log(2) * _t1(FAT, field) * rng.uniform(0.88, 1.06)
     signals = _signals(contrast, way, timing, tissues, field, rng)
     residual = rng.uniform(0.02, 0.25)
     if contrast == "ADC":
@@ -122,18 +118,19 @@ def _tissues(spine: Spine, rng: np.random.Generator) -> dict[int, Relaxation]:
     """This body's tissues: the table with about a tenth of spread, discs as dry as they are."""
 
     def spread(tissue: Relaxation) -> Relaxation:
-        factors = np.exp(rng.normal(0, 0.12, 5))
-        return Relaxation(
-            *(getattr(tissue, f) * k for f, k in zip(Relaxation.__dataclass_fields__, factors, strict=True))
-        )
+        factors = dict(zip((f.name for f in fields(Relaxation)), np.exp(rng.normal(0, 0.12, 8)), strict=True))
+        values = {name: getattr(tissue, name) * factor for name, factor in factors.items()}
+        return Relaxation(**values | {"fat": min(values["fat"], 1.0)})
 
-    tissues = {int(label): spread(tissue) for label, tissue in TABLE.items() if label < 100}
+    tissues = {int(label): spread(tissue) for label, tissue in TABLE.items() if label < Tissue.NUCLEUS}
     wet = TABLE[Tissue.NUCLEUS]
-    return tissues | {100 + n: spread(mixture(wet, DRY, float(d))) for n, d in enumerate(spine.dryness)}
+    discs = {Tissue.NUCLEUS + n: mixture(wet, DRY_NUCLEUS, float(d)) for n, d in enumerate(spine.dryness)}
+    return tissues | {int(label): spread(tissue) for label, tissue in discs.items()}
 
 
-def _t1(tissue: Relaxation, field: float) -> float:
-    return float(np.interp(field, [0.55, 1.5, 3.0], [0.72 * tissue.t1_15, tissue.t1_15, tissue.t1_30]))
+def _t1(tissue: Relaxation, field: float, agent: bool = False) -> float:
+    t1 = float(np.interp(field, [0.55, 1.5, 3.0], [0.72 * tissue.t1_15, tissue.t1_15, tissue.t1_30]))
+    return 1 / (1 / t1 + RELAXIVITY_15 * tissue.agent_mm / 1000) if agent else t1
 
 
 def _signals(
@@ -142,23 +139,15 @@ def _signals(
 ) -> _Signals:  # fmt: skip
     water, fat = np.zeros((2, max(tissues) + 1), dtype=np.float32)
     b_value = float(rng.choice([0, 50, 400, 600, 800, 1000])) if contrast == "DWI" else 0.0
-    fat_tissue = tissues[Tissue.FAT]
+    agent = contrast == "T1+C" or (contrast == "derived" and rng.random() < 0.3)
+    of_fat = _weighted(way, timing, _t1(FAT, field), FAT) * rng.uniform(1.0, 1.5 if way.train else 1.05)
     for label, tissue in tissues.items():
-        share = FAT_SHARE.get(label, 0.03)
-        share = float(np.clip(share + rng.normal(0, 0.08 * (share > 0.1)), 0, 1))
-        t1 = _t1(tissue, field) * (
-            1.35 if 0.1 < share < 0.9 else 1.0
-        )  # the table's marrow is water and fat together
-        if contrast == "T1+C" or (contrast == "derived" and rng.random() < 0.3):
-            low, high = ENHANCING.get(label, (0.0, 0.05))
-            t1 /= 1 + 4 * rng.uniform(low, high)
-        diffusivity = DIFFUSIVITY.get(label, 1.3) * float(np.exp(rng.normal(0, 0.12)))
         if contrast == "ADC":
-            water[label] = diffusivity if tissue.pd > 0.15 else rng.uniform(0, 0.6)
+            water[label] = tissue.adc if tissue.pd > 0.15 else rng.uniform(0, 0.6)
             continue
-        own = _weighted(way, timing, t1, tissue) * np.exp(-b_value * diffusivity / 1000)
-        water[label] = tissue.pd * (1 - share) * own
-        fat[label] = tissue.pd * share * _weighted(way, timing, _t1(fat_tissue, field), fat_tissue) * 1.15
+        own = _weighted(way, timing, _t1(tissue, field, agent), tissue) * np.exp(-b_value * tissue.adc / 1000)
+        water[label] = tissue.pd * (1 - tissue.fat) * own
+        fat[label] = tissue.pd * tissue.fat * of_fat
     return _Signals(water, fat)
 
 
@@ -218,8 +207,9 @@ def _derived(
             for image in images
         ]
     after = table.copy()
-    for label, (low, high) in ENHANCING.items():
-        after[label] *= 1 + 1.5 * rng.uniform(low, high)
+    for label, tissue in TABLE.items():
+        if label < len(after):
+            after[label] *= 1 + 1.5 * tissue.agent_mm * rng.uniform(0.5, 1.5)
     size = labels.shape[1] // 2
     out = []
     for one in labels:
