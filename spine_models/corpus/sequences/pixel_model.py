@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from spine_models.corpus.geometry import frame_geometry, plane_of
+from spine_models.corpus.header import numbers_of, read_value
 from spine_models.corpus.sequences.calibration import Calibration
 from spine_models.corpus.sequences.decision import Opinion
 from spine_models.corpus.sequences.header_model import CLASSES, FOLDER, ModelError, load_card
@@ -85,14 +86,12 @@ def middle_slices(paths: Sequence[Path]) -> tuple[list[np.ndarray], list[str]]:
     wanted = sorted({int(place * len(paths)) for place in PLACES})
     for index in wanted:
         try:
-            geometry = frame_geometry(open_header(paths[index]))
-            chosen = (
-                {int(place * len(geometry)) for place in PLACES}
-                if len(paths) < len(PLACES)
-                else {len(geometry) // 2}
-            )
-            if len(geometry) > _MOST_FRAMES:
+            ds = open_header(paths[index])
+            geometry = frame_geometry(ds)
+            frames = max(len(geometry), int((numbers_of(read_value(ds, "NumberOfFrames")) or [1])[0]))
+            if frames > _MOST_FRAMES:
                 continue
+            chosen = {int(place * frames) for place in PLACES} if len(paths) < len(PLACES) else {frames // 2}
             for number, frame in enumerate(read_frames(paths[index])):
                 if number in chosen and min(frame.stored.shape) >= _SMALLEST:
                     image = frame.intensities()

@@ -63,7 +63,7 @@ def test_resolution_changes_little_and_small_images_are_enlarged():
     coarse = image.reshape(128, 2, 128, 2).mean(axis=(1, 3))
     assert np.abs(prepared(image)[0] - prepared(coarse)[0]).mean() < 0.02
     assert prepared(spine(size=40)).shape == (2, 64, 64)
-    np.testing.assert_array_equal(prepared(np.zeros((50, 70))), 0 * prepared(np.zeros((50, 70))))
+    assert np.isfinite(prepared(np.zeros((50, 70)))).all()
 
 
 def test_a_constant_survives_resampling_of_any_size():
