@@ -39,9 +39,15 @@ class DeidSettings(_Section):
 
 
 class SequenceSettings(_Section):
-    """Below ``min_confidence`` the classifier abstains and the series goes to route ``other``."""
+    """Below ``min_confidence`` the classifier abstains and the series goes to route ``other``.
+
+    Where the rules do not conclude, the header model (moved by pixels, where they are asked) must be surer than
+    ``min_model_confidence``. ``pixels`` lets the middle slices speak for series that their headers leave open.
+    """
 
     min_confidence: float = Field(0.5, ge=0, le=1)
+    min_model_confidence: float = Field(0.8, ge=0, le=1)
+    pixels: bool = True
 
 
 class ShardSettings(_Section):

@@ -30,7 +30,7 @@ ACQUISITION = pl.Schema(
         "columns": pl.Int32,
         "bits_stored": pl.Int32,
         "photometric": pl.String,
-        "vendor": pl.String,  # Siemens | Philips | GE | Canon | Hitachi | Hyperfine | other; null when absent
+        "vendor": pl.String,  # Siemens | Philips | GE | Canon | Hitachi | Hyperfine | UIH | other; null when absent
         "scanner_model": pl.String,
         "field_strength_t": pl.Float64,
         "coil": pl.String,
@@ -74,6 +74,8 @@ _VENDORS: Final[tuple[tuple[str, str], ...]] = (
     ("hitachi", "Hitachi"),
     ("fujifilm", "Hitachi"),
     ("hyperfine", "Hyperfine"),
+    ("uih", "UIH"),
+    ("united imaging", "UIH"),
 )
 _ECHO_PULSE: Final[dict[str, tuple[str, ...]]] = {
     "SPIN": ("SE",),

@@ -8,7 +8,7 @@
 --   studies           studies that have one
 --   slices            slices of these series
 --   mean_confidence   of the classifier, 0 to 1
---   disagreements     series whose header contradicts itself
+--   disagreements     series whose sources contradict each other
 SELECT
     contrast,
     route,

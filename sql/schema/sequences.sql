@@ -1,4 +1,4 @@
--- What each series is: contrast family, encoder route, plane and body region.
+-- What each series is: contrast family, encoder route, plane, body region; and which sources contradict each other.
 
 CREATE SCHEMA sequences;
 
@@ -13,10 +13,21 @@ CREATE TABLE sequences.series (
     route VARCHAR, -- t1, t2, other; other when the classifier abstained
     plane VARCHAR,
     region VARCHAR,
-    confidence DOUBLE, -- 0 to 1
+    region_evidence VARCHAR, -- description, protocol, body_part, levels, study; null when unknown
+    confidence DOUBLE, -- 0 to 1: the share of such answers that are right
     abstained BOOLEAN,
-    rule VARCHAR, -- the rule that decided
-    disagreement VARCHAR, -- how text and physics of the header contradict; null when they agree
+    decided_by VARCHAR, -- rules, header_model, header+pixels, nobody
+    rule VARCHAR, -- the rule that concluded, whether or not it decided
+    disagreement VARCHAR, -- which sources contradict each other, and how; null when none do
+    rule_contrast VARCHAR,
+    rule_confidence DOUBLE,
+    header_contrast VARCHAR, -- of the header model
+    header_confidence DOUBLE, -- calibrated on scanners left out
+    pixel_contrast VARCHAR, -- null where the pixels were not asked
+    pixel_confidence DOUBLE,
+    contrast_agent BOOLEAN, -- null when neither names nor header speak of it
+    dixon_part VARCHAR, -- in, opposed, water, fat
+    b_values DOUBLE[], -- diffusion weightings in s/mm2, rising
     n_instances INTEGER,
     n_slices INTEGER,
     slice_spacing_mm DOUBLE,
@@ -26,6 +37,24 @@ CREATE TABLE sequences.series (
     tr_ms DOUBLE, -- repetition time
     te_ms DOUBLE, -- echo time
     ti_ms DOUBLE -- inversion time
+);
+
+-- One row per pair of sources that say different things of a series.
+-- stored: copy
+CREATE TABLE sequences.disagreements (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    series_key VARCHAR,
+    about VARCHAR, -- contrast, contrast_agent
+    source_a VARCHAR, -- text, rules, header_model
+    says_a VARCHAR,
+    confidence_a DOUBLE, -- null where the source gives none
+    source_b VARCHAR, -- timing, header, header_model, pixels
+    says_b VARCHAR,
+    confidence_b DOUBLE,
+    decision VARCHAR, -- the contrast decided on; null when abstained
+    decided_by VARCHAR
 );
 
 -- The contrast families and the encoder route of each.

@@ -36,6 +36,7 @@ SCHEMAS = {
     "deid.audit": deid.AUDIT,
     "deid.date_integrity": deid.DATE_INTEGRITY,
     "sequences.series": sequences.SERIES,
+    "sequences.disagreements": sequences.DISAGREEMENTS,
     "labels.mentions": labels.MENTIONS,
     "labels.rules": labels.LABELS,
     "labels.consensus": labels.CONSENSUS,
@@ -223,8 +224,13 @@ def _add_series(
     lake.add(
         "sequences.series", **ids, series_key=series, contrast=contrast, route=route, plane="sagittal",
         region="lumbar", confidence=0.9 if contrast else 0.2, abstained=contrast is None, rule="text",
-        n_instances=count, n_slices=count, **facts,
+        decided_by="rules" if contrast else "nobody", n_instances=count, n_slices=count, **facts,
     )  # fmt: skip
+    if contrast == "STIR":
+        lake.add(
+            "sequences.disagreements", **ids, series_key=series, about="contrast", source_a="text", says_a="T2-FS",
+            source_b="timing", says_b="STIR", decision=contrast, decided_by="rules",
+        )  # fmt: skip
     shard = f"{route}/{split}/shard-000000.tar"
     versions = {"encoder": f"dinov3-{route}", "model_version": f"m-{route}", "preprocessing_version": "p1"}
     instances = []

@@ -130,11 +130,25 @@ CASES: list[tuple[str, Callable]] = [
     (
         "sequences__route_matches_contrast",
         lambda lake: lake.change(
-            "sequences.series", where={"route": "other"}, contrast="FLAIR", abstained=False
+            "sequences.series",
+            where={"route": "other"},
+            contrast="FLAIR",
+            abstained=False,
+            decided_by="rules",
         ),
     ),
     ("sequences__confidence_in_range", lambda lake: lake.change("sequences.series", confidence=1.2)),
     ("sequences__confidence_in_range", lambda lake: lake.change("sequences.series", confidence=NAN)),
+    ("sequences__somebody_decided", lambda lake: lake.change("sequences.series", decided_by="nobody")),
+    ("sequences__somebody_decided", lambda lake: lake.change("sequences.series", decided_by="header+pixels")),
+    (
+        "sequences__disagreements_are_of_their_series",
+        lambda lake: lake.change("sequences.disagreements", decision="T2"),
+    ),
+    (
+        "sequences__disagreements_are_of_their_series",
+        lambda lake: lake.change("sequences.disagreements", says_a="STIR"),
+    ),
     (
         "sequences__header_agrees",
         lambda lake: lake.change("sequences.series", disagreement="text T1, echo T2"),

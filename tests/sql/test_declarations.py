@@ -91,7 +91,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "labels.consensus", "labels.rules", "probes.metrics", "deid.files", "deid.studies", "agents.claims",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
-        "sequences.series", "backbone.curves",
+        "sequences.series", "sequences.disagreements", "backbone.curves",
     } == copied  # fmt: skip
 
 

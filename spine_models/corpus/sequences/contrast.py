@@ -10,7 +10,7 @@ from typing import Final
 
 from spine_models.corpus.sequences.physics import by_physics
 from spine_models.corpus.sequences.text import agent_given, by_text
-from spine_models.corpus.sequences.verdict import Facts, Verdict
+from spine_models.corpus.sequences.verdict import Facts, Verdict, plausible
 from spine_models.domain import Contrast
 
 _CEILING: Final = 0.98
@@ -54,6 +54,7 @@ def judge(facts: Facts) -> Verdict:
     Agreement raises the confidence (as of independent sources), a contradiction is named and lowers it: below
     one half where the timing is sure of itself. Without any name the timing decides alone, and the reverse.
     """
+    facts = plausible(facts)
     text, physics = by_text(facts), by_physics(facts)
     if text.contrast is None:
         return _by_timing_alone(facts, physics)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -43,6 +42,11 @@ _NOT_SPINE: Final = re.compile(
     r"|femur|thigh|tibia|\bleg\b|extremit|breast|mamma|heart|cardiac|\bliver\b|leber|pancrea|kidney|prostat|uter"
     r"|bladder|plexus|phantom"
 )
+_LEVELS: Final = re.compile(
+    r"(?<![a-z0-9])(?=([ctl])(\d{1,2})\s?(?:-|/|to|_|bis)?\s?([ctls])(\d{1,2})(?![a-z0-9]))"
+)
+_PART_OF_LETTER: Final = {"c": Region.CERVICAL, "t": Region.THORACIC, "l": Region.LUMBAR}
+_SPINE_PARTS: Final = (Region.CERVICAL, Region.THORACIC, Region.LUMBAR)
 _SACROILIAC: Final = re.compile(r"\bsij?\b|sacro ?iliac|ilio ?sacral|\bisg\b")
 
 
@@ -52,15 +56,42 @@ def region_of(description: str | None, protocol: str | None, body_part: str | No
     Two parts of the spine, or a spine without a part, are `Region.SPINE`; a body part that only a coarse name
     gives (``SPINE``, ``HEAD``) yields to a part that another name gives. Nothing known: unknown.
     """
-    found = [_in_text(text) for text in (description, protocol, body_part) if text]
-    parts = [region for region in found if region in (Region.CERVICAL, Region.THORACIC, Region.LUMBAR)]
-    if parts:
-        return parts[0]
-    return _first(found, (Region.SPINE,)) or _first(found, (Region.OTHER,)) or Region.UNKNOWN
+    return region_with_evidence(description, protocol, body_part)[0]
 
 
-def _first(found: Iterable[Region], wanted: tuple[Region, ...]) -> Region | None:
-    return next((region for region in found if region in wanted), None)
+def region_with_evidence(
+    description: str | None, protocol: str | None, body_part: str | None
+) -> tuple[Region, str | None]:
+    """`region_of` and the name that gave it: description, protocol, body_part, or levels (``L3-S1``); null: none."""
+    names = {"description": description, "protocol": protocol, "body_part": body_part}
+    found = {source: _in_text(text) for source, text in names.items() if text}
+    for source, region in found.items():
+        if region in _SPINE_PARTS:
+            return region, source
+    for text in (description, protocol):
+        if text and (region := _by_levels(text)) is not None:
+            return region, "levels"
+    for wanted in (Region.SPINE, Region.OTHER):
+        for source, region in found.items():
+            if region is wanted:
+                return region, source
+    return Region.UNKNOWN, None
+
+
+@lru_cache(maxsize=4096)
+def _by_levels(text: str) -> Region | None:
+    """The part of the spine that a span of levels lies in; two weightings in a name (``T1 T2``) are no levels."""
+    for first, low, last, high in _LEVELS.findall(text.casefold()):
+        if first == last == "t" and int(low) <= 2 and int(high) <= 2:
+            continue
+        part = _PART_OF_LETTER[first]
+        if (
+            last == first
+            or (first == "l" and last == "s")
+            or (first == "c" and last == "t" and int(high) <= 2)
+        ):
+            return part
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,16 @@ _DIXON_TYPES: Final[tuple[tuple[frozenset[str], str], ...]] = (
     (frozenset({"IN_PHASE", "IN PHASE", "INPHASE", "IP"}), "in"),
     (frozenset({"OPP_PHASE", "OUT_PHASE", "OPPOSED_PHASE", "OPP PHASE", "OUT PHASE", "OP"}), "opp"),
 )
+_DIXON_WORDS: Final[tuple[tuple[str, str], ...]] = (
+    ("inphase", "in"),
+    ("outphase", "opp"),
+    ("oppphase", "opp"),
+    ("opposed", "opp"),
+    ("opp", "opp"),
+    ("in", "in"),
+    ("water_word", "water"),
+    ("fat_word", "fat"),
+)
 _DIXON_CONTRAST: Final = {
     "water": Contrast.DIXON_WATER,
     "fat": Contrast.DIXON_FAT,
@@ -59,7 +69,7 @@ def by_text(facts: Facts) -> Verdict:
 def suppresses_fat(facts: Facts) -> bool:
     """Whether a name or a scan option says that fat is suppressed (spectrally or by water excitation)."""
     words = words_of(facts.series_description or facts.protocol_name or "")
-    if words & group("fat_suppression") or words >= {"fat", "sat"}:
+    if words & group("fat_suppression") or (words & group("fat_word") and words & group("saturation")):
         return True
     return _FAT_SUPPRESSION_OPTIONS.search((facts.scan_options or "").upper()) is not None
 
@@ -68,7 +78,7 @@ def agent_given(facts: Facts) -> tuple[bool, str | None]:
     """Whether the image was taken after contrast agent, and in which way name and header contradict."""
     text = facts.series_description or facts.protocol_name or ""
     words = words_of(text)
-    after = bool(words & group("agent")) or ("contrast" in words and not words & {"no", "non"})
+    after = bool(words & group("agent")) or ("contrast" in words and not words & group("negation"))
     after |= "post" in words and not words & group("after_surgery")
     before = bool(words & group("no_agent")) or words >= {"no", "contrast"} or words >= {"non", "contrast"}
     if before and not after and facts.has_contrast_agent:
@@ -87,7 +97,7 @@ def _claim(words: frozenset[str], facts: Facts) -> Verdict:
     if dixon is not None:
         return dixon
     weighting = words & {"t1", "t2", "pd"}
-    if words >= {"proton", "density"}:
+    if words >= {"proton", "density"} or words & {"pdw", "dp"}:
         weighting |= {"pd"}
     if words & group("magnetization_transfer") and not weighting & {"t1", "t2"}:
         return Verdict(Contrast.MT, EXPLICIT, "mt")
@@ -101,7 +111,7 @@ def _claim(words: frozenset[str], facts: Facts) -> Verdict:
     if "t1" in weighting and "t2" not in weighting:
         return _t1(facts, EXPLICIT, "t1")
     if "stir" in words or "tirm" in words or "tir" in words:
-        if words & {"flair", "dark"} and "stir" not in words:
+        if ("flair" in words or words >= {"dark", "fluid"}) and "stir" not in words:
             return Verdict(Contrast.OTHER, EXPLICIT, "flair")
         return Verdict(Contrast.STIR, EXPLICIT, "stir")
     if "flair" in words:
@@ -143,27 +153,32 @@ def _special(words: frozenset[str], types: frozenset[str]) -> Verdict | None:
     return None
 
 
-def _dixon(words: frozenset[str], types: frozenset[str]) -> Verdict | None:
-    """Water, fat, in and opposed phase; a T1-weighted Dixon is a T1, since the T2 encoder is not for it."""
+def dixon_part(facts: Facts) -> str | None:
+    """``in``, ``opposed``, ``water`` or ``fat`` by image type or name; null where no part of a Dixon is named."""
+    words = words_of(facts.series_description or facts.protocol_name or "")
+    part, _ = _dixon_part(words, codes(facts.image_type))
+    return "opposed" if part == "opp" else part
+
+
+def _dixon_part(words: frozenset[str], types: frozenset[str]) -> tuple[str | None, bool]:
+    """The part, or null, and whether the names say Dixon."""
     part = next((name for terms, name in _DIXON_TYPES if types & terms), None)
-    for word, name in (
-        ("water", "water"),
-        ("fat", "fat"),
-        ("inphase", "in"),
-        ("outphase", "opp"),
-        ("oppphase", "opp"),
-        ("opposed", "opp"),
-        ("opp", "opp"),
-        ("in", "in"),
-    ):
-        if part is None and word in words and not words & group("fat_suppression") and "sat" not in words:
+    suppressed = words & group("fat_suppression") or words & group("saturation")
+    for named, name in _DIXON_WORDS:
+        if part is None and words & (group(named) if named.endswith("_word") else {named}) and not suppressed:
             part = name
     is_dixon = bool(words & group("dixon")) or "DIXON" in types or ("flex" in words and part is not None)
+    if not (is_dixon or "phase" in words or types & {"WATER", "FAT", "IN_PHASE", "OPP_PHASE"}):
+        return None, is_dixon
+    return part, is_dixon
+
+
+def _dixon(words: frozenset[str], types: frozenset[str]) -> Verdict | None:
+    """Water, fat, in and opposed phase; a T1-weighted Dixon is a T1, since the T2 encoder is not for it."""
+    part, is_dixon = _dixon_part(words, types)
     if is_dixon and "ff" in words:
         return Verdict(Contrast.DERIVED, EXPLICIT, "fat_fraction")
-    if part is None or not (
-        is_dixon or "phase" in words or types & {"WATER", "FAT", "IN_PHASE", "OPP_PHASE"}
-    ):
+    if part is None:
         return None
     if "t1" in words or words & group("t1_name"):
         contrast = Contrast.OTHER if part == "fat" else Contrast.T1

@@ -15,10 +15,22 @@ from typing import Final
 import yaml
 
 _PREFIXES: Final = ("s", "c", "t", "a", "wip")  # orientation letters of one vendor (sT2W), work in progress
-_AGENT: Final = re.compile(r"\+\s*(?:c|k|gd|km|gad\w*|contrast)(?![a-z0-9])|(?<![a-z0-9])c\s?\+")
-_DIXON_PART: Final = re.compile(r"(?:^|[\s_:])(in|opp|w|f)$")
+_AGENT: Final = re.compile(
+    r"\+\s*(?:c|k|gd|km|mdc|civ|gad\w*|contrast\w*)(?![a-z0-9])|(?<![a-z0-9])c\s?\+|(?<![a-z0-9/])c/c(?![a-z0-9/])"
+)
+# A denial directly before an agent, in any of eight languages; an exam "with and without" (w wo) is not one.
+_NO_AGENT: Final = re.compile(
+    r"(?<!w[\s/_-])(?<![a-z0-9])(?:sans|vor|avant|sin|senza|sem|zonder|bez|prima|ohne|without|wo|before|non|no)[\s._-]+"
+    r"(?:(?:de|di|d|iv|inj|injection)[\s.'_-]+)?(?:contrast\w*|kontrast\w*|inj\w*|inyec\w*|gad\w*|gd|km|mdc|civ|agent)(?![a-z0-9])"
+    r"|(?<![a-z0-9/])s/c(?![a-z0-9/])"
+)
+_OPPOSED: Final = re.compile(
+    r"(?<![a-z0-9])(?:out|opp|opposed|fuera|fuori|fora|uit|poza)[\s_-]*(?:of|de|di)?[\s_-]*(?:phase|fase|faza)(?![a-z0-9])"
+)
+_IN_PHASE: Final = re.compile(r"(?<![a-z0-9])(?:in|en|em|w)[\s_-]*(?:phase|fase|fazie)(?![a-z0-9])")
+_DIXON_PART: Final = re.compile(r"(?:^|[\s_:])(in|opp|w|f|ip|op)$")
 _DIXON_PREFIX: Final = re.compile(r"^\s*(water|fat|inphase|in[\s_-]phase|outphase|out[\s_-]phase)\s*:")
-_DIXON_PARTS: Final = {"in": "in", "opp": "opp", "w": "water", "f": "fat"}
+_DIXON_PARTS: Final = {"in": "in", "opp": "opp", "w": "water", "f": "fat", "ip": "in", "op": "opp"}
 _SEQUENCE_CODES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"^(ep|ez|re)_?b\d"), "dwi"),
     (re.compile(r"^ep_?fid"), "bold"),
@@ -45,7 +57,7 @@ def words_of(text: str) -> frozenset[str]:
     for token in re.findall(r"[a-z0-9]+", folded):
         found.update(_parts(token) or sequence_words(token))
     # A Dixon part is a single letter or short word, so only its customary place counts.
-    if found & {"dixon", "mdixon", "ideal", "flex"} and (last := _DIXON_PART.search(folded.strip())):
+    if found & (group("dixon") | {"flex"}) and (last := _DIXON_PART.search(folded.strip())):
         found.add(_DIXON_PARTS[last[1]])
     if first := _DIXON_PREFIX.match(folded):
         found |= {"dixon", re.sub(r"[\s_-]", "", first[1])}
@@ -76,7 +88,10 @@ def _folded(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     plain = re.sub(r"w\s?/\s?o(?![a-z])", " without ", plain)
-    plain = re.sub(r"t2\s?\*|t2[\s_-]?star", " t2star ", plain)
+    plain = re.sub(r"t2\s?\*w?|t2[\s_-]?star", " t2star ", plain)
+    plain = _OPPOSED.sub(" outphase ", plain)
+    plain = _IN_PHASE.sub(" inphase ", plain)
+    plain = _NO_AGENT.sub(" nativ ", plain)
     return _AGENT.sub(" contrastagent ", plain)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from spine_models.config import SequenceSettings
 from spine_models.corpus.deid.tables import INSTANCES
-from spine_models.corpus.sequences import CLASSIFIER_VERSION, classify_series
-from spine_models.corpus.sequences.tables import SERIES
+from spine_models.corpus.sequences import CLASSIFIER_VERSION, classify_batch, classify_series
+from spine_models.corpus.sequences.tables import DISAGREEMENTS, SERIES
 
 SETTINGS = SequenceSettings()
 
@@ -60,16 +60,88 @@ def test_below_the_limit_the_contrast_is_null_and_the_route_other():
     unknown = {"series_description": None, "tr_ms": None, "te_ms": None}
     row = classify(instance(**unknown))[0]
     assert (row["contrast"], row["route"], row["abstained"]) == (None, "other", True)
+    assert row["decided_by"] == "nobody"
     sure = classify(instance())[0]
-    assert sure["confidence"] < 0.99
-    strict = classify(instance(), settings=SequenceSettings(min_confidence=0.99))[0]
-    assert (strict["contrast"], strict["abstained"], strict["confidence"]) == (None, True, sure["confidence"])
+    assert 0.9 < sure["confidence"] < 0.999
+    assert sure["decided_by"] == "rules"
+    strict = classify(
+        instance(), settings=SequenceSettings(min_confidence=0.999, min_model_confidence=0.999)
+    )[0]
+    assert (strict["contrast"], strict["abstained"], strict["route"]) == (None, True, "other")
+    assert strict["confidence"] < 0.999
 
 
-def test_a_contradiction_is_in_the_table():
-    row = classify(instance(series_description="t2_tse_sag"))[0]
-    assert row["abstained"]
-    assert row["disagreement"] == "text says T2, timing says T1"
+def test_a_contradiction_is_in_both_tables_whoever_is_believed():
+    frame = pl.DataFrame([instance(series_description="t2_tse_sag"), instance("s2")], schema=INSTANCES)
+    found = classify_batch(frame, settings=SETTINGS)
+    series, against = found.series.row(0, named=True), found.disagreements.to_dicts()
+    assert found.disagreements.schema == DISAGREEMENTS
+    assert series["disagreement"].startswith("text says T2, timing says T1")
+    assert {row["series_key"] for row in against} == {"s1"}
+    first = next(row for row in against if row["source_a"] == "text")
+    assert (first["says_a"], first["source_b"], first["says_b"]) == ("T2", "timing", "T1")
+    assert all(row["decision"] == series["contrast"] for row in against)
+    assert all(row["decided_by"] == series["decided_by"] for row in against)
+
+
+def test_an_agent_that_name_and_header_tell_differently_is_a_contradiction_of_its_own():
+    frame = pl.DataFrame(
+        [instance(series_description="t1_tse_sag pre", has_contrast_agent=True)], schema=INSTANCES
+    )
+    (row,) = classify_batch(frame, settings=SETTINGS).disagreements.to_dicts()
+    assert (row["about"], row["says_a"], row["says_b"]) == (
+        "contrast_agent",
+        "before contrast agent",
+        "an agent",
+    )
+
+
+def test_the_header_model_decides_where_the_rules_cannot():
+    """A gradient echo of three echoes without any name, as one maker's export left it."""
+    nameless = {"series_description": None, "protocol_name": "sSUM", "scanning_sequence": None, "vendor": "Philips",
+                "image_type": "ORIGINAL\\PRIMARY\\M\\FFE\\M\\FFE", "tr_ms": 625.0, "te_ms": 2.1, "flip_deg": 30.0,
+                "field_strength_t": 3.0, "has_contrast_agent": None}  # fmt: skip
+    row = classify(instance(**nameless))[0]
+    assert (row["contrast"], row["decided_by"]) == ("T2*", "header_model")
+    assert (row["rule_contrast"], row["header_contrast"]) == (None, "T2*")
+    assert row["header_confidence"] == row["confidence"] >= 0.8
+
+
+@pytest.mark.parametrize(
+    ("facts", "agent", "part", "weightings"),
+    [
+        ({"series_description": "t1_tse_sag +C"}, True, None, None),
+        ({"series_description": "t1_tse_sag nativ"}, False, None, None),
+        ({"series_description": None, "protocol_name": None, "has_contrast_agent": None}, None, None, None),
+        ({"series_description": "t1 vibe dixon_W", "image_type": "DERIVED\\PRIMARY\\WATER"}, False, "water", None),
+        ({"series_description": "t2_tse_dixon_sag_opp", "tr_ms": 3500.0, "te_ms": 90.0}, False, "opposed", None),
+        ({"series_description": "ep2d_diff", "scanning_sequence": "EP", "te_ms": 80.0, "tr_ms": 4e3, "b_value": 800.0},
+         False, None, [800.0]),
+    ],
+)  # fmt: skip
+def test_agent_dixon_part_and_diffusion_weightings(facts, agent, part, weightings):
+    row = classify(instance(**facts))[0]
+    assert (row["contrast_agent"], row["dixon_part"], row["b_values"]) == (agent, part, weightings)
+
+
+def test_the_weightings_of_a_series_are_listed_once_and_rising():
+    rows = [instance(number=n, series_description="ep2d_diff", scanning_sequence="EP", te_ms=80.0, b_value=b)
+            for n, b in enumerate((800.0, 0.0, 400.0, 0.0), 1)]  # fmt: skip
+    assert classify(*rows)[0]["b_values"] == [0.0, 400.0, 800.0]
+
+
+def test_a_region_comes_from_siblings_only_when_they_name_one_part():
+    silent = {"series_description": "localizer", "body_part": None}
+    lumbar = classify(instance(), instance("s2", **silent))
+    assert [(row["region"], row["region_evidence"]) for row in lumbar] == [
+        ("lumbar", "body_part"),
+        ("lumbar", "study"),
+    ]
+    two = classify(instance(), instance("s3", body_part="CSPINE"), instance("s2", **silent))
+    assert two[1]["region"] == "unknown"
+    rows = classify(instance(), instance("s2", **silent | {"study_key": "another"}))
+    other = next(row for row in rows if row["series_key"] == "s2")
+    assert (other["region"], other["region_evidence"]) == ("unknown", None)
 
 
 def test_a_series_that_mixes_kinds_is_abstained_on():

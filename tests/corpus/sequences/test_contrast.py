@@ -6,7 +6,7 @@ import pytest
 
 from spine_models.corpus.sequences.contrast import judge
 from spine_models.corpus.sequences.physics import by_physics
-from spine_models.corpus.sequences.verdict import Facts
+from spine_models.corpus.sequences.verdict import Facts, plausible
 from spine_models.domain import Contrast as C
 
 NONE = Facts()
@@ -60,6 +60,17 @@ NAMED = [
     ("t2_tse_dixon_sag_W", T2, C.DIXON_WATER), ("t2_tse_dixon_sag_F", T2, C.DIXON_FAT),
     ("t2_tse_dixon_sag_in", T2, C.DIXON_IN), ("t2_tse_dixon_sag_opp", T2, C.DIXON_OPPOSED),
     ("WATER: Sag T2 IDEAL", T2, C.DIXON_WATER), ("InPhase: Sag T2 FLEX", T2, C.DIXON_IN),
+    ("T1 SAG nach KM", T1, C.T1_CONTRAST), ("T1 SAG vor KM", T1, C.T1), ("T1 apres injection", T1, C.T1_CONTRAST),
+    ("T1 SANS INJ", T1, C.T1), ("T1 AX DOPO MDC", T1, C.T1_CONTRAST), ("T1 prima mdc", T1, C.T1), ("T1 S/C", T1, C.T1),
+    ("T1 CON CONTRASTE", T1, C.T1_CONTRAST), ("T1 SEM CONTRASTE", T1, C.T1), ("T1 po kontrascie", T1, C.T1_CONTRAST),
+    ("T1 bez kontrastu", T1, C.T1), ("T1 WO CONTRAST", T1, C.T1), ("T1 zonder contrast", T1, C.T1),
+    ("T2 TSE SAT GRAISSE", T2, C.T2_FAT_SAT), ("T2 SUP GRASA", T2, C.T2_FAT_SAT), ("T2 fettges sag", T2, C.T2_FAT_SAT),
+    ("DP TSE SAG", PD, C.PD), ("t2_tirm_sag_dark-fat", STIR, C.STIR), ("T2*W FE SAG", GRE, C.T2_STAR),
+    ("T2 DIXON SAG FUERA DE FASE", T2, C.DIXON_OPPOSED), ("T2 DIXON SAG EN FASE", T2, C.DIXON_IN),
+    ("T2 Dixon Wasser", T2, C.DIXON_WATER), ("T2W_mDIXON_TSE_OP", T2, C.DIXON_OPPOSED),
+    ("FSE T2 WFOP Fat", T2, C.DIXON_FAT),
+    ("Locator 3ax", NONE, C.LOCALIZER), ("REPERAGE 3 PLANS", NONE, C.LOCALIZER), ("T1 SOUSTRACTION", T1, C.DERIVED),
+    ("isoDWI_SSh", NONE, C.DWI), ("t2_ciss3d_sag", NONE, C.OTHER),
     ("Sag T2 FLAIR", NONE, C.OTHER), ("TOF neck", NONE, C.OTHER), ("CISS tra", NONE, C.OTHER),
 ]  # fmt: skip
 
@@ -172,3 +183,21 @@ def test_the_description_outranks_the_protocol_name():
 
 def test_a_diffusion_weighting_outranks_the_timing():
     assert by_physics(dataclasses.replace(T2, b_value=800)).contrast is C.DWI
+
+
+@pytest.mark.parametrize(
+    ("broken", "whole"),
+    [
+        (dataclasses.replace(T2, te_ms=0.1), T2),
+        (dataclasses.replace(T2, tr_ms=3.5), T2),
+        (dataclasses.replace(T2, echo_train_length=0), dataclasses.replace(T2, echo_train_length=None)),
+        (dataclasses.replace(STIR, ti_ms=0.18), STIR),
+    ],
+)
+def test_times_in_seconds_and_zeros_are_put_right(broken, whole):
+    assert judge(broken) == judge(whole)
+
+
+def test_short_times_of_gradient_echoes_stay_what_they_are():
+    short = dataclasses.replace(MPRAGE, tr_ms=4.0, te_ms=1.7)
+    assert plausible(short) == short
