@@ -110,7 +110,7 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             WAREHOUSE_JOB,
-            selection=selection([*_keys(PAGE_KEYS), dg.AssetKey(["warehouse", "duckdb"])]),
+            selection=selection([*asset_keys(PAGE_KEYS), dg.AssetKey(["warehouse", "duckdb"])]),
             description="Draw the data-quality page, rebuild the DuckDB file and sweep the lake's bytes.",
         ),
         dg.define_asset_job(

@@ -176,6 +176,10 @@ def _joined(text: str, kept: list[tuple[int, int, bool]]) -> str:
             out.append(gap)
         out.append(text[start:end])
     tail = text[kept[-1][1] :] if kept else ""
-    if tail in (".", "*", "+") or (tail == ")" and "(" in "".join(out)) or (tail == ">" and "<" in "".join(out)):
+    if (
+        tail in (".", "*", "+")
+        or (tail == ")" and "(" in "".join(out))
+        or (tail == ">" and "<" in "".join(out))
+    ):
         out.append(tail)
     return "".join(out)
