@@ -279,11 +279,22 @@ def _reports(batch: _Batch, released: set[str]) -> pl.DataFrame:
     return _frame(out, tables.REPORTS, ("patient_key", "study_key", "report_key"))
 
 
+def _accessions(batch: _Batch) -> dict[str, dict[str, str]]:
+    """Study of each accession number, per patient; a number that several studies of a patient share names none."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for accession, study in batch.archive.studies.select("accession_number", "study_uid").iter_rows():
+        patient = batch.patient_of_study.get(study)
+        if accession and patient:
+            found[patient][accession.casefold()].add(study)
+    return {
+        patient: {accession: next(iter(uids)) for accession, uids in numbers.items() if len(uids) == 1}
+        for patient, numbers in found.items()
+    }
+
+
 def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
     studies = batch.archive.studies
-    accessions = {
-        (a or "").casefold(): u for a, u in studies.select("accession_number", "study_uid").iter_rows() if a
-    }
+    accessions = _accessions(batch)
     uids = frozenset(studies["study_uid"].drop_nulls())
     by_table: dict[str, list[dict[str, object]]] = {table: [] for table in _EHR_FRAMES}
     dated = {t: date_orders((r["values"] for r in parsed if r["table"] == t), t) for t in _EHR_FRAMES}
@@ -307,7 +318,7 @@ def _ehr(batch: _Batch, parsed: list[dict[str, Any]]) -> dict[str, pl.DataFrame]
             dates = batch.dates(patient)
             cleaner = TextCleaner(batch.known.get(patient, KnownIdentifiers()), dates)
             contexts[patient] = RowContext(
-                row["batch_key"], patient, dates, cleaner, batch.names, accessions, uids
+                row["batch_key"], patient, dates, cleaner, batch.names, accessions.get(patient, {}), uids
             )
         by_table[row["table"]].append(
             released_row(row["table"], row["values"], contexts[patient], dated[row["table"]])

@@ -200,6 +200,28 @@ def test_a_study_of_two_patients_is_held_back_whole(tmp_path):
     assert set(out.quarantine["reason"]) >= {"conflicting_patient"}
 
 
+@pytest.mark.parametrize(("number", "expected"), [("ACC7654321", 1), ("OTHER1", 1)])
+def test_an_order_finds_its_own_patients_study_when_two_share_an_accession_number(tmp_path, number, expected):
+    def edit(inbox: Path) -> None:
+        other = mr(
+            StudyInstanceUID="1.2.3.77",
+            SeriesInstanceUID="1.2.3.78",
+            SOPInstanceUID="1.2.3.79",
+            PatientID="0055501",
+            PatientName="Tarrow^Ilse",
+            AccessionNumber=number,
+        )
+        (inbox / "dicom" / "other.dcm").write_bytes(part10(other))
+        write_csv(inbox / "ehr" / "orders.csv", [ORDER_ROW | {"study_instance_uid": ""}])
+
+    write_inbox(tmp_path / "inbox", edit=edit)
+    _, out = run(tmp_path)
+    own = out.studies.filter(patient_key=NAMES.patient_key("0012345678"))["study_key"].to_list()
+    assert len(out.studies) == 2
+    assert out.ehr_orders["study_key"].to_list() == own
+    assert len(own) == expected
+
+
 def test_a_file_that_changed_since_it_was_indexed_is_held_back(tmp_path):
     write_inbox(tmp_path / "inbox")
     archive = archive_of(tmp_path / "inbox")
