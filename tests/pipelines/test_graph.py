@@ -130,12 +130,15 @@ def test_a_late_series_requests_its_batch_alone_and_embeds_only_the_new(phantom_
     late = catalogue.filter((pl.col("contrast") == "T2") & (pl.col("plane") == "axial"))[
         "series_instance_uid"
     ][0]
+    expected = pl.read_csv(phantom_source / "truth" / "files.csv", infer_schema_length=None)
+    images = expected.filter(
+        pl.col("relative_path").str.starts_with("dicom/") & (pl.col("expected") == "released")
+    )["relative_path"]
     held = [
-        path
-        for path in files_below(inbox / "dicom")
-        if getattr(pydicom.dcmread(path, force=True, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True),
-                   "SeriesInstanceUID", None) == late
-    ]  # fmt: skip
+        inbox / path
+        for path in images
+        if pydicom.dcmread(inbox / path, stop_before_pixels=True).SeriesInstanceUID == late
+    ]
     assert held
     aside = tmp_path / "held"
     aside.mkdir()
