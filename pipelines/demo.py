@@ -73,6 +73,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
 
     show("What became of every file (spineagent sql file_ledger)", answer("file_ledger"))
     show("Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
+    show("Sequences against the phantom's truth", sequence_accuracy(hospital, source / "truth"))
     show("Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
     show("Probes: mean AUROC over evaluable conditions", probe_table(hospital))
     console.print(
@@ -101,6 +102,31 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
         console.print(f"drafts     {pages[-1]}", highlight=False)
     console.print("questions  .venv/bin/spineagent sql")
     console.print("UI         make ui")
+
+
+def sequence_accuracy(hospital: Hospital, truth: Path) -> pl.DataFrame:
+    """Series right, abstained and wrong by maker, of the released ones."""
+    from spine_models.corpus.deid import Pseudonymizer
+
+    known = pl.read_csv(truth / "series.csv", infer_schema_length=None).unique("series_instance_uid")
+    names = Pseudonymizer(hospital.key())
+    keys = {uid: names.key_of_uid(uid) for uid in known["series_instance_uid"]}
+    known = known.select(
+        "vendor", truth="contrast", series_key=pl.col("series_instance_uid").replace_strict(keys)
+    )
+    found = hospital.lake.read_table(
+        ("sequences", "series"), hospital.lake.partitions(("sequences", "series"))
+    )
+    right = pl.col("contrast") == pl.col("truth")
+    return (
+        found.select("series_key", "contrast", "abstained").join(known, on="series_key")
+        .group_by("vendor")
+        .agg(
+            series=pl.len(), right=(right & ~pl.col("abstained")).sum(),
+            abstained=pl.col("abstained").sum(), wrong=(~right & ~pl.col("abstained")).sum(),
+        )
+        .sort("vendor")
+    )  # fmt: skip
 
 
 def label_confusion(hospital: Hospital, truth: Path) -> pl.DataFrame:

@@ -62,6 +62,20 @@ def bench() -> list[tuple[str, float, str]]:
     ]
 
 
+def unit_costs() -> list[tuple[str, float, float, str]]:
+    """Registering, checking, hashing and indexing one file of 384 x 384 pixels; the index's bytes are not counted."""
+    with TemporaryDirectory() as folder:
+        inbox = Path(folder) / "inbox"
+        write_inbox(inbox, FILES, edge=384, private=PRIVATE_ELEMENTS)
+        settings = ArchiveSettings(workers=1)
+        began = time.process_time()
+        ledger = scan_inbox(inbox, cohort="bench", ledger=None, settings=settings)
+        index_batch(ledger, "bench-0001", settings=settings)
+        return [
+            ("archive: register, check, hash, index", (time.process_time() - began) / FILES, 0.0, "slice")
+        ]
+
+
 def _speeds(inbox: Path, paths: list[Path]) -> tuple[float, float, float, float]:
     settings = ArchiveSettings(workers=1)
     ledger = scan_inbox(inbox, cohort="bench", ledger=None, settings=settings)

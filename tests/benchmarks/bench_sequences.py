@@ -40,6 +40,16 @@ def bench() -> list[tuple[str, float, str]]:
     return [("sequences: classify by headers", ratio, what)]
 
 
+def unit_costs() -> list[tuple[str, float, float, str]]:
+    """Classifying one series by its headers."""
+    from sequence_phantom import row_of
+
+    instances = _instances([row_of(ds) for ds, _ in sample_headers(SERIES, 5, 0.2)])
+    classify_batch(instances.head(64), settings=SequenceSettings())
+    spent = _seconds(lambda: classify_batch(instances, settings=SequenceSettings()))
+    return [("sequences: classify by headers", spent / SERIES, 0.0, "series")]
+
+
 def _instances(rows: list[dict[str, object]]) -> pl.DataFrame:
     """Every series with its slices, 4 mm apart, as released instances."""
     out = []
