@@ -33,7 +33,7 @@ def surroundings(spine: Spine, u: np.ndarray, v: np.ndarray, s: np.ndarray) -> n
     planes = np.sin(0.5 * v - 0.16 * np.abs(u) + 0.9 * field + 0.05 * s)
     out[back & (planes > 0.965 - 0.05 * field)] = Tissue.FAT
     out[back & (np.abs(np.abs(u) - 0.16 * v) < 0.8)] = Tissue.FAT
-    out[np.abs(v + b.body_depth / 2 + 2.5) < 1.6] = Tissue.FAT
+    out[(np.abs(v + b.body_depth / 2 + 2.5) < 1.6) & (np.abs(u) < 0.55 * b.body_width)] = Tissue.FAT
     aorta = (u - 8) ** 2 + (v + b.body_depth / 2 + 14) ** 2
     cava = (u + 11) ** 2 + (v + b.body_depth / 2 + 13) ** 2
     if spine.region is not Region.CERVICAL:
