@@ -201,13 +201,13 @@ def betrayed(number: int, seed: int) -> list[tuple[str, int, int]]:
     region = REGIONS[number % 3]
     findings = draw_findings(region, rng)
     rows = []
-    whole = make_spine(region, findings, np.random.default_rng([seed, number, 1]))
+    whole = make_spine(region, findings, np.random.default_rng([seed, number, 1]), variants=0)
     stack = plan_sagittal(whole)
     labels = labels_of(whole, stack)
     points = np.stack([s.points(2, stack.thickness_mm) for s in stack.slices])
     for finding in findings:
         others = [f for f in findings if f is not finding]
-        without = make_spine(region, others, np.random.default_rng([seed, number, 1]))
+        without = make_spine(region, others, np.random.default_rng([seed, number, 1]), variants=0)
         changed = labels_of(without, stack) != labels
         low, high = finding.box_mm
         inside = np.all((points > low - MARGIN_MM) & (points < high + MARGIN_MM), axis=-1)

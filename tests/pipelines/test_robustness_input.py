@@ -75,7 +75,9 @@ def test_reports_that_cannot_be_read_or_placed_end_with_a_reason(site):
     (reports / "ACC777.txt").write_text("Of a study that never came.")
     (reports / "ACC1 .txt").write_bytes("Грыжа диска поясничного отдела.".encode("cp1251"))
     (reports / "noise.csv").write_bytes(os.urandom(3000))
-    (reports / "utf16.csv").write_bytes("accession_number,report_text\nACC1,No herniation at L4-L5 (Größe normal).\n".encode("utf-16"))
+    (reports / "utf16.csv").write_bytes(
+        "accession_number,report_text\nACC1,No herniation at L4-L5 (Größe normal).\n".encode("utf-16")
+    )
     write_slice(site.inbox / "dicom/3/a", patient=3, series=1, index=0)
     other = site.inbox / "dicom/4/a"
     write_slice(other, patient=4, series=1, index=0)

@@ -85,8 +85,8 @@ class Spine:
     """One patient's anatomy with findings applied; ``shapes.label`` answers what lies where.
 
     ``dryness`` runs over the named discs, then over the discs of ``neighbours``. ``transitional`` names a lumbosacral
-    variant (``sacralised L5``, ``lumbarised S1``), ``operated`` is the disc index of a laminectomy, ``sacrum_z`` is
-    where the sacrum turns back (none outside lumbar).
+    variant (``sacralised L5``, ``lumbarised S1``), ``operated`` is the disc index of a laminectomy, ``variants`` are
+    what looks like findings and is called none, ``sacrum_z`` is where the sacrum turns back (none outside lumbar).
     """
 
     region: Region
@@ -107,6 +107,7 @@ class Spine:
     neighbours: tuple[Neighbour, ...] = ()
     wear: Wear = field(default_factory=lambda: Wear(np.ones(8)))
     operated: int | None = None
+    variants: list[Finding] = field(default_factory=list)
     transitional: str | None = None
     sacrum_z: float | None = None
     _arc: tuple[np.ndarray, np.ndarray] = field(init=False, repr=False)

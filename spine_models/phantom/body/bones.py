@@ -16,9 +16,6 @@ from spine_models.phantom.body.tissue import Tissue
 if TYPE_CHECKING:
     from spine_models.phantom.body.shapes import Shape
 
-WEDGE_SHARE = (0.28, 0.42, 0.56)
-"""Loss of anterior height of grades 1 to 3."""
-
 
 def posterior_elements(shape: Shape, out: np.ndarray) -> None:
     """Laminae, spinous processes, pedicles, facet joints and yellow ligament of every level."""
@@ -116,11 +113,11 @@ def _body(
 ) -> None:
     concave = 1.1 * (1 - np.clip(inside, 0, 1))
     top, bottom = height / 2 - concave, height / 2 - concave
-    fracture = shape.by.get("fracture")
-    broken = fracture is not None and fracture.level == level
-    if fracture is not None and broken:
+    fracture = next((f for f in shape.of("fracture") if f.level == level), None)
+    if fracture is not None:
         forward = np.clip(0.55 - (shape.v + shape.slip) / shape.b.body_depth, 0.1, 1.0)
-        top = top - WEDGE_SHARE[fracture.grade - 1] * height * forward
+        # Loss of anterior height as a share: the quarters of Genant (J Bone Miner Res 1993).
+        top = top - fracture.graded(0.0, 0.2, 0.34, 0.52) * height * forward
     ds = shape.s - centre
     ring = np.where(np.abs(ds) < 0.3 * height, waist, inside)
     body = (ring < 1) & (ds < top) & (ds > -bottom)
@@ -129,7 +126,7 @@ def _body(
     out[shell] = Tissue.CORTEX
     vein = body & (np.abs(ds) < 1.4) & (np.abs(shape.u) < 4) & (shape.v > 0.15 * shape.b.body_depth)
     out[vein & ~shell] = Tissue.SOFT
-    if broken:
+    if fracture is not None:
         out[(ring < 1.0) & (ds >= top) & (ds < height / 2)] = Tissue.ANNULUS
 
 

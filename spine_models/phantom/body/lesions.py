@@ -31,10 +31,10 @@ def centre_and_radii(
     spine: Spine, finding: Finding
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Where a finding lies in the local frame (u, v, s) and how far it reaches, mm."""
-    b, grade = spine.build, finding.grade
+    b = spine.build
     canal_v = b.body_depth / 2 + b.canal_depth / 2
     sign = sign_of(finding.side)
-    size = 0.8 + 0.2 * grade
+    size = finding.graded(0.25, 0.7, 1.0, 1.35)
     if "-" in finding.level:
         n = spine.disc_index(finding.level)
         s = float(spine.disc_s[n])
@@ -69,9 +69,9 @@ def centre_and_radii(
             return (0.0, 0.0, s), (b.body_width / 2, b.body_depth / 2, h / 2)
         case "edema":
             return (sign * 3.0, -0.06 * b.body_depth, s), (
-                0.36 * b.body_width,
-                0.38 * b.body_depth,
-                (0.3 + 0.05 * grade) * h,
+                0.30 * b.body_width * size,
+                0.30 * b.body_depth * size,
+                0.30 * h * size,
             )
         case "hemangioma":
             return (3.0, -0.08 * b.body_depth, s), (
@@ -101,11 +101,11 @@ def centre_and_radii(
         case "lipomatosis":
             return (0.0, canal_v + 0.2 * b.canal_depth, s), (b.canal_width / 2, 0.4 * b.canal_depth, 1.5 * h)
         case "intramedullary":
-            return (0.0, canal_v, s), (0.62 * b.cord_width * 0.8, 0.62 * b.cord_depth, 11.0)
+            return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 9.0 * size)
         case "extramedullary":
             return (sign * 0.26 * b.canal_width, canal_v, s), (
-                0.2 * b.canal_width,
-                0.34 * b.canal_depth,
+                0.19 * b.canal_width * size,
+                0.32 * b.canal_depth * size,
                 7.0 * size,
             )
     raise ValueError(f"no place is known for {finding.condition}")
@@ -132,7 +132,7 @@ def _within(tissue: Tissue, host: tuple[int, ...]) -> Placing:
 def _foramen(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     centre, radii = centre_and_radii(shape.spine, finding)
     inside = shape.ball(centre, radii) < 1
-    kept = (0.5, 0.3, 0.14)[finding.grade - 1]
+    kept = finding.graded(0.95, 0.6, 0.34, 0.14)
     slit = shape.ball(centre, (radii[0], radii[1] * kept, radii[2] * (0.35 + kept))) < 1
     out[inside & ~slit & np.isin(out, (Tissue.FAT, Tissue.ROOT))] = Tissue.ANNULUS
 
@@ -154,17 +154,17 @@ def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     place = (np.abs(np.abs(shape.u) - b.foramen_u) < 5.5) & (np.abs(shape.v - shape.rear - 3.5) < 6.5)
     if sign:
         place &= shape.u * sign > 0
-    gap = (2.4, 3.4, 4.6)[finding.grade - 1]
+    gap = finding.graded(0.5, 3.0, 4.4, 6.0)
     bone = np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
     edge = place & (np.abs(oblique) < gap / 2 + 1.0) & bone
     out[edge] = Tissue.CORTEX
-    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if finding.grade == 1 else Tissue.CLEFT
+    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if gap < 3.0 else Tissue.CLEFT
 
 
 def _endplates(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     n = shape.spine.disc_index(finding.level)
     ds = np.abs(shape.s - shape.spine.disc_s[n])
-    reach = shape.spine.disc_heights[n] / 2 + (0.22, 0.3, 0.38)[finding.grade - 1] * shape.b.body_height
+    reach = shape.spine.disc_heights[n] / 2 + finding.graded(0.02, 0.15, 0.26, 0.38) * shape.b.body_height
     wave = 1.5 * np.sin(0.35 * shape.v + 0.3 * shape.u)
     out[(ds < reach + wave) & (out == Tissue.MARROW) & (np.abs(shape.v) < shape.b.body_depth / 2)] = (
         Tissue.OEDEMA
@@ -190,7 +190,7 @@ _PLACES = {
 
 def place_lesions(shape: Shape, out: np.ndarray) -> None:
     """Write the labels of a spine's lesions over its normal anatomy."""
-    for finding in shape.spine.findings:
+    for finding in [*shape.spine.variants, *shape.spine.findings]:
         place = _PLACES.get(finding.condition)
         if place is not None:
             place(shape, finding, out)

@@ -30,6 +30,14 @@ PREVALENCE: Final[dict[str, float]] = {
 }  # fmt: skip
 """Probability per study of a region in which the condition occurs; more often than in nature, so that all are met."""
 
+SEVERITIES: Final = (0.35, 0.35, 0.3)
+"""Shares of mild, moderate and severe."""
+_STRENGTH: Final = (-0.6, 0.4)
+"""Spread of the strength about the typical one of a grade."""
+VARIANTS: Final = 0.55
+VARIANT_LIMIT: Final = 1.4
+"""Readers draw the line between a variant and a mild finding at different places: variants reach beyond mild ones."""
+
 _VERTEBRAL: Final = {"fracture", "edema", "hemangioma", "pars"}
 _STAYING: Final = {"disc_height", "spondylolisthesis", "pars", "hemangioma", "fracture"}
 """Conditions that do not heal."""
@@ -52,18 +60,30 @@ def discs_of(region: Region) -> tuple[str, ...]:
 
 @dataclass
 class Finding:
-    """One planted finding. ``box_mm``: (min, max) corners in patient LPS, set by the anatomy."""
+    """One planted finding.
+
+    Attributes:
+        box_mm: (min, max) corners in patient LPS, set by the anatomy.
+        strength: how strongly it shows, continuous: 1, 2 and 3 are typical of mild, moderate and severe, and 0 is
+            nothing. None takes the typical value.
+    """
 
     condition: str
     level: str
     side: Side | None
     severity: Severity
     box_mm: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    strength: float | None = None
 
     @property
     def grade(self) -> int:
         """1 mild, 2 moderate, 3 severe."""
         return {Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}[self.severity]
+
+    def graded(self, none: float, mild: float, moderate: float, severe: float) -> float:
+        """A size between those of nothing, mild, moderate and severe, at this finding's strength."""
+        strength = self.grade if self.strength is None else self.strength
+        return float(np.interp(strength, (0, 1, 2, 3), (none, mild, moderate, severe)))
 
 
 def draw_findings(
@@ -76,24 +96,18 @@ def draw_findings(
         rng: draws the same numbers whatever is found.
         prevalence: probability by condition.
     """
-    vertebrae, discs = VERTEBRAE_OF[region], discs_of(region)
     found: list[Finding] = []
     taken: set[str] = set()
     for condition, share in prevalence.items():
         present = rng.random() < share / share_of(condition)
-        severity = [Severity.MILD, Severity.MODERATE, Severity.SEVERE][int(rng.choice(3, p=[0.2, 0.4, 0.4]))]
+        severity = [Severity.MILD, Severity.MODERATE, Severity.SEVERE][int(rng.choice(3, p=SEVERITIES))]
+        shift = float(rng.uniform(*_STRENGTH))
         side = [Side.LEFT, Side.RIGHT][int(rng.integers(2))] if condition in _SIDED else None
         if condition == "pars":
             side = [Side.LEFT, Side.RIGHT, Side.BILATERAL, Side.BILATERAL][int(rng.integers(4))]
         if condition == "herniation":
             side = [Side.LEFT, Side.RIGHT, Side.CENTRAL][int(rng.integers(3))]
-        inner = vertebrae[1:-1] if condition in _VERTEBRAL else discs[1:] if len(discs) > 5 else discs
-        if condition == "lipomatosis":
-            inner = discs[1:-1]
-        if condition == "pars":
-            inner = ("L3", "L4", "L5", "L5")
-        if condition in ("intramedullary", "spondylolisthesis"):
-            inner = discs[1:-1] if condition == "intramedullary" else discs[1:]
+        inner = _levels(condition, region)
         free = [level for level in inner if level not in taken] or list(inner)
         level = free[int(rng.integers(len(free)))]
         if not present or not occurs_in(condition, region):
@@ -102,7 +116,7 @@ def draw_findings(
             severity = Severity.SEVERE
         if condition not in ("lipomatosis",):
             taken.add(level)
-        found.append(Finding(condition, level, side, severity))
+        found.append(Finding(condition, level, side, severity, strength=_strength(severity, shift)))
     return _with_companions(found)
 
 
@@ -121,7 +135,8 @@ def evolve(findings: list[Finding], region: Region, rng: np.random.Generator) ->
         if grade < 1:
             continue
         severity = Severity.SEVERE if finding.condition == "compression" else grades[min(grade, 3) - 1]
-        later.append(replace(finding, severity=severity, box_mm=None))
+        own = 0.0 if finding.strength is None else finding.strength - finding.grade
+        later.append(replace(finding, severity=severity, box_mm=None, strength=_strength(severity, own)))
     if rng.random() < 0.25:
         known = {f.condition for f in later}
         later += [f for f in draw_findings(region, rng) if f.condition not in known][:1]
@@ -133,11 +148,57 @@ def _with_companions(found: list[Finding]) -> list[Finding]:
     compressed = next((f for f in found if f.condition == "compression"), None)
     if compressed is not None:
         found = [f for f in found if f.condition != "canal"]
-        found.append(Finding("canal", compressed.level, None, Severity.SEVERE))
+        found.append(replace(compressed, condition="canal", box_mm=None))
     inflamed = next((f for f in found if f.condition == "inflammation"), None)
     if inflamed is not None and not any(f.condition == "edema" for f in found):
-        found.append(Finding("edema", inflamed.level.split("-")[0], None, inflamed.severity))
+        found.append(replace(inflamed, condition="edema", level=inflamed.level.split("-")[0], box_mm=None))
     return found
+
+
+def draw_variants(
+    region: Region, findings: list[Finding], rng: np.random.Generator, *, share: float = VARIANTS
+) -> list[Finding]:
+    """What looks like a condition and is called none: a small bulge, a little narrowing, a tiny cyst.
+
+    They are drawn for every condition that is not found, at a level that has no finding, and stay the patient's own
+    from visit to visit. A compression or a cleft has no lesser form.
+
+    Args:
+        region: of the study.
+        findings: of the study.
+        rng: draws the same numbers whatever is found.
+        share: probability per condition.
+    """
+    known, busy = {f.condition for f in findings}, {f.level for f in findings}
+    variants = []
+    for condition in PREVALENCE:
+        there, strength, where, right = rng.random(4)
+        levels = _levels(condition, region)
+        level = levels[int(where * len(levels))]
+        if condition in known or level in busy or condition in ("compression", "pars"):
+            continue
+        if there < share and occurs_in(condition, region):
+            side = (Side.RIGHT if right < 0.5 else Side.LEFT) if condition in _SIDED else None
+            variants.append(
+                Finding(condition, level, side, Severity.MILD, strength=float(strength * VARIANT_LIMIT))
+            )
+    return variants
+
+
+def _levels(condition: str, region: Region) -> tuple[str, ...]:
+    """Levels at which a condition is planted: those that the field of view shows whole."""
+    vertebrae, discs = VERTEBRAE_OF[region], discs_of(region)
+    if condition == "pars":
+        return ("L3", "L4", "L5", "L5")
+    if condition in _VERTEBRAL:
+        return vertebrae[1:-1]
+    if condition in ("intramedullary", "lipomatosis"):
+        return discs[1:-1]
+    return discs[1:] if condition == "spondylolisthesis" or len(discs) > 5 else discs
+
+
+def _strength(severity: Severity, shift: float) -> float:
+    return {Severity.MILD: 1.0, Severity.MODERATE: 2.0, Severity.SEVERE: 3.0}[severity] + shift
 
 
 def occurs_in(condition: str, region: Region) -> bool:

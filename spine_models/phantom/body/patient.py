@@ -14,15 +14,24 @@ import numpy as np
 from spine_models.domain import Region
 from spine_models.phantom.body.anatomy import BUILDS, Build, Neighbour, Spine, Wear
 from spine_models.phantom.body.lesions import centre_and_radii
-from spine_models.phantom.body.pathology import VERTEBRAE_OF, Finding
+from spine_models.phantom.body.pathology import VARIANTS, VERTEBRAE_OF, Finding, draw_variants
 
 TRANSITIONAL: Final = 0.08
 SCOLIOTIC: Final = 0.10
 OPERATED: Final = 0.08
 
 
-def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator) -> Spine:
-    """Draw a spine with the given findings; the findings' boxes are set."""
+def make_spine(
+    region: Region, findings: list[Finding], rng: np.random.Generator, *, variants: float = VARIANTS
+) -> Spine:
+    """Draw a spine with the given findings; the findings' boxes are set.
+
+    Args:
+        region: of the spine.
+        findings: of the study.
+        rng: of the patient's anatomy; draws the same numbers whatever is found.
+        variants: probability of a variant of each condition that is not found.
+    """
     mean = BUILDS[region]
     scale = float(rng.normal(1.0, 0.04))
     build = replace(
@@ -42,11 +51,12 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
     dryness = np.clip(rng.normal(0.25 + 0.45 * age, 0.22, discs), 0, 1)
     bulge = np.clip(rng.normal(0.5 + 0.9 * age, 0.5, discs), 0, 2.0)
     names = [f"{a}-{b}" for a, b in pairwise(levels)]
-    for finding in findings:
+    seen_as_normal = draw_variants(region, findings, rng, share=variants)
+    for finding in [*seen_as_normal, *findings]:
         if finding.condition == "disc_height":
             n = names.index(finding.level)
-            disc_heights[n] = build.disc_height * (0.52, 0.38, 0.25)[finding.grade - 1]
-            dryness[n] = max(dryness[n], 0.85)
+            disc_heights[n] = min(disc_heights[n], build.disc_height * finding.graded(0.9, 0.62, 0.44, 0.27))
+            dryness[n] = max(dryness[n], finding.graded(0.3, 0.7, 0.85, 0.95))
     transitional = None
     if region is Region.LUMBAR and rng.random() < TRANSITIONAL:
         transitional = "lumbarised S1" if rng.random() < 0.5 else "sacralised L5"
@@ -87,6 +97,7 @@ def make_spine(region: Region, findings: list[Finding], rng: np.random.Generator
         wear=_wear(discs, age, findings, names, rng),
         operated=int(which * (discs - 1)) + 1 if operated and region is not Region.THORACIC else None,
         transitional=transitional,
+        variants=seen_as_normal,
         sacrum_z=float(disc_s[-1]) if region is Region.LUMBAR else None,
     )
     for finding in findings:

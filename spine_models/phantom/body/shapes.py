@@ -12,11 +12,9 @@ from spine_models.domain import Region, Side
 from spine_models.phantom.body import bones
 from spine_models.phantom.body.anatomy import Spine
 from spine_models.phantom.body.lesions import place_lesions
+from spine_models.phantom.body.pathology import Finding
 from spine_models.phantom.body.soft import surroundings
 from spine_models.phantom.body.tissue import Tissue
-
-SLIP_SHARE = (0.13, 0.2, 0.3)
-"""Slip of grades 1 to 3 as a share of the body's depth."""
 
 
 def label(spine: Spine, points: np.ndarray) -> np.ndarray:
@@ -42,7 +40,6 @@ class Shape:
         u, v, s: local coordinates, mm, float32.
         canal_v, rear: middle and back of the bony canal, mm.
         slip: how far forward the column above a slipped level lies, mm.
-        by: the findings by condition.
     """
 
     def __init__(self, spine: Spine, u: np.ndarray, v: np.ndarray, s: np.ndarray) -> None:
@@ -50,20 +47,21 @@ class Shape:
         self.b = spine.build
         self.canal_v = self.b.body_depth / 2 + self.b.canal_depth / 2
         self.rear = self.canal_v + self.b.canal_depth / 2
-        self.by = {f.condition: f for f in spine.findings}
         sacral = [n for n in spine.neighbours if n.sacral]
         self.sac_end = sacral[-1].centre_s if sacral else None
         self.slip = np.zeros_like(s)
-        if "spondylolisthesis" in self.by:
-            finding = self.by["spondylolisthesis"]
+        for finding in self.of("spondylolisthesis"):
             upper = spine.disc_index(finding.level)
-            amount = SLIP_SHARE[finding.grade - 1] * self.b.body_depth
+            amount = finding.graded(0.0, 0.09, 0.17, 0.28) * self.b.body_depth
             top = spine.centre_s[upper] + spine.heights[upper] / 2
             # The whole column above goes along and comes back to its line over two segments.
             back = np.exp(-((np.clip(s - top, 0, None) / (2.2 * self.b.body_height)) ** 2))
-            self.slip = (amount * np.clip((s - spine.disc_s[upper] + 1.5) / 3.0, 0, 1) * back).astype(
-                np.float32
-            )
+            ramp = np.clip((s - spine.disc_s[upper] + 1.5) / 3.0, 0, 1)
+            self.slip = np.maximum(self.slip, amount * ramp * back).astype(np.float32)
+
+    def of(self, condition: str) -> list[Finding]:
+        """The findings of a condition, and the variants that look like it."""
+        return [f for f in [*self.spine.variants, *self.spine.findings] if f.condition == condition]
 
     def at(self, level: str) -> float:
         """s of a disc level, mm."""
@@ -83,22 +81,18 @@ class Shape:
         front, back, width = np.zeros_like(s), np.zeros_like(s), np.ones_like(s)
         for disc, bulge in zip(self.spine.disc_s, self.spine.bulge, strict=True):
             front += bulge * np.exp(-(((s - disc) / 4.5) ** 2))
-        for condition in ("canal", "compression"):
-            finding = self.by.get(condition)
-            if finding is not None:
-                share = {"canal": (0.34, 0.50, 0.64), "compression": (0.70, 0.74, 0.78)}[condition][
-                    finding.grade - 1
-                ]
-                bump = np.exp(-(((s - self.at(finding.level)) / (0.28 * b.body_height + 2)) ** 2))
-                front = np.maximum(front, 0.48 * share * b.canal_depth * bump)
-                back = np.maximum(back, 0.52 * share * b.canal_depth * bump)
-                width = np.minimum(width, 1 - 0.45 * share * bump)
-        if "lipomatosis" in self.by:
-            finding = self.by["lipomatosis"]
+        narrow = [(f, f.graded(0.04, 0.28, 0.46, 0.68)) for f in self.of("canal")]
+        narrow += [(f, f.graded(0.5, 0.56, 0.62, 0.72)) for f in self.of("compression")]
+        for finding, share in narrow:
+            bump = np.exp(-(((s - self.at(finding.level)) / (0.28 * b.body_height + 2)) ** 2))
+            front = np.maximum(front, 0.48 * share * b.canal_depth * bump)
+            back = np.maximum(back, 0.52 * share * b.canal_depth * bump)
+            width = np.minimum(width, 1 - 0.45 * share * bump)
+        for finding in self.of("lipomatosis"):
             bump = np.exp(-(((s - self.at(finding.level)) / (1.6 * b.body_height)) ** 4))
-            back = np.maximum(back, (0.36, 0.46, 0.56)[finding.grade - 1] * b.canal_depth * bump)
-            front = np.maximum(front, 0.10 * b.canal_depth * bump)
-            width = np.minimum(width, 1 - 0.3 * bump)
+            back = np.maximum(back, finding.graded(0.06, 0.28, 0.40, 0.54) * b.canal_depth * bump)
+            front = np.maximum(front, finding.graded(0.0, 0.05, 0.08, 0.11) * b.canal_depth * bump)
+            width = np.minimum(width, 1 - finding.graded(0.0, 0.15, 0.25, 0.32) * bump)
         half = (0.92 * b.canal_depth - front - back) / 2
         middle = self.canal_v + (front - back) / 2
         if self.sac_end is not None:
@@ -106,10 +100,8 @@ class Shape:
         half = np.maximum(half, 0.4)
         sac = (u / (0.46 * b.canal_width * width)) ** 2 + ((v - middle) / half) ** 2
         narrowed = np.zeros_like(inside)
-        for condition in ("canal", "compression"):
-            if condition in self.by:
-                disc = self.at(self.by[condition].level)
-                narrowed |= inside & (sac > 1) & (np.abs(s - disc) < 0.28 * b.body_height + 3)
+        for finding, _ in narrow:
+            narrowed |= inside & (sac > 1) & (np.abs(s - self.at(finding.level)) < 0.28 * b.body_height + 3)
         out[narrowed & (v > middle)] = Tissue.LIGAMENT
         out[narrowed & (v <= middle)] = Tissue.ANNULUS
         out[sac < 1] = Tissue.CSF
@@ -131,22 +123,23 @@ class Shape:
             out[(s < conus + 4) & (self.sac < 0.86) & strands & settle & ~cord] = Tissue.ROOT
             return
         swell = np.zeros_like(s)
-        if "intramedullary" in self.by:
-            swell = 0.32 * np.exp(-(((s - self.at(self.by["intramedullary"].level)) / 14.0) ** 2))
+        for finding in self.of("intramedullary"):
+            more = finding.graded(0.0, 0.12, 0.22, 0.36)
+            swell = np.maximum(swell, more * np.exp(-(((s - self.at(finding.level)) / 14.0) ** 2)))
         flat = np.minimum(1.0, 0.92 * half / (depth * (1 + swell)))
         shift = np.zeros_like(s)
-        if "extramedullary" in self.by:
-            finding = self.by["extramedullary"]
-            sign = -1.0 if finding.side is Side.LEFT else 1.0
-            shift = sign * 3.0 * np.exp(-(((s - self.at(finding.level)) / 9.0) ** 2))
+        for finding in self.of("extramedullary"):
+            away = finding.graded(0.0, 1.5, 2.4, 3.4) * (-1.0 if finding.side is Side.LEFT else 1.0)
+            shift = shift + away * np.exp(-(((s - self.at(finding.level)) / 9.0) ** 2))
         cord = ((u - shift) / (width * (1 + swell))) ** 2 + (
             (v - middle) / (depth * (1 + swell) * flat)
         ) ** 2 < 1
         out[cord & (self.sac < 1.0)] = Tissue.CORD
         self.cord = cord & (self.sac < 1.0)
-        if "compression" in self.by:
-            near = np.abs(s - self.at(self.by["compression"].level)) < 6.5
-            out[self.cord & near] = Tissue.MYELOPATHY
+        for finding in self.of("compression"):
+            # Signal of the cord changes in about half of the compressions.
+            if finding.graded(0, 1, 2, 3) > 2.8:
+                out[self.cord & (np.abs(s - self.at(finding.level)) < 6.5)] = Tissue.MYELOPATHY
 
     def ball(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
         """Squared normalised distance from an ellipsoid's centre, in (u, v, s)."""

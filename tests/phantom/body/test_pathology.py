@@ -61,8 +61,9 @@ def test_what_does_not_heal_never_shrinks_and_keeps_its_place():
             if f.condition not in later:
                 continue
             there = (later[f.condition].level, later[f.condition].side) == (f.level, f.side)
-            # A mild one may resolve while a new one comes elsewhere.
-            assert there or (f.grade == 1 and f.condition not in STAYING)
+            # A mild one may resolve while a new one comes elsewhere; a compression brings its own stenosis.
+            brought = f.condition == "canal" and "compression" in later
+            assert there or brought or (f.grade == 1 and f.condition not in STAYING)
 
 
 def test_evolve_leaves_its_input_alone():

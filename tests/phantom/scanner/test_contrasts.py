@@ -51,8 +51,11 @@ epidural fat.
 @cache
 def volumes(condition):
     region, level, side, _ = PLACES[condition]
-    finding = Finding(condition, level, side, Severity.MODERATE)
-    ill, plain = (make_spine(region, found, np.random.default_rng(5)) for found in ([finding], []))
+    severity = Severity.SEVERE if condition == "compression" else Severity.MODERATE
+    finding = Finding(condition, level, side, severity)
+    ill, plain = (
+        make_spine(region, found, np.random.default_rng(5), variants=0) for found in ([finding], [])
+    )
     stack = plan_sagittal(ill)
     return ill, labels_of(ill, stack), plain, labels_of(plain, stack)
 

@@ -108,6 +108,8 @@ class Gatekeeper:
     def __post_init__(self) -> None:
         self.everywhere = Haystack(self.known.shared)
         self.binary = Haystack(self.known.shared, shortest=10)
+        # Entropy-coded bytes spell every short word by chance: one of 6 characters in some ten thousand files.
+        self.stream = Haystack(self.known.shared, shortest=8)
 
     def own(self, patient: str) -> Haystack:
         """Searcher of what only this patient's files and rows are searched for; dates are separate."""
@@ -315,9 +317,9 @@ def _identifiers(
     native = next((p for p in parts if p.tag == 0x7FE00010 and not p.depth), None)
     image = native.value if native else b""
     encapsulated = image[:4] == b"\xfe\xff\x00\xe0"
-    header = data[: data.rfind(image)] if image and not encapsulated else data
-    found = keeper.everywhere.hits(header)
-    found += keeper.binary.hits(image) if not encapsulated else Counter()
+    begin = data.rfind(image) if image else len(data)
+    found = keeper.everywhere.hits(data[:begin] + b"\x00" + data[begin + len(image) :])
+    found += (keeper.stream if encapsulated else keeper.binary).hits(image)
     spoken = b"\x01".join(p.value for p in parts if p.vr not in _TIMES and p.tag != 0x7FE00010)
     found += keeper.own(subject.patient).hits(spoken)
     days = [p.value.decode("latin-1") for p in parts if p.vr in ("DA", "DT")]
