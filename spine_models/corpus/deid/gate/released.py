@@ -79,6 +79,7 @@ _GROUPS: Final = frozenset(
 )
 _SPOKEN: Final = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 _TIMES: Final = frozenset({"DA", "DT", "TM", "UI"})
+_NUMBERS: Final = frozenset({"DS", "IS"})
 _TIME: Final = re.compile(r"[\d:.+\- \\]*")
 _DAY: Final = re.compile(r"\d{8}|\d{4}[.-]\d{2}[.-]\d{2}")
 _NATIVE: Final = "1.2.840.10008.1.2.1"
@@ -104,6 +105,7 @@ class Gatekeeper:
     known: Known
     names: Pseudonymizer
     _own: dict[str, Haystack] = field(default_factory=dict)
+    _own_numbers: dict[str, Haystack] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.everywhere = Haystack(self.known.shared)
@@ -116,6 +118,12 @@ class Gatekeeper:
         if patient not in self._own:
             self._own[patient] = Haystack(self.known.own.get(patient, ()))
         return self._own[patient]
+
+    def own_numbers(self, patient: str) -> Haystack:
+        """The same for numbers of the acquisition, any of which may be a short record number by chance."""
+        if patient not in self._own_numbers:
+            self._own_numbers[patient] = Haystack(self.known.own.get(patient, ()), shortest=6)
+        return self._own_numbers[patient]
 
 
 @lru_cache(maxsize=1)
@@ -320,8 +328,10 @@ def _identifiers(
     begin = data.rfind(image) if image else len(data)
     found = keeper.everywhere.hits(data[:begin] + b"\x00" + data[begin + len(image) :])
     found += (keeper.stream if encapsulated else keeper.binary).hits(image)
-    spoken = b"\x01".join(p.value for p in parts if p.vr not in _TIMES and p.tag != 0x7FE00010)
-    found += keeper.own(subject.patient).hits(spoken)
+    own = [p for p in parts if p.vr not in _TIMES and p.tag != 0x7FE00010]
+    spoken = b"\x01".join(p.value for p in own if p.vr not in _NUMBERS)
+    counted = b"\x01".join(p.value for p in own if p.vr in _NUMBERS)
+    found += keeper.own(subject.patient).hits(spoken) + keeper.own_numbers(subject.patient).hits(counted)
     days = [p.value.decode("latin-1") for p in parts if p.vr in ("DA", "DT")]
     legitimate = {day for text in days if (day := parse_day(text[:8]))}
     found += Haystack(date_needles(keeper.known, subject.patient, legitimate)).hits(
