@@ -49,8 +49,8 @@ def centre_and_radii(
             return (sign * b.foramen_u, b.body_depth / 2 + 4.0, s + 0.22 * h), (5.0, 5.0, 0.42 * h)
         case "subarticular":
             return (sign * 0.34 * b.canal_width, canal_v - 0.12 * b.canal_depth, s), (
-                4.2 * size,
-                5.2 * size,
+                4.7 * size,
+                5.4 * size,
                 6.0,
             )
         case "herniation":
@@ -87,9 +87,9 @@ def centre_and_radii(
             )
         case "synovial":
             return (sign * 0.36 * b.canal_width, canal_v + 0.22 * b.canal_depth, s), (
-                4.6 * size,
-                4.6 * size,
-                5.0 * size,
+                5.8 * size,
+                5.6 * size,
+                6.2 * size,
             )
         case "pars":
             spread = 5.5 if sign else b.foramen_u + 5.0
@@ -104,9 +104,9 @@ def centre_and_radii(
             return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 9.0 * size)
         case "extramedullary":
             return (sign * 0.26 * b.canal_width, canal_v, s), (
-                0.19 * b.canal_width * size,
-                0.32 * b.canal_depth * size,
-                7.0 * size,
+                0.24 * b.canal_width * size,
+                0.38 * b.canal_depth * size,
+                8.5 * size,
             )
     raise ValueError(f"no place is known for {finding.condition}")
 
@@ -154,11 +154,11 @@ def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     place = (np.abs(np.abs(shape.u) - b.foramen_u) < 5.5) & (np.abs(shape.v - shape.rear - 3.5) < 6.5)
     if sign:
         place &= shape.u * sign > 0
-    gap = finding.graded(0.5, 3.0, 4.4, 6.0)
+    gap = finding.graded(1.5, 3.8, 5.2, 6.8)
     bone = np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
     edge = place & (np.abs(oblique) < gap / 2 + 1.0) & bone
     out[edge] = Tissue.CORTEX
-    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if gap < 3.0 else Tissue.CLEFT
+    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if gap < 3.2 else Tissue.CLEFT
 
 
 def _endplates(shape: Shape, finding: Finding, out: np.ndarray) -> None:

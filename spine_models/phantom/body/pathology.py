@@ -36,6 +36,10 @@ _STRENGTH: Final = (-0.6, 0.4)
 """Spread of the strength about the typical one of a grade."""
 VARIANTS: Final = 0.55
 VARIANT_LIMIT: Final = 1.4
+VARIANT_LIMITS: Final[dict[str, float]] = {
+    "canal": 2.2, "lipomatosis": 2.0, "herniation": 1.8, "cyst": 1.8, "subarticular": 1.2, "synovial": 1.0,
+    "extramedullary": 1.0,
+}  # fmt: skip
 """Readers draw the line between a variant and a mild finding at different places: variants reach beyond mild ones."""
 
 _VERTEBRAL: Final = {"fracture", "edema", "hemangioma", "pars"}
@@ -180,7 +184,13 @@ def draw_variants(
         if there < share and occurs_in(condition, region):
             side = (Side.RIGHT if right < 0.5 else Side.LEFT) if condition in _SIDED else None
             variants.append(
-                Finding(condition, level, side, Severity.MILD, strength=float(strength * VARIANT_LIMIT))
+                Finding(
+                    condition,
+                    level,
+                    side,
+                    Severity.MILD,
+                    strength=float(strength * VARIANT_LIMITS.get(condition, VARIANT_LIMIT)),
+                )
             )
     return variants
 

@@ -60,9 +60,9 @@ def make_spine(
     transitional = None
     if region is Region.LUMBAR and rng.random() < TRANSITIONAL:
         transitional = "lumbarised S1" if rng.random() < 0.5 else "sacralised L5"
-        if transitional == "sacralised L5" and not any(f.level in ("L5-S1", "L5") for f in findings):
-            disc_heights[-1] *= 0.55
-            dryness[-1] = 0.6
+        if transitional == "sacralised L5":
+            disc_heights[-1] = min(disc_heights[-1], 0.55 * build.disc_height)
+            dryness[-1] = max(dryness[-1], 0.6)
     centres, middles = [], []
     position = 0.0
     for n, height in enumerate(heights):
