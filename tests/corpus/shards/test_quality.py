@@ -88,11 +88,12 @@ def test_the_motion_score_rises_with_simulated_breathing(phantom_slices, axis):
             for a in amplitudes
         ]
         if None not in scores:
-            within.append(spearmanr(scores, amplitudes)[0])
+            # A score that never moves has seen nothing: it counts as no correlation, not as no answer.
+            within.append(spearmanr(scores, amplitudes)[0] if len(set(scores)) > 1 else 0.0)
             still.append(scores[0])
             moved.append(scores[3])
     assert len(within) >= len(phantom_slices) / 3
-    assert np.nanmean(within) > 0.7
+    assert np.mean(within) > 0.7
     wins = np.mean([[a > b for a in moved] for b in still])
     assert wins > 0.85  # AUROC of two pixels of motion against none
 
