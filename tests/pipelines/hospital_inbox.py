@@ -18,7 +18,7 @@ def write_slice(path: Path, *, patient: int, series: int, index: int, seed: int 
     ds.StudyInstanceUID = f"1.2.826.0.1.77.{patient}"
     ds.SeriesInstanceUID = f"{ds.StudyInstanceUID}.{series}"
     ds.SOPInstanceUID = f"{ds.SeriesInstanceUID}.{index}"
-    ds.PatientID, ds.PatientName = f"00{patient}4711", f"Vandermeulen^Ottilie{patient}"
+    ds.PatientID, ds.PatientName = f"00{patient}47110815", f"Vandermeulen^Ottilie{patient}"
     ds.PatientBirthDate, ds.PatientSex, ds.StudyDate = "19610203", "F", "20240102"
     ds.AccessionNumber = f"ACC{patient}"
     ds.SeriesDescription = ("t1_tse_sag", "t2_tse_sag")[series - 1]
@@ -49,7 +49,7 @@ def write_inbox(inbox: Path, patients: int = 3) -> Path:
         report = inbox / f"reports/ACC{patient}.txt"
         report.parent.mkdir(exist_ok=True)
         report.write_text(f"MRI lumbar spine.\nDisc herniation at L{patient}/L{patient + 1}. No fracture.\n")
-    rows = [f"00{patient}4711,Vandermeulen,F" for patient in range(1, patients + 1)]
+    rows = [f"00{patient}47110815,Vandermeulen,F" for patient in range(1, patients + 1)]
     (inbox / "ehr").mkdir(exist_ok=True)
     (inbox / "ehr/patients.csv").write_text("mrn,last_name,sex\n" + "\n".join(rows) + "\n")
     return inbox

@@ -14,7 +14,7 @@ from tests.pipelines.hospital_inbox import write_inbox, write_slice
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster")
 
-VALUES = ("Vandermeulen", "Ottilie", "4711", "ACC1", "Kowalczyk", "1.2.826.0.1.77")
+VALUES = ("Vandermeulen", "Ottilie", "47110815", "ACC1", "Kowalczyk", "1.2.826.0.1.77")
 
 
 @pytest.fixture
@@ -46,20 +46,22 @@ def everything_recorded(site: Installation) -> str:
 
 def test_an_unknown_ehr_column_stops_the_batch_with_its_name_and_no_value(site):
     table = site.inbox / "ehr/patients.csv"
-    table.write_text("mrn,last_name,shoe_size\n0014711,Vandermeulen,43\n")
+    table.write_text("mrn,last_name,shoe_size\n00147110815,Vandermeulen,43\n")
     with pytest.raises(RunFailed, match="column 'shoe_size' of EHR table 'patients' has no policy") as error:
         site.runner().run(site.inbox, through="deid")
     assert "ehr_columns.yaml" in str(error.value)
     recorded = str(error.value) + everything_recorded(site)
     assert [value for value in VALUES if value in recorded] == []
     assert not site.hospital.lake.has_artifact(("deid", "dicom"), "internal-0001")
-    table.write_text("mrn,last_name,sex\n0014711,Vandermeulen,F\n")
+    table.write_text("mrn,last_name,sex\n00147110815,Vandermeulen,F\n")
     site.runner().run(site.inbox, through="deid")
     assert site.table("deid", "ehr_patients").height == 1
 
 
 def test_a_table_without_a_header_line_costs_itself_and_shows_no_name(site):
-    (site.inbox / "ehr/patients.csv").write_text("Vandermeulen,Ottilie,0014711\nKowalczyk,Jan,0024711\n")
+    (site.inbox / "ehr/patients.csv").write_text(
+        "Vandermeulen,Ottilie,00147110815\nKowalczyk,Jan,00247110815\n"
+    )
     site.runner().run(site.inbox, through="deid")
     assert ledger(site)["ehr/patients.csv"] == "ehr_unreadable"
     assert site.table("deid", "instances").height == 12

@@ -26,7 +26,7 @@ from tests.conftest import REPO, tiny_profile
 from tests.pipelines.hospital_inbox import write_inbox, write_slice
 
 STAGES = ("archive", "deid", "labels", "sequences", "shards")
-IDENTIFYING = ("Vandermeulen", "Ottilie", "4711", "ACC1", "1.2.826.0.1.77")
+IDENTIFYING = ("Vandermeulen", "Ottilie", "47110815", "ACC1", "1.2.826.0.1.77")
 
 
 class Graph:
