@@ -23,6 +23,7 @@ from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
+from tests.sql.asking import answer  # noqa: F401  a fixture
 
 SCHEMAS = {
     "deid.files": deid.FILES,

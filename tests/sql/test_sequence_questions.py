@@ -4,21 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sql.catalogue import queries
-from sql.warehouse import open_lake
-
-
-@pytest.fixture
-def answer(lake, tmp_path):
-    """Write the lake as it is now and ask a named query."""
-
-    def ask(name: str) -> list[dict[str, object]]:
-        with open_lake(lake.write(tmp_path)) as connection:
-            relation = connection.sql(queries()[name].statement)
-            return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
-
-    return ask
-
 
 def test_the_scanner_matrix_counts_each_series_once(answer, lake):
     rows = answer("scanner_matrix")

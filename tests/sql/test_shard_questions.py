@@ -4,22 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sql.catalogue import queries
-from sql.warehouse import open_lake
-
-
-@pytest.fixture
-def answer(lake, tmp_path):
-    """Write the lake as it is now and ask a named query."""
-
-    def ask(name: str) -> list[dict[str, object]]:
-        with open_lake(lake.write(tmp_path)) as connection:
-            relation = connection.sql(queries()[name].statement)
-            assert list(queries()[name].columns) == relation.columns
-            return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
-
-    return ask
-
 
 def test_shard_sizes_add_up(answer, lake):
     for n, row in enumerate(lake.rows["shards.slices"]):

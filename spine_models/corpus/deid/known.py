@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-KINDS: Final = ("name", "id", "phone", "email", "address", "place", "birth", "uid")
-
 KIND_OF_TAG: Final[dict[int, str]] = (
     dict.fromkeys((0x00100020, 0x00101000, 0x00080050, 0x00200010, 0x00380010, 0x00380060, 0x00101050), "id")
     | dict.fromkeys(

@@ -37,7 +37,6 @@ _CONTRAST_TERM: Final = {
     "DWI": "DIFFUSION", "ADC": "DIFFUSION", "FLAIR": "FLUID_ATTENUATED",
 }  # fmt: skip
 _DIXON_TERM: Final = {"water": "WATER", "fat": "FAT", "in": "IN_PHASE", "opposed": "OUT_OF_PHASE"}
-_PHILIPS_ADDS: Final = {"M_SE": "SE", "M_FFE": "FFE", "M_IR": "IR"}
 
 
 def enhanced_object(plan: SeriesPlan) -> Dataset:
