@@ -15,6 +15,7 @@ CREATE TABLE labels.mentions (
     level VARCHAR, -- disc L4-L5 or vertebra L4
     side VARCHAR,
     severity VARCHAR,
+    section VARCHAR, -- findings, impression
     evidence VARCHAR, -- verbatim
     evidence_start INTEGER, -- 0-based character of the report text
     evidence_end INTEGER -- one past the last character
@@ -38,7 +39,9 @@ CREATE TABLE labels.rules (
     severity VARCHAR,
     evidence VARCHAR, -- verbatim
     evidence_start INTEGER, -- 0-based character of the report text
-    evidence_end INTEGER -- one past the last character
+    evidence_end INTEGER, -- one past the last character
+    confidence FLOAT, -- the labeller's own, 0 to 1
+    reason VARCHAR -- why it is ambiguous
 );
 
 -- What the labellers agree on, overruled by adjudications: one row per reported study and condition.
@@ -56,7 +59,8 @@ CREATE TABLE labels.consensus (
     severity VARCHAR,
     evidence VARCHAR,
     labellers VARCHAR[],
-    agreed BOOLEAN
+    agreed BOOLEAN,
+    reason VARCHAR -- why it is ambiguous: hedged in the report, disagreement, an answer that failed
 );
 
 -- The 17 conditions, version 1, in their order.

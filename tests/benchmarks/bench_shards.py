@@ -23,7 +23,8 @@ from scipy.ndimage import gaussian_filter
 
 from spine_models.config import ShardSettings
 from spine_models.corpus.deid.tables import INSTANCES, REPORTS
-from spine_models.corpus.labels import label_reports, rules
+from spine_models.corpus.labels import label_reports
+from spine_models.corpus.labels.rules import labeller as rules
 from spine_models.corpus.sequences.tables import SERIES
 from spine_models.corpus.shards import EpochReader, read_stored, series, write_shards
 

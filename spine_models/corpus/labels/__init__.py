@@ -1,9 +1,27 @@
-"""Report text to labels: the rules labeller, its mentions with evidence, and the consensus of labellers.
+"""Report text to labels: labellers of one contract, and the panel that they make.
 
 Belongs here: the names that other stages and assets use. Does not belong here: code.
 """
 
-from spine_models.corpus.labels.consensus import consensus
-from spine_models.corpus.labels.rules import RULES_VERSION, LabelTables, Mention, label_reports, read_report
+from spine_models.corpus.labels.contract import Reason, Verdict, find_quote, label_of
+from spine_models.corpus.labels.panel.consensus import consensus
+from spine_models.corpus.labels.rules.labeller import (
+    RULES_VERSION,
+    LabelTables,
+    Mention,
+    label_reports,
+    read_report,
+)
 
-__all__ = ["RULES_VERSION", "LabelTables", "Mention", "consensus", "label_reports", "read_report"]
+__all__ = [
+    "RULES_VERSION",
+    "LabelTables",
+    "Mention",
+    "Reason",
+    "Verdict",
+    "consensus",
+    "find_quote",
+    "label_of",
+    "label_reports",
+    "read_report",
+]

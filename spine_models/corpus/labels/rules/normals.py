@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from spine_models.corpus.labels.finding import Finding
-from spine_models.corpus.labels.lexicon import Lexicon
+from spine_models.corpus.labels.rules.finding import Finding
+from spine_models.corpus.labels.rules.lexicon import Lexicon
 from spine_models.domain import Status
 
 _COPULA: Final = re.compile(

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from spine_models.corpus.labels.finding import Finding
-from spine_models.corpus.labels.lexicon import Lexicon
+from spine_models.corpus.labels.rules.finding import Finding
+from spine_models.corpus.labels.rules.lexicon import Lexicon
 from spine_models.domain import Status
 
 _HEAD: Final = re.compile(

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.tables import CONSENSUS
 from spine_models.domain import TERNARY, Status, condition_keys
 
@@ -73,6 +74,11 @@ def _folded(rows: list[dict[str, Any]], verdict: Status | None) -> dict[str, Any
         agreed, status = True, Status(min((row["status"] for row in rows), key=lambda s: _ORDER.get(s, 0)))
     else:
         agreed, status = False, Status.AMBIGUOUS
+    if not agreed:
+        reason: str | None = Reason.DISAGREEMENT.value
+    else:
+        reason = next((row["reason"] for row in rows if row["reason"]), None)
+    reason = reason if status is Status.AMBIGUOUS else None
     source = next((row for row in rows if row["status"] == status.value), None)
     details = ("level", "side", "severity", "evidence")
     return {
@@ -85,4 +91,5 @@ def _folded(rows: list[dict[str, Any]], verdict: Status | None) -> dict[str, Any
         "levels": source["levels"] if source else [],
         "labellers": names,
         "agreed": agreed,
+        "reason": reason,
     } | {name: source[name] if source else None for name in details}

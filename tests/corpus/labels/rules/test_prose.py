@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spine_models.corpus.labels import label_reports, rules
-from spine_models.corpus.labels.lexicon import lexicon
+from spine_models.corpus.labels import label_reports
+from spine_models.corpus.labels.rules import labeller as rules
+from spine_models.corpus.labels.rules.lexicon import lexicon
 from spine_models.domain import Severity, Side, Status
 
 ALLOWED = 5

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spine_models.corpus.labels.scope import NoEvidence, judge, mask
+from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.domain import Status
 
 

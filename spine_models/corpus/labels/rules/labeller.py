@@ -4,7 +4,8 @@ Belongs here: the order of the readers, what overlaps what, the choice of the me
 not belong here: words (``lexicon.yaml``), cues (``scope``), levels, sides.
 
 Of several mentions the worst wins: present over ambiguous over absent, wherever in findings or impression it
-stands; among present ones the most severe, then the first. A study with two reports is read as one.
+stands; among present ones the most severe, then the first. A study with two reports is read as one. The
+confidence of a verdict is the share of the condition's mentions that say the same.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from typing import Any, Final
 
 import polars as pl
 
-from spine_models.corpus.labels.attributes import grades, level_of, merge_sides, severity_rank
-from spine_models.corpus.labels.finding import Finding
-from spine_models.corpus.labels.levels import find_levels, level_rank, region_of
-from spine_models.corpus.labels.lexicon import Lexicon, Phrases, lexicon
-from spine_models.corpus.labels.narrowing import narrowings
-from spine_models.corpus.labels.normals import normals, whole_level
-from spine_models.corpus.labels.scope import NoEvidence, judge, mask
-from spine_models.corpus.labels.sentences import Sentence, evidence_sentences, fold
+from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
+from spine_models.corpus.labels.rules.attributes import grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.rules.finding import Finding
+from spine_models.corpus.labels.rules.levels import find_levels, level_rank, region_of
+from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
+from spine_models.corpus.labels.rules.narrowing import narrowings
+from spine_models.corpus.labels.rules.normals import normals, whole_level
+from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
+from spine_models.corpus.labels.rules.sections import Section, Sections
+from spine_models.corpus.labels.rules.sentences import Sentence, evidence_sentences, fold
 from spine_models.corpus.labels.tables import LABELS, MENTIONS
-from spine_models.domain import TERNARY, Region, Side, Status, condition_keys
+from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
 RULES_VERSION: Final = "rules-1.0"
-
-_WORST: Final = {Status.PRESENT: 3, Status.AMBIGUOUS: 2, Status.ABSENT: 1, Status.NOT_MENTIONED: 0}
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,17 @@ class Mention:
     levels: tuple[str, ...]
     side: Side | None
     severity: str | None
+    section: Section
     start: int
     end: int
 
 
-def label_reports(reports: pl.DataFrame) -> LabelTables:
+def label_reports(reports: pl.DataFrame, *, not_mentioned: Silent = 0) -> LabelTables:
     """Label every study that has a report.
 
     Args:
         reports: ``deid.REPORTS``.
+        not_mentioned: label of a condition on which a report is silent.
 
     Returns:
         ``LABELS`` with one row per study and condition, ``MENTIONS`` with one row per mention, level and side.
@@ -75,21 +78,27 @@ def label_reports(reports: pl.DataFrame) -> LabelTables:
         rows = list(group)
         found = [(row, mention) for row in rows for mention in read_report(row["report_text"] or "")]
         mentions.extend(entry for row, mention in found for entry in _mention_rows(row, mention))
-        labels.extend(_label_rows(rows[0], found, version))
+        labels.extend(
+            verdict.row(row, LABELLER, version, not_mentioned=not_mentioned)
+            for row, verdict in _verdicts(rows[0], found)
+        )
     return LabelTables(pl.DataFrame(labels, schema=LABELS), pl.DataFrame(mentions, schema=MENTIONS))
 
 
 def read_report(text: str) -> list[Mention]:
     """Every mention of a condition in one report, in the order of the text."""
     words = lexicon()
-    region = region_of(fold(text))
+    folded = fold(text)
+    region, sections = region_of(folded), Sections(folded)
     found: list[Mention] = []
     for sentence in evidence_sentences(text, region):
-        found.extend(_read_sentence(sentence, region, words))
+        found.extend(_read_sentence(sentence, sections.at(sentence.start), region, words))
     return found
 
 
-def _read_sentence(sentence: Sentence, region: Region | None, words: Lexicon) -> Iterator[Mention]:
+def _read_sentence(
+    sentence: Sentence, section: Section, region: Region | None, words: Lexicon
+) -> Iterator[Mention]:
     context = sentence.context
     start, end = sentence.start, sentence.start + len(sentence.text)
     for finding in _analysed(sentence.text, region):
@@ -97,7 +106,14 @@ def _read_sentence(sentence: Sentence, region: Region | None, words: Lexicon) ->
         if levels is None and context is not None:
             levels = context.names(words.of(finding.condition).level_kind)
         yield Mention(
-            finding.condition, finding.status, levels or (), finding.side, finding.severity, start, end
+            finding.condition,
+            finding.status,
+            levels or (),
+            finding.side,
+            finding.severity,
+            section,
+            start,
+            end,
         )
 
 
@@ -206,6 +222,7 @@ def _mention_rows(row: dict[str, Any], mention: Mention) -> Iterable[dict[str, A
             "level": level,
             "side": mention.side.value if mention.side else None,
             "severity": mention.severity,
+            "section": mention.section.value,
             "evidence": row["report_text"][mention.start : mention.end],
             "evidence_start": mention.start,
             "evidence_end": mention.end,
@@ -217,27 +234,30 @@ def _identity(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in names} | {"labeller": LABELLER}
 
 
-def _label_rows(
-    first: dict[str, Any], found: list[tuple[dict[str, Any], Mention]], version: str
-) -> Iterator[dict[str, Any]]:
+def _verdicts(
+    first: dict[str, Any], found: list[tuple[dict[str, Any], Mention]]
+) -> Iterator[tuple[dict[str, Any], Verdict]]:
     for condition in condition_keys():
         own = [(row, mention) for row, mention in found if mention.condition == condition]
-        worst = max((m.status for _, m in own), key=_WORST.__getitem__, default=Status.NOT_MENTIONED)
+        if not own:
+            yield first, Verdict(condition, Status.NOT_MENTIONED)
+            continue
+        worst = max((m.status for _, m in own), key=WORST.__getitem__)
         chosen = [(row, mention) for row, mention in own if mention.status is worst]
-        row, top = max(chosen, key=lambda pair: severity_rank(pair[1].severity), default=(first, None))
-        levels = {level for _, mention in chosen for level in mention.levels}
-        same_place = [m for _, m in chosen if top is not None and m.levels == top.levels]
-        side = merge_sides({m.side for m in same_place if m.side is not None}) if top else None
-        yield _identity(row) | {
-            "labeller_version": version,
-            "condition": condition,
-            "status": worst.value,
-            "label": TERNARY[worst],
-            "level": top.levels[0] if top and top.levels else None,
-            "levels": sorted(levels, key=level_rank),
-            "side": side.value if side else None,
-            "severity": top.severity if top else None,
-            "evidence": row["report_text"][top.start : top.end] if top else None,
-            "evidence_start": top.start if top else None,
-            "evidence_end": top.end if top else None,
-        }
+        row, top = max(chosen, key=lambda pair: severity_rank(pair[1].severity))
+        places = {level for _, mention in chosen for level in mention.levels} - set(top.levels[:1])
+        same_place = [m for _, m in chosen if m.levels == top.levels]
+        yield (
+            row,
+            Verdict(
+                condition,
+                worst,
+                levels=(*top.levels[:1], *sorted(places, key=level_rank)),
+                side=merge_sides({m.side for m in same_place if m.side is not None}),
+                severity=Severity(top.severity) if top.severity else None,
+                start=top.start,
+                end=top.end,
+                confidence=len(chosen) / len(own),
+                reason=Reason.HEDGED if worst is Status.AMBIGUOUS else None,
+            ),
+        )

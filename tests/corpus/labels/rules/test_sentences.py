@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spine_models.corpus.labels.sentences import evidence_sentences, fold
+from spine_models.corpus.labels.rules.sentences import evidence_sentences, fold
 
 
 def read(text: str) -> list[tuple[str, str | None]]:

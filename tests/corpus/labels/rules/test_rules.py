@@ -7,7 +7,7 @@ import pytest
 
 from spine_models.corpus.deid.tables import REPORTS
 from spine_models.corpus.labels import RULES_VERSION, label_reports, read_report
-from spine_models.corpus.labels.lexicon import LexiconError, lexicon
+from spine_models.corpus.labels.rules.lexicon import LexiconError, lexicon
 from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import condition_keys
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from spine_models.corpus.labels.levels import LevelGroup
+from spine_models.corpus.labels.rules.levels import LevelGroup
 from spine_models.domain import Severity, Side
 
 _WORDS: Final = re.compile(

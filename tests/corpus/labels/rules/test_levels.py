@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spine_models.corpus.labels.levels import find_levels, region_of
+from spine_models.corpus.labels.rules.levels import find_levels, region_of
 from spine_models.domain import DISCS, VERTEBRAE, Region
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from spine_models.corpus.labels.levels import LevelGroup, find_levels
+from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels
 from spine_models.domain import Region
 
 _FOLD: Final = str.maketrans(

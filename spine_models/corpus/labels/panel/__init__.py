@@ -1,0 +1,1 @@
+"""What several labellers and people make together: consensus, agreement, review, audit, drift."""
