@@ -1,13 +1,23 @@
 -- Every mentioned condition carries a quote, and the quote stands in the report exactly where the label says.
--- table: labels.rules
+-- table: labels.verdicts
 -- severity: error
 WITH quotes AS (
     SELECT
-        'rules' AS thing, batch_key, study_key, report_key, condition, status, evidence, evidence_start, evidence_end
-    FROM labels.rules
+        'verdicts' AS thing,
+        batch_key,
+        study_key,
+        report_key,
+        condition,
+        status,
+        evidence,
+        evidence_start,
+        evidence_end,
+        -- Silence has no quote, nor has an answer that failed.
+        status <> 'not_mentioned' AND COALESCE(reason, 'hedged') = 'hedged' AS is_quoting
+    FROM labels.verdicts
     UNION ALL
     SELECT
-        'mentions', batch_key, study_key, report_key, condition, status, evidence, evidence_start, evidence_end
+        'mentions', batch_key, study_key, report_key, condition, status, evidence, evidence_start, evidence_end, TRUE
     FROM labels.mentions
 )
 SELECT
@@ -22,7 +32,7 @@ SELECT
 FROM quotes
 LEFT JOIN deid.reports AS reports ON reports.report_key = quotes.report_key
 WHERE
-    (quotes.status <> 'not_mentioned' OR quotes.evidence IS NOT NULL)
+    (quotes.is_quoting OR quotes.evidence IS NOT NULL)
     -- Positions count characters from 0 in the tables and from 1 in SQL.
     AND NOT COALESCE(
         quotes.evidence <> ''

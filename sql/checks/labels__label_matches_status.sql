@@ -1,21 +1,23 @@
--- Present is 1, absent and not mentioned are 0, ambiguous is -1; labellers that disagree give -1.
+-- Present is 1, absent is 0, ambiguous is -1, silence is 0 or -1 as set; labellers that disagree give -1.
 -- table: labels.consensus
 -- severity: error
 WITH verdicts AS (
-    SELECT 'rules' AS thing, batch_key, study_key, condition, status, label, TRUE AS agreed
-    FROM labels.rules
+    SELECT 'verdicts' AS thing, batch_key, study_key, condition, labeller, status, label
+    FROM labels.verdicts
     UNION ALL
-    SELECT 'consensus', batch_key, study_key, condition, status, label, agreed
+    SELECT 'consensus', batch_key, study_key, condition, NULL, status, label
     FROM labels.consensus
 )
-SELECT thing, batch_key, study_key, condition, status, label, agreed
+SELECT thing, batch_key, study_key, condition, labeller, status, label
 FROM verdicts
 WHERE
-    label IS DISTINCT FROM CASE status
-        WHEN 'present' THEN 1
-        WHEN 'absent' THEN 0
-        WHEN 'not_mentioned' THEN 0
-        WHEN 'ambiguous' THEN -1
-    END
-    AND NOT COALESCE(label = -1 AND NOT agreed, FALSE)
-ORDER BY thing, batch_key, study_key, condition;
+    NOT COALESCE(
+        CASE status
+            WHEN 'present' THEN label = 1
+            WHEN 'absent' THEN label = 0
+            WHEN 'not_mentioned' THEN label IN (0, -1)
+            WHEN 'ambiguous' THEN label = -1
+        END,
+        FALSE
+    )
+ORDER BY thing, batch_key, study_key, condition, labeller;

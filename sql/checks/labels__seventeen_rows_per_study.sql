@@ -1,26 +1,24 @@
--- Every study with a report has exactly one row for each of the 17 conditions, from the rules and in the consensus.
+-- Every study with a report has exactly one row for each of the 17 conditions, of each labeller and in the consensus.
 -- table: labels.consensus
 -- severity: error
-WITH reported AS (
-    SELECT DISTINCT batch_key, study_key
-    FROM deid.reports
+WITH things AS (
+    -- A batch that waits for its labels is not yet wrong.
+    SELECT DISTINCT labeller AS thing, batch_key
+    FROM labels.verdicts
+    UNION
+    SELECT DISTINCT 'consensus', batch_key
+    FROM labels.consensus
 ),
 expected AS (
-    SELECT 'rules' AS thing, reported.*, conditions.condition
-    FROM reported
+    SELECT things.thing, reported.batch_key, reported.study_key, conditions.condition
+    FROM (SELECT DISTINCT batch_key, study_key FROM deid.reports) AS reported
+    INNER JOIN things ON things.batch_key = reported.batch_key
     CROSS JOIN labels.conditions AS conditions
-    -- A batch that waits for its labels is not yet wrong.
-    WHERE reported.batch_key IN (SELECT batch_key FROM labels.rules)
-    UNION ALL
-    SELECT 'consensus', reported.*, conditions.condition
-    FROM reported
-    CROSS JOIN labels.conditions AS conditions
-    WHERE reported.batch_key IN (SELECT batch_key FROM labels.consensus)
 ),
 found AS (
-    SELECT 'rules' AS thing, batch_key, study_key, condition, COUNT(*) AS n
-    FROM labels.rules
-    GROUP BY batch_key, study_key, condition
+    SELECT labeller AS thing, batch_key, study_key, condition, COUNT(*) AS n
+    FROM labels.verdicts
+    GROUP BY labeller, batch_key, study_key, condition
     UNION ALL
     SELECT 'consensus', batch_key, study_key, condition, COUNT(*)
     FROM labels.consensus

@@ -1,18 +1,19 @@
--- Which labels wait for a person: ambiguous in the report, or disputed between labellers?
+-- Which labels wait for a person, and which of them first?
 -- columns:
+--   rank         1 first
 --   study_key    study
 --   condition    condition
---   status       what the labellers made of it
---   agreed       whether they agree
---   labellers    who labelled
---   evidence     quote from the report
+--   reason       disagreement, hedged in the report, or what failed
+--   statuses     what each labeller says
+--   quotes       what each labeller quotes
+--   weight       how much the answer matters: disagreement, urgency of the condition, rarity
 SELECT
+    rank,
     study_key,
     condition,
-    status,
-    agreed,
-    labellers,
-    evidence
-FROM labels.consensus
-WHERE label = -1
-ORDER BY agreed, study_key, condition;
+    reason,
+    statuses,
+    quotes,
+    weight
+FROM labels.review_queue
+ORDER BY rank;

@@ -39,8 +39,16 @@ SCHEMAS = {
     "sequences.series": sequences.SERIES,
     "sequences.disagreements": sequences.DISAGREEMENTS,
     "labels.mentions": labels.MENTIONS,
-    "labels.rules": labels.LABELS,
+    "labels.verdicts": labels.LABELS,
+    "labels.requests": labels.REQUESTS,
     "labels.consensus": labels.CONSENSUS,
+    "labels.review_queue": labels.REVIEW_QUEUE,
+    "labels.contradictions": labels.CONTRADICTIONS,
+    "labels.agreement": labels.AGREEMENT,
+    "labels.raters": labels.RATERS,
+    "labels.audit": labels.AUDIT,
+    "labels.reliability": labels.RELIABILITY,
+    "labels.drift": labels.DRIFT,
     "shards.slices": shards.SLICES,
     "shards.skipped": shards.SKIPPED,
     "shards.quality": shards.QUALITY,
@@ -139,6 +147,7 @@ def valid_lake() -> Lake:
             "deid.files", batch_key=FIRST, cohort="internal", file_key=key(reason), kind="dicom", outcome=outcome,
             reason=reason,
         )  # fmt: skip
+    _add_panel(lake)
     _add_manifest(lake)
     _add_training(lake)
     return lake
@@ -287,16 +296,28 @@ def _add_series(
 
 
 def _add_labels(lake: Lake, ids: dict[str, str], number: int) -> None:
+    """Two labellers that agree, but for one synovial cyst that the second reads into the first report."""
     report = key("report", number)
     said = {"canal": ("present", 1, "canal stenosis"), "fracture": ("absent", 0, "No fracture")}
+    study = {name: ids[name] for name in ("batch_key", "study_key")}
     for condition in condition_keys():
-        status, label, quote = said.get(condition, ("not_mentioned", 0, None))
-        start = REPORT.index(quote) if quote else None
-        evidence = {
-            "condition": condition, "status": status, "evidence": quote, "evidence_start": start,
-            "evidence_end": start + len(quote) if quote else None,
-        }  # fmt: skip
-        lake.add("labels.rules", **ids, report_key=report, labeller="rules", label=label, **evidence)
+        disputed = number == 1 and condition == "synovial"
+        rules = said.get(condition, ("not_mentioned", 0, None))
+        model = ("present", 1, "stenosis at L4-L5") if disputed else rules
+        for labeller, (status, label, quote) in (("rules", rules), ("llama", model)):
+            evidence = {"condition": condition, "status": status, **_quoted(quote)}
+            lake.add(
+                "labels.verdicts",
+                **ids,
+                report_key=report,
+                labeller=labeller,
+                label=label,
+                confidence=0.9,
+                **evidence,
+            )
+            if labeller == "rules" and quote:
+                lake.add("labels.mentions", **ids, report_key=report, labeller="rules", **evidence)
+        status, label, quote = ("ambiguous", -1, None) if disputed else rules
         lake.add(
             "labels.consensus",
             **ids,
@@ -304,11 +325,54 @@ def _add_labels(lake: Lake, ids: dict[str, str], number: int) -> None:
             status=status,
             label=label,
             evidence=quote,
-            labellers=["rules"],
-            agreed=True,
+            labellers=["rules", "llama"],
+            agreed=not disputed,
+            reason="disagreement" if disputed else None,
         )
-        if quote:
-            lake.add("labels.mentions", **ids, report_key=report, labeller="rules", **evidence)
+        if disputed:
+            lake.add(
+                "labels.review_queue", **ids, report_key=report, condition=condition, rank=1, weight=2.5,
+                reason="disagreement", statuses="rules: not_mentioned, llama: present",
+                quotes=["stenosis at L4-L5"],
+            )  # fmt: skip
+        lake.add(
+            "labels.requests", **study, report_key=report, labeller="llama", condition=condition, repeat=0,
+            request_key=key(report, condition), model="llama-70b", prompt_version="v1", seed=0,
+            finish_reason="stop", outcome="answered", prompt_tokens=400, cached_tokens=300, completion_tokens=40,
+            seconds=0.5, attempts=1,
+        )  # fmt: skip
+
+
+def _quoted(quote: str | None) -> dict[str, object]:
+    start = REPORT.index(quote) if quote else None
+    return {"evidence": quote, "evidence_start": start, "evidence_end": start + len(quote) if quote else None}
+
+
+def _add_panel(lake: Lake) -> None:
+    where = {"batch_key": FIRST, "condition": "pars"}
+    lake.add(
+        "labels.contradictions", **where, findings_status="present", impression_status="absent",
+        findings_quote="Pars defect.", impression_quote="No pars defect.",
+    )  # fmt: skip
+    lake.add(
+        "labels.raters", condition="pars", labeller="llama", studies=5, prevalence=0.2, sensitivity=0.9,
+        specificity=0.95, error_rate=0.06, converged=True,
+    )  # fmt: skip
+    lake.add(
+        "labels.audit", **where, stratum="absent", stratum_size=5, sampled=1, weight=5.0, status="absent"
+    )
+    lake.add(
+        "labels.agreement", condition="all", first="rules", second="llama", studies=85, observed=84 / 85,
+        kappa=0.95, pabak=0.97, first_present=5, second_present=6, equal=84,
+    )  # fmt: skip
+    lake.add(
+        "labels.drift", batch_key=FIRST, condition="canal", studies=2, present=2, prevalence=1.0, other_studies=3,
+        other_prevalence=1.0, p_value=1.0, drifted=False,
+    )  # fmt: skip
+    lake.add(
+        "labels.reliability", labeller="rules", condition="all", measure="evidence_rate", n=10, value=1.0, low=0.7,
+        high=1.0,
+    )  # fmt: skip
 
 
 def _add_claims(lake: Lake, ids: dict[str, str], instances: list[str]) -> None:

@@ -77,7 +77,7 @@ def test_headers_are_read():
         (
             "checks",
             "deid__x",
-            "-- A rule.\n-- severity: warn\n-- table: labels.rules\nSELECT 1;\n",
+            "-- A rule.\n-- severity: warn\n-- table: labels.verdicts\nSELECT 1;\n",
             "table: deid",
         ),
         (

@@ -17,7 +17,7 @@ NAN = math.nan
 
 
 def _move_quote(lake):
-    lake.change("labels.rules", where={"condition": "canal"}, evidence_start=3)
+    lake.change("labels.verdicts", where={"condition": "canal"}, evidence_start=3)
 
 
 def _drop_quote(lake):
@@ -153,18 +153,21 @@ CASES: list[tuple[str, Callable]] = [
         "sequences__header_agrees",
         lambda lake: lake.change("sequences.series", disagreement="text T1, echo T2"),
     ),
-    ("labels__seventeen_rows_per_study", lambda lake: lake.drop("labels.rules", condition="pars")),
+    ("labels__seventeen_rows_per_study", lambda lake: lake.drop("labels.verdicts", condition="pars")),
     ("labels__seventeen_rows_per_study", lambda lake: lake.repeat("labels.consensus", condition="pars")),
     ("labels__seventeen_rows_per_study", lambda lake: lake.change("labels.consensus", condition="scoliosis")),
     ("labels__evidence_is_verbatim", _move_quote),
     ("labels__evidence_is_verbatim", _drop_quote),
     ("labels__evidence_is_verbatim", lambda lake: lake.change("labels.mentions", evidence="Canal stenosis")),
-    ("labels__label_matches_status", lambda lake: lake.change("labels.rules", label=0)),
-    ("labels__label_matches_status", lambda lake: lake.change("labels.consensus", status="ambiguous")),
+    ("labels__label_matches_status", lambda lake: lake.change("labels.verdicts", label=0)),
+    ("labels__label_matches_status", lambda lake: lake.change("labels.consensus", status="absent")),
     (
         "labels__label_matches_status",
         lambda lake: lake.change("labels.consensus", where={"condition": "pars"}, status="sometimes"),
     ),
+    ("labels__review_queue_is_whole", lambda lake: lake.repeat("labels.review_queue")),
+    ("labels__review_queue_is_whole", lambda lake: lake.change("labels.review_queue", condition="cyst")),
+    ("labels__prevalence_is_stable", lambda lake: lake.change("labels.drift", drifted=True)),
     ("shards__one_split_per_patient", lambda lake: lake.change("shards.patients", split="val")),
     (
         "shards__slice_follows_patient",

@@ -179,13 +179,6 @@ def test_what_is_stale_is_empty_and_then_names_each_stage(answer, lake):
     ]
 
 
-def test_labels_that_wait_for_a_person(answer, lake):
-    lake.change("labels.consensus", status="ambiguous", label=-1, agreed=False)
-    assert [(row["condition"], row["agreed"], row["evidence"]) for row in answer("review_queue")] == [
-        ("canal", False, "canal stenosis")
-    ]
-
-
 def test_a_draft_stands_beside_its_claims(answer):
     row = answer("draft_text")[0]
     assert (row["present"], row["indeterminate"], row["not_assessed"]) == (["canal", "fracture"], None, 15)

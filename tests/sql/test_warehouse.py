@@ -79,7 +79,7 @@ def test_a_lake_without_files_has_every_table_empty_and_typed(tmp_path, schemas)
 def test_frames_with_the_schema_and_no_rows_are_fine(lake, tmp_path):
     for name in lake.rows:
         lake.rows[name] = []
-    for name in ("deid.files", "labels.rules"):
+    for name in ("deid.files", "labels.verdicts"):
         folder = tmp_path.joinpath(*name.split("."))
         folder.mkdir(parents=True)
         lake.frame(name).write_parquet(folder / "internal-0001.parquet")
@@ -198,7 +198,7 @@ def test_the_warehouse_documents_itself(valid, tmp_path):
         )
         columns = dict(
             connection.execute(
-                "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'rules'"
+                "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'verdicts'"
             ).fetchall()
         )
     assert views["instances"].startswith("One row per released MR instance")
