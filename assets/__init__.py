@@ -31,9 +31,15 @@ STAGES: dict[str, ModuleType] = {
 """Stage word to module, in flow order; the order of ``spineagent run --through``."""
 
 
+def assets_of(module: ModuleType) -> list[dg.AssetsDefinition]:
+    """The assets of one stage module: those it names, and those of its tuples."""
+    found: list[dg.AssetsDefinition] = []
+    for value in vars(module).values():
+        members = value if isinstance(value, tuple) else (value,)
+        found += [member for member in members if isinstance(member, dg.AssetsDefinition)]
+    return found
+
+
 def all_assets() -> list[dg.AssetsDefinition]:
     """Every asset of the graph."""
-    found: list[dg.AssetsDefinition] = []
-    for module in (*STAGES.values(), warehouse):
-        found += [value for value in vars(module).values() if isinstance(value, dg.AssetsDefinition)]
-    return found
+    return [found for module in (*STAGES.values(), warehouse) for found in assets_of(module)]

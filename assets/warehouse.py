@@ -31,6 +31,7 @@ UPSTREAM = [
         dg.AssetDep(["probes", "metrics"]),
         dg.AssetDep(["shards", "manifest"]),
         dg.AssetDep(["shards", "quality_page"]),
+        dg.AssetDep(["labels", "review_queue"]),
     ],
     outs={
         "duckdb": artifact_out(

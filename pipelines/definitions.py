@@ -1,4 +1,4 @@
-"""The code location: assets, checks, jobs, schedules, sensors and the one resource.
+"""The code location: assets, checks, jobs, schedules, sensors and resources.
 
 Belongs here: putting them together, and policy that holds for all. Does not belong here: any of them.
 """
@@ -11,27 +11,39 @@ from typing import Any
 import dagster as dg
 
 from assets import all_assets
+from assets.corpus.labels import CONFIGURED
 from pipelines.checks import sql_rules
 from pipelines.jobs import all_jobs
 from pipelines.runtime.io_managers import ParquetIOManager
+from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
-from pipelines.sensors import changed_tables, new_batches
+from pipelines.sensors import changed_tables, new_adjudications, new_batches
 
 
 def build_defs(
     hospital: Hospital | None = None, overrides: Mapping[str, Any] | None = None
 ) -> dg.Definitions:
     """Fresh definitions; tests pass a hospital of their own."""
-    hospital = hospital or Hospital.from_settings(Settings())
-    resources = {"hospital": hospital, "io_manager": ParquetIOManager(hospital=hospital)}
+    settings = Settings()
+    hospital = hospital or Hospital.from_settings(settings)
+    if hospital.numbers.labels != CONFIGURED:
+        raise ValueError(
+            "the labellers of this profile are not those that the code location was loaded with: set SPINE_PROFILE "
+            "before starting"
+        )
+    resources = {
+        "hospital": hospital,
+        "language_models": LanguageModels.from_settings(settings),
+        "io_manager": ParquetIOManager(hospital=hospital),
+    }
     return dg.Definitions(
         assets=all_assets(),
         asset_checks=[sql_rules],
         jobs=all_jobs(),
         schedules=[nightly_refresh, nightly_warehouse],
-        sensors=[new_batches, changed_tables],
+        sensors=[new_batches, new_adjudications, changed_tables],
         resources=resources | dict(overrides or {}),
         executor=dg.multiprocess_executor.configured({"max_concurrent": 2}),
     )

@@ -15,6 +15,8 @@ DATA_VERSION_TAG = "dagster/data_version"
 POINTER_TAG = "dagster/input_event_pointer"
 REGISTRATION = "registration"
 """Metadata of ``archive/files``: fingerprint of what the index rests on."""
+ADJUDICATIONS = "adjudications"
+"""Metadata of ``labels/consensus``: fingerprint of people's decisions that it knows."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Materialised:
         data_version: of what was made.
         consumed: storage id of the materialisation that was read, by upstream asset.
         registration: what it rests on, of ``archive/files`` only.
+        adjudications: the decisions that it knows, of ``labels/consensus`` only.
     """
 
     storage_id: int
@@ -34,6 +37,7 @@ class Materialised:
     data_version: str | None = None
     consumed: dict[dg.AssetKey, int] = field(default_factory=dict)
     registration: str | None = None
+    adjudications: str | None = None
 
 
 def newest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> Materialised | None:
@@ -47,13 +51,18 @@ def newest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
         for tag, value in tags.items()
         if tag.startswith(f"{POINTER_TAG}/") and value.isdecimal()
     }
-    registration = event.metadata.get(REGISTRATION)
+
+    def noted(name: str) -> str | None:
+        value = event.metadata.get(name)
+        return str(value.value) if value is not None else None
+
     return Materialised(
         records[0].storage_id,
         tags.get(CODE_VERSION_TAG),
         tags.get(DATA_VERSION_TAG),
         consumed,
-        str(registration.value) if registration is not None else None,
+        noted(REGISTRATION),
+        noted(ADJUDICATIONS),
     )
 
 

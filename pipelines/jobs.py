@@ -10,12 +10,18 @@ from functools import cache
 
 import dagster as dg
 
-from assets import STAGES, all_assets
+from assets import STAGES, all_assets, assets_of
 from pipelines.checks import sql_check_keys
 
 CORPUS = ("archive", "deid", "sequences", "labels", "shards")
 MODEL_KEYS = (("shards", "manifest"), ("shards", "patients"))
 PAGE_KEYS = (("shards", "quality_page"),)
+PANEL_KEYS = tuple(
+    ("labels", thing) for thing in ("agreement", "raters", "review_queue", "audit", "reliability", "drift")
+)
+CONSENSUS_KEYS = tuple(
+    ("labels", thing) for thing in ("verdicts", "requests", "repeats", "contradictions", "consensus")
+)
 PROBE_KEYS = (
     ("probes", "baselines"),
     ("probes", "metrics"),
@@ -26,17 +32,17 @@ PROBE_KEYS = (
 CLAIM_KEYS = (("agents", "claims"),)
 WAREHOUSE_JOB = "rebuild_warehouse"
 RULES_JOB = "lake_rules"
+AGREE_JOB = "agree"
 
 
 def keys_of_stage(stage: str) -> list[dg.AssetKey]:
     """All asset keys of a stage."""
-    definitions = [v for v in vars(STAGES[stage]).values() if isinstance(v, dg.AssetsDefinition)]
-    return [key for definition in definitions for key in definition.keys]
+    return [key for definition in assets_of(STAGES[stage]) for key in definition.keys]
 
 
 def batch_keys(stages: Sequence[str]) -> list[dg.AssetKey]:
     """Keys of the stages that are partitioned by study batch."""
-    whole = {dg.AssetKey(list(k)) for k in (*MODEL_KEYS, *PAGE_KEYS, *PROBE_KEYS)}
+    whole = {dg.AssetKey(list(k)) for k in (*MODEL_KEYS, *PAGE_KEYS, *PANEL_KEYS, *PROBE_KEYS)}
     return [key for stage in stages for key in keys_of_stage(stage) if key not in whole]
 
 
@@ -74,6 +80,11 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
     return [
         *corpus,
         dg.define_asset_job(
+            AGREE_JOB,
+            selection=selection(asset_keys(CONSENSUS_KEYS)),
+            description="One batch's consensus, after people have decided.",
+        ),
+        dg.define_asset_job(
             "freeze", selection=selection(asset_keys(MODEL_KEYS)), description="Freeze what training may see."
         ),
         dg.define_asset_job(
@@ -110,8 +121,10 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             WAREHOUSE_JOB,
-            selection=selection([*asset_keys(PAGE_KEYS), dg.AssetKey(["warehouse", "duckdb"])]),
-            description="Draw the data-quality page, rebuild the DuckDB file and sweep the lake's bytes.",
+            selection=selection(
+                [*asset_keys(PAGE_KEYS), *asset_keys(PANEL_KEYS), dg.AssetKey(["warehouse", "duckdb"])]
+            ),
+            description="Draw the data-quality page, measure the labellers, rebuild the DuckDB file, sweep the lake.",
         ),
         dg.define_asset_job(
             RULES_JOB,

@@ -16,6 +16,7 @@ from assets import STAGES, all_assets
 from pipelines.freshness import corpus_due, due, newest
 from pipelines.intake import alone, register
 from pipelines.jobs import (
+    AGREE_JOB,
     CLAIM_KEYS,
     CORPUS,
     MODEL_KEYS,
@@ -83,6 +84,8 @@ class Runner:
         corpus = [stage for stage in stages if stage in CORPUS]
         rekeyed = set(batches_under_another_key(self.hospital)) if "deid" in corpus else set()
         self._corpus(corpus, {*intake.batches, *intake.touched, *rekeyed}, again=rekeyed)
+        for batch in intake.batches if "labels" in stages else ():
+            self._agree(batch)
         if "backbone" in stages:
             self._models(retrain)
         for batch in intake.batches if "embeddings" in stages else ():
@@ -127,6 +130,12 @@ class Runner:
             with alone(self.hospital, batch):
                 if batch in again or corpus_due(self.instance, assets, keys, batch, rests_on.get(batch, "")):
                     self._execute(through_job(stages[-1]), batch)
+
+    def _agree(self, batch: str) -> None:
+        """Let the consensus of a batch hear what people have decided since."""
+        made = newest(self.instance, dg.AssetKey(["labels", "consensus"]), batch)
+        if made is not None and made.adjudications != self.hospital.adjudications_version():
+            self._execute(AGREE_JOB, batch)
 
     def _models(self, retrain: bool) -> None:
         if retrain or self._due(asset_keys(MODEL_KEYS), None):

@@ -1,4 +1,4 @@
-"""Sensors: new files in a registered inbox, and tables that the warehouse does not hold yet.
+"""Sensors: new files in a registered inbox, people's decisions on labels, tables that the warehouse does not hold yet.
 
 Belongs here: what starts a run by itself. Training is never among it.
 """
@@ -6,7 +6,7 @@ Belongs here: what starts a run by itself. Training is never among it.
 import dagster as dg
 
 from pipelines.intake import register
-from pipelines.jobs import RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
+from pipelines.jobs import AGREE_JOB, RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 
@@ -38,6 +38,26 @@ def new_batches(context: dg.SensorEvaluationContext, hospital: Hospital) -> dg.S
             dg.RunRequest(run_key=f"{b}-{content.get(b, '')}", partition_key=b) for b in sorted(touched)
         ],
         dynamic_partitions_requests=requests,
+    )
+
+
+@dg.sensor(
+    job_name=AGREE_JOB,
+    minimum_interval_seconds=300,
+    description="Looks at the file of adjudications; a change asks for the consensus of every batch anew.",
+)
+def new_adjudications(
+    context: dg.SensorEvaluationContext, hospital: Hospital
+) -> dg.SensorResult | dg.SkipReason:
+    """Request the consensus of the labelled batches after people have decided."""
+    version = hospital.adjudications_version()
+    if version == (context.cursor or "none"):
+        return dg.SkipReason("no new adjudication")
+    hospital.adjudications()
+    batches = hospital.lake.partitions(("labels", "consensus"))
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"{b}-{version}", partition_key=b) for b in batches],
+        cursor=version,
     )
 
 

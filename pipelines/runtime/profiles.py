@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """``SPINE_PROFILE``, ``SPINE_ROOT`` and ``SPINE_KEY_FILE``; see the README."""
+    """``SPINE_PROFILE``, ``SPINE_ROOT``, ``SPINE_KEY_FILE``, ``SPINE_LLM_URL``, ``SPINE_VLLM``; see the README."""
 
     model_config = SettingsConfigDict(env_prefix="SPINE_", env_file=".env", extra="ignore")
 
@@ -21,6 +21,12 @@ class Settings(BaseSettings):
     key_file: Path | None = Field(
         None, description="0600 file of the pseudonym key; default ROOT/pseudonym.key"
     )
+    llm_url: str | None = Field(
+        None,
+        description="OpenAI-compatible server, ending in /v1; or name=url,name=url by labeller. None: vllm is started",
+    )
+    llm_key: str | None = Field(None, description="bearer token of that server")
+    vllm: str = Field("vllm", description="the vllm command of its own environment")
 
     @property
     def key_path(self) -> Path:

@@ -111,6 +111,30 @@ class Hospital(dg.ConfigurableResource):
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.lake.root.parent / "training" / "-".join([*key, partition, digest])
 
+    def answers_folder(self, labeller: str, batch: str) -> Path:
+        """Where a language model's answers are logged as they come, so that a killed run asks none of them again."""
+        return self.lake.root.parent / "answers" / labeller / batch
+
+    @property
+    def adjudications_file(self) -> Path:
+        """Where people write their decisions on labels: study_key, condition, status."""
+        return self.lake.root / "labels" / "adjudications.csv"
+
+    def adjudications(self) -> pl.DataFrame:
+        """People's decisions on labels; empty where there is no file.
+
+        Raises:
+            AdjudicationError: names line, column and remedy.
+        """
+        from spine_models.corpus.labels import read_adjudications
+
+        return read_adjudications(self.adjudications_file)
+
+    def adjudications_version(self) -> str:
+        """Hash of the decisions as they stand; the same for the same file."""
+        file = self.adjudications_file
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else "none"
+
     def ledger(self) -> pl.DataFrame | None:
         """Which inbox file belongs to which batch; None before the first registration."""
         path = self.restricted.table_path(("archive", "ledger"))

@@ -89,7 +89,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
     assert copied.isdisjoint({"deid.instances", "deid.reports", "shards.slices"})
     assert {
         "labels.consensus", "labels.verdicts", "labels.requests", "labels.review_queue", "labels.contradictions",
-        "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift", "probes.metrics", "deid.files", "deid.studies", "agents.claims",
+        "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift",
+        "probes.metrics", "deid.files", "deid.studies", "agents.claims",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements", "backbone.curves",

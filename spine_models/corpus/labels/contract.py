@@ -13,6 +13,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+import polars as pl
+
 from spine_models.domain import TERNARY, Severity, Side, Status
 
 Silent = Literal[0, -1]
@@ -110,6 +112,23 @@ class Verdict:
 def label_of(status: Status, not_mentioned: Silent = 0) -> int:
     """Ternary label: 1 present, 0 absent, -1 ambiguous; a silent report as the setting has it."""
     return not_mentioned if status is Status.NOT_MENTIONED else TERNARY[status]
+
+
+QUOTELESS: Final = tuple(reason for reason in Reason if reason is not Reason.HEDGED)
+"""Ambiguous for one of these, a row needs no quote: there is no usable answer behind it."""
+
+
+def misquotes(labels: pl.DataFrame, reports: pl.DataFrame) -> int:
+    """How many rows of ``LABELS`` break the promise: a quote that does not stand at its place, or none where due."""
+    texts = dict(reports.select("report_key", "report_text").iter_rows())
+    names = ("report_key", "status", "reason", "evidence", "evidence_start", "evidence_end")
+    wrong = 0
+    for key, status, reason, quote, start, end in labels.select(names).iter_rows():
+        if quote is None:
+            wrong += status != Status.NOT_MENTIONED and reason not in QUOTELESS
+        else:
+            wrong += key not in texts or not quote or texts[key][start:end] != quote
+    return wrong
 
 
 _QUOTES: Final = "\"'“”„‟‘’‚«»`´ʼ"
