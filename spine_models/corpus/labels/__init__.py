@@ -4,7 +4,10 @@ Belongs here: the names that other stages and assets use. Does not belong here: 
 """
 
 from spine_models.corpus.labels.contract import Reason, Verdict, find_quote, label_of
+from spine_models.corpus.labels.panel.adjudication import AdjudicationError, read_adjudications
+from spine_models.corpus.labels.panel.agreement import agreement
 from spine_models.corpus.labels.panel.consensus import consensus
+from spine_models.corpus.labels.panel.raters import raters
 from spine_models.corpus.labels.rules.labeller import (
     RULES_VERSION,
     LabelTables,
@@ -14,14 +17,18 @@ from spine_models.corpus.labels.rules.labeller import (
 )
 
 __all__ = [
+    "AdjudicationError",
     "RULES_VERSION",
     "LabelTables",
     "Mention",
     "Reason",
     "Verdict",
+    "agreement",
     "consensus",
     "find_quote",
     "label_of",
     "label_reports",
+    "raters",
+    "read_adjudications",
     "read_report",
 ]
