@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from spine_models.corpus.labels.panel.counting import in_order
 from spine_models.corpus.labels.rules.sections import Section
 from spine_models.corpus.labels.tables import CONTRADICTIONS
 from spine_models.domain import Side, Status
@@ -33,7 +34,7 @@ def contradictions(mentions: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         ``CONTRADICTIONS``, one row per report and condition with the pair that stands first in the text; in the
-        order of keys and conditions.
+        order of reports and conditions.
     """
     numbered = mentions.select(*_REPORT, "status", *_MENTION).with_row_index("mention")
     affirmed = numbered.filter(status=Status.PRESENT.value).drop("status")
@@ -52,7 +53,8 @@ def contradictions(mentions: pl.DataFrame) -> pl.DataFrame:
     keys = [name for name in _REPORT if name != "labeller"]
     starts = (f"{Section.FINDINGS.value}_start", f"{Section.IMPRESSION.value}_start")
     first = found.sort(*keys, *starts, "labeller").unique(keys, keep="first", maintain_order=True)
-    return first.select(CONTRADICTIONS.names()).cast(CONTRADICTIONS)
+    table = first.select(CONTRADICTIONS.names()).cast(CONTRADICTIONS)
+    return in_order(table, "batch_key", "study_key", "report_key")
 
 
 def _as_of(section: Section) -> list[pl.Expr]:

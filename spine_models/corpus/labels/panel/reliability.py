@@ -16,7 +16,8 @@ from spine_models.corpus.labels.tables import RELIABILITY
 from spine_models.domain import Status
 
 EVIDENCE_RATE: Final = "evidence_rate"
-"""Of the rows that say anything (present, absent or ambiguous), those with a quote that stands in the report."""
+"""Of the rows that say anything (present, absent or ambiguous), those with a quote that stands in the report: one
+that has a place there, is as long as that place, and was not refuted by the labeller's own check."""
 
 AMBIGUOUS_RATE: Final = "ambiguous_rate"
 """Of all rows, those in doubt, for whatever reason: they are lost to training."""
@@ -54,7 +55,8 @@ def reliability(
     check_unique(labels)
     says = labels.filter(pl.col("status") != Status.NOT_MENTIONED.value)
     torn = contradictions.select(*PLACE).unique().with_columns(torn=True)
-    stands = pl.col("evidence").str.len_chars() > 0
+    length = pl.col("evidence").str.len_chars().cast(pl.Int64)
+    stands = (length > 0) & (length == pl.col("evidence_end") - pl.col("evidence_start"))
     unfounded = pl.col("reason").is_in(_UNFOUNDED).fill_null(False)
     tables = [
         _shares(EVIDENCE_RATE, says, stands.fill_null(False) & ~unfounded),

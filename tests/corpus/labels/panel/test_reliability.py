@@ -29,7 +29,9 @@ def frame(labels):
             ("a", "s5", "canal", "ambiguous", QUOTE | {"reason": "quote_not_found"}),
             ("a", "s6", "canal", "not_mentioned"),
             ("a", "s1", "cyst", "not_mentioned"),
-            ("b", "s1", "canal", "present", {"evidence": ""}),
+            ("b", "s1", "canal", "present", {"evidence": "", "evidence_start": 3, "evidence_end": 3}),
+            ("b", "s2", "canal", "present", {"evidence": "Stenosis."}),
+            ("b", "s3", "canal", "present", QUOTE | {"evidence_end": 8}),
         ]
     )
 
@@ -42,7 +44,7 @@ def test_quotes_and_doubt_by_hand(frame):
     assert value(table, "ambiguous_rate", "canal") == (6, 0.5)
     assert value(table, "ambiguous_rate", "cyst") == (1, 0.0)
     assert value(table, "ambiguous_rate") == (7, pytest.approx(3 / 7))
-    assert value(table, "evidence_rate", "canal", "b") == (1, 0.0)
+    assert value(table, "evidence_rate", "canal", "b") == (3, 0.0)
     assert table.filter(measure="evidence_rate", condition="cyst").is_empty()
     assert table.filter(measure="repeat_agreement").is_empty()
     row = table.filter(measure="evidence_rate", condition="canal", labeller="a").row(0, named=True)
@@ -65,7 +67,7 @@ def test_contradictions_count_where_the_labeller_says_anything(frame):
     )
     table = reliability(frame, torn)
     assert value(table, "contradiction_rate", "canal") == (5, 0.2)
-    assert value(table, "contradiction_rate", labeller="b") == (1, 1.0)
+    assert value(table, "contradiction_rate", labeller="b") == (3, pytest.approx(1 / 3))
     assert value(reliability(frame, NONE), "contradiction_rate") == (5, 0.0)
 
 
