@@ -66,6 +66,9 @@ REQUESTS = pl.Schema(
     }
 )
 
+ADJUDICATIONS = pl.Schema({"study_key": pl.String, "condition": pl.String, "status": pl.String})
+"""What people decided; at most one row per study and condition."""
+
 CONSENSUS = pl.Schema(
     {
         **_STUDY,
@@ -113,9 +116,9 @@ AGREEMENT = pl.Schema(
         "condition": pl.String,  # "all": every condition together
         "first": pl.String,
         "second": pl.String,
-        "studies": pl.Int64,
+        "studies": pl.Int64,  # that both labelled; in "all" one for every condition of each
         "observed": pl.Float64,  # share of equal labels (1, 0, -1)
-        "kappa": pl.Float64,  # Cohen; null where neither labeller varies
+        "kappa": pl.Float64,  # Cohen; null where both give one and the same label throughout
         "pabak": pl.Float64,  # prevalence-adjusted, bias-adjusted kappa
         "first_present": pl.Int64,
         "second_present": pl.Int64,
@@ -127,11 +130,11 @@ RATERS = pl.Schema(
     {
         "condition": pl.String,
         "labeller": pl.String,
-        "studies": pl.Int64,
+        "studies": pl.Int64,  # on which it gives a vote: says present or not, and is not in doubt
         "prevalence": pl.Float64,  # of present, estimated
         "sensitivity": pl.Float64,  # P(says present | present)
         "specificity": pl.Float64,  # P(does not say present | not present)
-        "error_rate": pl.Float64,
+        "error_rate": pl.Float64,  # expected share of its votes that are wrong
         "converged": pl.Boolean,
     }
 )
@@ -156,7 +159,7 @@ RELIABILITY = pl.Schema(
         "measure": pl.String,  # repeat_agreement | evidence_rate | ambiguous_rate | contradiction_rate | audit_accuracy
         "n": pl.Int64,
         "value": pl.Float64,
-        "low": pl.Float64,  # 95 % Wilson interval
+        "low": pl.Float64,  # 95 % Wilson interval; of audit_accuracy on the effective sample size
         "high": pl.Float64,
     }
 )
@@ -165,7 +168,7 @@ DRIFT = pl.Schema(
     {
         "batch_key": pl.String,
         "condition": pl.String,
-        "studies": pl.Int64,
+        "studies": pl.Int64,  # with a label other than -1
         "present": pl.Int64,
         "prevalence": pl.Float64,
         "other_studies": pl.Int64,

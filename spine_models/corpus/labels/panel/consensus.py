@@ -6,20 +6,28 @@ Belongs here: agreement, disagreement, adjudication. Does not belong here: readi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
-from spine_models.corpus.labels.contract import Reason
+from spine_models.corpus.labels.contract import Reason, Silent, label_of
 from spine_models.corpus.labels.tables import CONSENSUS
-from spine_models.domain import TERNARY, Status, condition_keys
+from spine_models.domain import Status, condition_keys
+
+ADJUDICATION: Final = "adjudication"
+"""How a person's word is named among the labellers of a row."""
 
 _ORDER = {
     status.value: rank for rank, status in enumerate((Status.PRESENT, Status.ABSENT, Status.NOT_MENTIONED))
 }
 
 
-def consensus(labellers: Sequence[pl.DataFrame], adjudications: pl.DataFrame | None = None) -> pl.DataFrame:
+def consensus(
+    labellers: Sequence[pl.DataFrame],
+    adjudications: pl.DataFrame | None = None,
+    *,
+    not_mentioned: Silent = 0,
+) -> pl.DataFrame:
     """Fold ``LABELS`` frames, one or more labellers each, into ``CONSENSUS``.
 
     Labellers that give the same label agree; the details are those of the first of them that says most (present
@@ -31,6 +39,11 @@ def consensus(labellers: Sequence[pl.DataFrame], adjudications: pl.DataFrame | N
         labellers: frames of ``LABELS``.
         adjudications: columns study_key, condition, status; at most one row per study and condition. Rows of
             studies that no labeller knows are left out.
+        not_mentioned: label of a silent report. Labels are read off the statuses under this setting, so that
+            frames made under another one cannot make silence disagree with silence.
+
+    Returns:
+        ``CONSENSUS``, one row per batch, study and condition, in that order.
 
     Raises:
         ValueError: an adjudication with an unknown condition or status, or two for the same place.
@@ -43,7 +56,8 @@ def consensus(labellers: Sequence[pl.DataFrame], adjudications: pl.DataFrame | N
             rows.setdefault((row["batch_key"], row["study_key"], row["condition"]), []).append(row)
     places = sorted(rows, key=lambda place: (place[0], place[1], order[place[2]]))
     return pl.DataFrame(
-        [_folded(rows[place], verdicts.get((place[1], place[2]))) for place in places], schema=CONSENSUS
+        [_folded(rows[place], verdicts.get((place[1], place[2])), not_mentioned) for place in places],
+        schema=CONSENSUS,
     )
 
 
@@ -65,12 +79,12 @@ def _verdicts(adjudications: pl.DataFrame | None) -> dict[tuple[str, str], Statu
     return verdicts
 
 
-def _folded(rows: list[dict[str, Any]], verdict: Status | None) -> dict[str, Any]:
+def _folded(rows: list[dict[str, Any]], verdict: Status | None, not_mentioned: Silent) -> dict[str, Any]:
     names = [row["labeller"] for row in rows]
     if verdict is not None:
         agreed, status = True, verdict
-        names = [*names, "adjudication"]
-    elif len({row["label"] for row in rows}) == 1:
+        names = [*names, ADJUDICATION]
+    elif len({label_of(Status(row["status"]), not_mentioned) for row in rows}) == 1:
         agreed, status = True, Status(min((row["status"] for row in rows), key=lambda s: _ORDER.get(s, 0)))
     else:
         agreed, status = False, Status.AMBIGUOUS
@@ -87,7 +101,7 @@ def _folded(rows: list[dict[str, Any]], verdict: Status | None) -> dict[str, Any
         "study_key": rows[0]["study_key"],
         "condition": rows[0]["condition"],
         "status": status.value,
-        "label": TERNARY[status],
+        "label": label_of(status, not_mentioned),
         "levels": source["levels"] if source else [],
         "labellers": names,
         "agreed": agreed,

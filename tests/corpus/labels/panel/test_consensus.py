@@ -84,3 +84,18 @@ def test_bad_adjudications_are_named(rules):
 def test_nothing_to_agree_on_keeps_the_schema(rules):
     assert consensus([rules.clear()]).schema == CONSENSUS
     assert consensus([]).height == 0
+
+
+def test_silence_may_be_unknown_instead_of_negative(rules):
+    frame = consensus([rules, another(rules, fracture="not_mentioned", cyst="absent")], not_mentioned=-1)
+    assert (place(frame, "fracture")["label"], place(frame, "fracture")["agreed"]) == (-1, False)
+    assert (place(frame, "cyst")["label"], place(frame, "cyst")["agreed"]) == (-1, False)
+    silent = place(frame, "hemangioma")
+    assert (silent["status"], silent["label"], silent["agreed"], silent["reason"]) == (
+        "not_mentioned",
+        -1,
+        True,
+        None,
+    )
+    decided = consensus([rules], adjudication(("s0000", "canal", "not_mentioned")), not_mentioned=-1)
+    assert place(decided, "canal")["label"] == -1
