@@ -1,0 +1,220 @@
+"""Questions to a model server: bounded in number, patient with a busy server, clear about one that cannot.
+
+Belongs here: the HTTP exchange, what is tried again, what a failure means. Does not belong here: what is asked
+(``prompting``), what an answer means (``answers``), the order of questions (``labeller``).
+
+Report text travels in request bodies only. No log line and no exception holds a prompt, an answer or the body of a
+server's error, which may repeat them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import openai
+
+from spine_models.config import LlmSettings
+from spine_models.corpus.labels.contract import Reason
+from spine_models.corpus.labels.llm.endpoint import Endpoint, demand_model, down, refused_key
+from spine_models.corpus.labels.llm.errors import LlmError
+from spine_models.corpus.labels.llm.prompting import Message
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
+
+_AGAIN: Final = frozenset({408, 409, 425, 429})
+_CONTEXT_WORDS: Final = ("context length", "context window", "maximum model length", "max_model_len")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of one question.
+
+    Attributes:
+        text: what the model wrote; None where nothing usable came.
+        refused: why there is no usable text; None where there is.
+        finish_reason: as the server says.
+        seconds: from the first attempt to the last reply, pauses included.
+        attempts: HTTP requests made.
+        tokens: bytes and log-probability of each token of the text; empty where the server does not tell.
+    """
+
+    text: str | None
+    refused: Reason | None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float = 0.0
+    attempts: int = 1
+    tokens: tuple[tuple[bytes, float], ...] = field(default=(), repr=False)
+
+
+class Client:
+    """One server and one model. Use as ``async with``; errors of this class end the run."""
+
+    def __init__(self, endpoint: Endpoint, settings: LlmSettings, *, api_key: str | None = None) -> None:
+        self._endpoint, self._settings, self._key = endpoint, settings, api_key
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._answered = 0
+        # The library logs whole requests at DEBUG, and a site may have set the root logger to that.
+        logging.getLogger("openai").setLevel(logging.WARNING)
+        self._openai = openai.AsyncOpenAI(
+            base_url=endpoint.api,
+            api_key=api_key or "none",
+            timeout=settings.timeout_s,
+            max_retries=0,
+            # No proxy may see what goes to this machine itself.
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=not endpoint.loopback),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._openai.close()
+
+    async def check(self) -> None:
+        """Demand that the server is there and serves the model.
+
+        Raises:
+            LlmError: it is not, or does not.
+        """
+        await asyncio.to_thread(demand_model, self._endpoint, self._settings.model, api_key=self._key)
+
+    async def ask(
+        self, messages: list[Message], schema: dict[str, Any], *, seed: int, temperature: float = 0.0
+    ) -> Answered:
+        """Ask once, and again as long as the server only asks for patience.
+
+        Args:
+            messages: the prompt.
+            schema: JSON schema that the answer is bound to.
+            seed: of sampling.
+            temperature: of sampling.
+
+        Raises:
+            LlmError: the server is down, refuses the key, lacks the model, or fails for every question.
+        """
+        async with self._slots:
+            began, answered_before = time.monotonic(), self._answered
+            why, code, attempts = "no answer", None, self._settings.attempts
+            for attempt in range(1, attempts + 1):
+                pause: float | None = None
+                try:
+                    reply = await self._send(messages, schema, seed, temperature)
+                except openai.APIStatusError as error:
+                    code = error.status_code
+                    if code not in _AGAIN and code < 500:
+                        refused = await self._refusal(code, error.body)
+                        return Answered(None, refused, seconds=time.monotonic() - began, attempts=attempt)
+                    why, pause = f"HTTP {code}", _retry_after(error.response.headers.get("retry-after"))
+                except openai.APITimeoutError:
+                    code, why = 408, f"no answer within {self._settings.timeout_s:g} s"
+                except openai.APIConnectionError as error:
+                    code, why = None, type(error.__cause__ or error).__name__
+                else:
+                    self._answered += 1
+                    return _read(reply, time.monotonic() - began, attempt)
+                if attempt < attempts:
+                    await asyncio.sleep(_pause(attempt, pause))
+        if code is not None and self._answered > answered_before:
+            # The server answers others: this one question is what it cannot do.
+            return Answered(None, Reason.REJECTED, seconds=time.monotonic() - began, attempts=attempts)
+        if code is None:
+            raise down(self._endpoint, f"{why}, {attempts} attempts")
+        raise LlmError(
+            f"{self._endpoint.shown} does not answer ({why}, {attempts} attempts): see the server's log, lower "
+            "concurrency or raise timeout_s in the profile. Answers so far are kept"
+        )
+
+    async def _send(
+        self, messages: list[Message], schema: dict[str, Any], seed: int, temperature: float
+    ) -> dict[str, Any]:
+        settings = self._settings
+        # The raw reply: building the library's objects for every token's log-probability costs more than the rest.
+        raw = await self._openai.chat.completions.with_raw_response.create(
+            model=settings.model,
+            messages=messages,  # type: ignore[arg-type]
+            temperature=temperature,
+            seed=seed,
+            max_tokens=settings.answer_tokens,
+            logprobs=True,
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": schema},
+            },
+        )
+        try:
+            reply = json.loads(raw.http_response.content)
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict) or not reply.get("choices"):
+            raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
+        return reply
+
+    async def _refusal(self, code: int, body: object) -> Reason:
+        """Why a question is not answered; errors that no other question would escape are raised."""
+        if code in (401, 403):
+            raise refused_key(self._endpoint, code)
+        if code == 404:
+            await self.check()
+            raise LlmError(f"{self._endpoint.shown} serves the model but has no chat completions (HTTP 404)")
+        said = json.dumps(body, default=str).lower()
+        return Reason.CONTEXT_TOO_LONG if any(words in said for words in _CONTEXT_WORDS) else Reason.REJECTED
+
+
+def _pause(attempt: int, asked: float | None) -> float:
+    """Seconds to the next attempt: as the server asks, else doubling, with jitter so that not all come at once."""
+    usual = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
+    if asked is not None:
+        return min(LONGEST_PAUSE_S, asked) + random.uniform(0, 0.1 * FIRST_PAUSE_S)
+    return usual * random.uniform(0.5, 1.0)
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds that a server asks to wait; a date instead of seconds is left to the usual pause."""
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
+
+
+def _read(reply: dict[str, Any], seconds: float, attempts: int) -> Answered:
+    choice = reply["choices"][0]
+    message, finish = choice.get("message") or {}, choice.get("finish_reason")
+    text, usage = message.get("content"), reply.get("usage") or {}
+    if finish == "length":
+        refused: Reason | None = Reason.TRUNCATED
+    elif finish == "content_filter" or message.get("refusal"):
+        refused = Reason.REFUSED
+    elif finish != "stop" or not isinstance(text, str):
+        refused = Reason.MALFORMED
+    else:
+        refused = None
+    tokens = (choice.get("logprobs") or {}).get("content") or [] if refused is None else []
+    return Answered(
+        text if refused is None else None,
+        refused,
+        finish_reason=finish,
+        prompt_tokens=usage.get("prompt_tokens"),
+        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+        completion_tokens=usage.get("completion_tokens"),
+        seconds=seconds,
+        attempts=attempts,
+        tokens=tuple((_bytes(token), float(token["logprob"])) for token in tokens),
+    )
+
+
+def _bytes(token: dict[str, Any]) -> bytes:
+    written = token.get("bytes")
+    return bytes(written) if written is not None else str(token["token"]).encode()
