@@ -5,6 +5,7 @@ belong here: how a report is read (``spine_models.corpus.labels``), which server
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import dagster as dg
 import polars as pl
@@ -84,9 +85,9 @@ def rules(reports: pl.DataFrame) -> Iterator[object]:
 
 def language_model(settings: LlmSettings) -> dg.AssetsDefinition:
     """The assets of one language model: its labels, what it was asked, and what it said when asked again."""
-    from spine_models.corpus.labels import prompts_version
+    from spine_models.corpus.labels.llm import labeller_version
 
-    name, version = settings.name, f"{settings.model} {prompts_version(settings.prompt_version)}"
+    name, version = settings.name, labeller_version(settings)
 
     @dg.multi_asset(
         name=f"labels_{name}",
@@ -125,14 +126,17 @@ def language_model(settings: LlmSettings) -> dg.AssetsDefinition:
         language_models: LanguageModels,
     ) -> Iterator[object]:
         """Ask the model about the batch's reports; what it answered before is not asked again."""
-        from spine_models.corpus.labels import label_with_llm
+        from spine_models.corpus.labels.llm import count_open, label_with_llm
 
-        with language_models.serving(settings) as endpoint:
+        answers = hospital.answers_folder(name, context.partition_key)
+        unanswered = count_open(reports, settings=settings, answers=answers)
+        with language_models.serving(settings) if unanswered else nullcontext("") as endpoint:
             asked = label_with_llm(
                 reports,
                 settings=settings,
                 endpoint=endpoint,
-                answers=hospital.answers_folder(name, context.partition_key),
+                answers=answers,
+                api_key=language_models.api_key or None,
                 not_mentioned=CONFIGURED.not_mentioned,
                 progress=reporter(f"labels by {name}", "questions"),
             )
@@ -180,19 +184,16 @@ _LLM_TABLES = tuple(
     partitions_def=study_batches,
     check_specs=[QUOTED, COMPLETE],
 )
-def consensus(
-    context: AssetExecutionContext, hospital: Hospital, **frames: pl.DataFrame
-) -> Iterator[object]:
+def consensus(context: AssetExecutionContext, hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     """Agree over the voting labellers, and let people's decisions override."""
     from spine_models.corpus.labels import consensus as agree
     from spine_models.corpus.labels import contradictions, misquotes
+    from spine_models.domain import condition_keys
 
     models = [model.name for model in CONFIGURED.llms]
     decided = hospital.adjudications()
     verdicts = pl.concat([frames["rules"], *(frames[name] for name in models)])
-    frame = agree(
-        [frames[name] for name in VOTERS], decided, not_mentioned=CONFIGURED.not_mentioned
-    )
+    frame = agree([frames[name] for name in VOTERS], decided, not_mentioned=CONFIGURED.not_mentioned)
     yield table_result(("labels", "verdicts"), verdicts, by_status=_by_labeller(verdicts))
     for thing, schema in (("requests", tables.REQUESTS), ("repeats", tables.LABELS)):
         stacked = [frames[f"{name}_{thing}"] for name in models]
@@ -213,8 +214,6 @@ def consensus(
         passed=wrong == 0,
         metadata={"verdicts": verdicts.height, "wrong": wrong},
     )
-    from spine_models.domain import condition_keys
-
     expected = frames["reports"]["study_key"].n_unique() * len(condition_keys())
     yield dg.AssetCheckResult(
         asset_key=["labels", "consensus"],
@@ -227,8 +226,7 @@ def consensus(
 @dg.multi_asset(
     name="labels_panel",
     ins={
-        name: dg.AssetIn(["labels", name])
-        for name in ("verdicts", "consensus", "repeats", "contradictions")
+        name: dg.AssetIn(["labels", name]) for name in ("verdicts", "consensus", "repeats", "contradictions")
     },
     outs={
         name: table_out(("labels", name), schema, description, layer=LAYER, code_version=PANEL_VERSION)
@@ -260,6 +258,7 @@ def panel(
         reliability,
         review_queue,
     )
+    from spine_models.corpus.labels import consensus as agree
 
     pairs = agreement(verdicts)
     overall = pairs.filter(pl.col("condition") == "all")
@@ -267,12 +266,16 @@ def panel(
     yield table_result(("labels", "raters"), raters(verdicts))
     queue = review_queue(verdicts, consensus)
     yield table_result(("labels", "review_queue"), queue, by_reason=counts(queue, "reason"))
-    sample = audit_sample(consensus, CONFIGURED.audit_per_stratum, CONFIGURED.seed)
+    # A sample is of what the labellers say: rows that people have decided would flatter them.
+    before = agree(
+        [verdicts.filter(pl.col("labeller").is_in(VOTERS))], not_mentioned=CONFIGURED.not_mentioned
+    )
+    sample = audit_sample(before, CONFIGURED.audit_per_stratum, CONFIGURED.seed)
     yield table_result(("labels", "audit"), sample, by_condition=counts(sample, "condition"))
     measured = pl.concat(
         [
             reliability(verdicts, contradictions, repeats),
-            audit_accuracy(sample, hospital.adjudications(), consensus),
+            audit_accuracy(sample, hospital.adjudications(), before),
         ]
     )
     shown = measured.filter(pl.col("condition") == "all")

@@ -6,7 +6,9 @@ Belongs here: which server answers for which labeller. Does not belong here: sta
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import dagster as dg
 
@@ -22,12 +24,15 @@ class LanguageModels(dg.ConfigurableResource):
             ``vllm serve`` for as long as a labeller asks, with the profile's model and tensor parallelism.
         command: ``SPINE_VLLM``: the vllm command of its own environment.
         api_key: ``SPINE_LLM_KEY``: bearer token, where the server wants one.
+        models: folder of weights; a model that has a folder of its name there is read from it, any other is left to
+            vllm to find.
         logs: folder of the started servers' logs.
     """
 
     url: str = ""
     command: str = "vllm"
     api_key: str = ""
+    models: str = ""
     logs: str = ""
 
     @classmethod
@@ -37,6 +42,7 @@ class LanguageModels(dg.ConfigurableResource):
             url=settings.llm_url or "",
             command=settings.vllm,
             api_key=settings.llm_key or "",
+            models=str(settings.root.expanduser().absolute() / "models"),
             logs=str(settings.home / "llm"),
         )
 
@@ -47,15 +53,17 @@ class LanguageModels(dg.ConfigurableResource):
             LlmError: the server does not answer, does not have the model, or did not start.
             ValueError: ``SPINE_LLM_URL`` names other labellers only.
         """
-        from pathlib import Path
+        from spine_models.corpus.labels.llm import serving
 
-        from spine_models.corpus.labels import serving
-
+        local = Path(self.models) / model.model
         return serving(
             model,
             url=self.url_of(model.name),
             command=self.command,
+            api_key=self.api_key or None,
+            weights=local if local.is_dir() else None,
             log=Path(self.logs) / f"{model.name}.log",
+            progress=logging.getLogger("spineagent").info,
         )
 
     def url_of(self, labeller: str) -> str | None:

@@ -3,7 +3,7 @@
 Belongs here: the names that other stages and assets use. Does not belong here: code.
 """
 
-from spine_models.corpus.labels.contract import Reason, Verdict, find_quote, label_of
+from spine_models.corpus.labels.contract import Reason, Verdict, find_quote, label_of, misquotes
 from spine_models.corpus.labels.panel.adjudication import AdjudicationError, read_adjudications
 from spine_models.corpus.labels.panel.agreement import agreement
 from spine_models.corpus.labels.panel.audit import audit_accuracy, audit_sample
@@ -37,6 +37,7 @@ __all__ = [
     "find_quote",
     "label_of",
     "label_reports",
+    "misquotes",
     "raters",
     "read_adjudications",
     "read_report",

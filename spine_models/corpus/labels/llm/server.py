@@ -45,6 +45,7 @@ def serving(
     url: str | None = None,
     command: str | None = None,
     api_key: str | None = None,
+    weights: Path | None = None,
     start_within_s: float = START_WITHIN_S,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[str]:
@@ -57,6 +58,7 @@ def serving(
         command: path of the ``vllm`` executable of its own environment (SPINE_VLLM); null for ``vllm`` on the
             PATH. Used where there is no ``url``.
         api_key: of the server at ``url``.
+        weights: local folder that a started server reads the model from; null leaves it to vLLM to find the model.
         start_within_s: how long a started server may load.
         progress: told in words how the start goes.
 
@@ -71,7 +73,7 @@ def serving(
         yield endpoint.root
         return
     port = _free_port()
-    process = _start(arguments(settings, command or VLLM, port), log)
+    process = _start(arguments(settings, command or VLLM, port, weights), log)
     try:
         _wait(process, port, log, start_within_s, progress)
         yield f"http://127.0.0.1:{port}"
@@ -79,9 +81,9 @@ def serving(
         _stop(process)
 
 
-def arguments(settings: LlmSettings, command: str, port: int) -> list[str]:
+def arguments(settings: LlmSettings, command: str, port: int, weights: Path | None = None) -> list[str]:
     """The command line that serves a model as ``settings`` has it; ``serve_args`` come last and win."""
-    line = [command, "serve", settings.model, "--served-model-name", settings.model]
+    line = [command, "serve", str(weights or settings.model), "--served-model-name", settings.model]
     line += ["--host", "127.0.0.1", "--port", str(port)]
     line += ["--tensor-parallel-size", str(settings.tensor_parallel), "--dtype", settings.dtype]
     line += ["--max-model-len", str(settings.max_model_len), "--max-num-seqs", str(settings.concurrency)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import polars as pl
-from scipy.stats import fisher_exact
 
 from spine_models.corpus.labels.panel.counting import in_order
 from spine_models.corpus.labels.tables import DRIFT
@@ -77,6 +76,8 @@ def holm(p_values: list[float | None], alpha: float) -> list[bool]:
 
 
 def _tested(row: dict[str, Any]) -> dict[str, Any]:
+    from scipy.stats import fisher_exact  # a second of start-up that only this needs
+
     others, others_present = row["other_studies"], row.pop("other_present")
     row |= {"prevalence": row["present"] / row["studies"], "other_prevalence": None, "p_value": None}
     if others:
