@@ -58,24 +58,14 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     """Print counts, label confusion, the probe table, three drafts and where to look."""
     from sql.ask import ask
 
-    def show(title: str, frame: pl.DataFrame) -> None:
-        table = Table(title=title, title_justify="left", header_style="bold")
-        for name, dtype in frame.schema.items():
-            table.add_column(name, justify="right" if dtype.is_numeric() else "left")
-        for row in frame.rows():
-            table.add_row(
-                *("–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row)
-            )
-        console.print(table)
-
     def answer(question: str) -> pl.DataFrame:
         return pl.DataFrame(ask(hospital.warehouse, question))
 
-    show("What became of every file (spineagent sql file_ledger)", answer("file_ledger"))
-    show("Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
-    show("Sequences against the phantom's truth", sequence_accuracy(hospital, source / "truth"))
-    show("Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
-    show("Probes: mean AUROC over evaluable conditions", probe_table(hospital))
+    show(console, "What became of every file (spineagent sql file_ledger)", answer("file_ledger"))
+    show(console, "Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
+    show(console, "Sequences against the phantom's truth", sequence_accuracy(hospital, source / "truth"))
+    show(console, "Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
+    show(console, "Probes: mean AUROC over evaluable conditions", probe_table(hospital))
     console.print(
         "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
     )
@@ -85,7 +75,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
         "last(effective_rank ORDER BY step) FILTER (effective_rank IS NOT NULL) AS effective_rank "
         "FROM backbone.curves GROUP BY route ORDER BY route"
     )
-    show("Training health at the last step", health)
+    show(console, "Training health at the last step", health)
     drafts = answer(
         "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
         "AS present FROM agents.claims GROUP BY study_key) USING (study_key) QUALIFY row_number() OVER "
@@ -102,6 +92,16 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
         console.print(f"drafts     {pages[-1]}", highlight=False)
     console.print("questions  .venv/bin/spineagent sql")
     console.print("UI         make ui")
+
+
+def show(console: Console, title: str, frame: pl.DataFrame) -> None:
+    """Print a frame as a table; floats to three places."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left")
+    for row in frame.rows():
+        table.add_row(*("–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+    console.print(table)
 
 
 def sequence_accuracy(hospital: Hospital, truth: Path) -> pl.DataFrame:

@@ -232,11 +232,22 @@ class Profile(_Section):
 def load_profile(name: str) -> Profile:
     """Read ``profiles/<name>.yaml``, or the YAML file that ``name`` points to.
 
+    A profile may start from another one, ``extends: phantom``: its sections then replace that one's, whole.
+
     Raises:
-        ValueError: no such profile (lists the known ones), or a number that the model refuses.
+        ValueError: no such profile (lists the known ones), profiles that extend each other, or a number that the
+            model refuses.
     """
+    return Profile.model_validate(_document(name, ()))
+
+
+def _document(name: str, below: tuple[str, ...]) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
         raise ValueError(f"no profile {name!r}: choose one of {known}, or give the path of a YAML file")
-    return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    if name in below:
+        raise ValueError(f"profiles extend each other: {' -> '.join((*below, name))}")
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    parent = document.pop("extends", None)
+    return document if parent is None else _document(str(parent), (*below, name)) | document

@@ -1,0 +1,76 @@
+"""``make demo-llm``: a few phantom reports through a real vLLM on this CPU, and what was asked and answered.
+
+Belongs here: the demo's numbers and its summary. Does not belong here: the server (``runtime.models``), any step of
+the graph. A model of 135 million parameters shows that the wiring holds; what it says of a report is worth nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import polars as pl
+from rich.console import Console
+
+from pipelines.demo import show
+from pipelines.definitions import build_defs
+from pipelines.home import open_instance
+from pipelines.runner import Runner
+from pipelines.runtime.profiles import Settings
+from pipelines.runtime.resources import Hospital
+
+PATIENTS = 4
+SEED = 11
+
+
+def main(patients: int = PATIENTS, seed: int = SEED) -> None:
+    """Write a small phantom inbox, run the graph through the labels, print what the model cost and said."""
+    from spine_models.corpus.deid import new_key_file
+    from spine_models.phantom import write_hospital
+    from sql.ask import ask
+
+    logger = logging.getLogger("spineagent")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    settings = Settings()
+    hospital = Hospital.from_settings(settings)
+    if not hospital.numbers.labels.llms:
+        raise SystemExit("the profile has no language model: set SPINE_PROFILE=phantom_llm, as make demo-llm does")
+    console = Console(width=110)
+    started = time.monotonic()
+    if not settings.key_path.exists():
+        new_key_file(settings.key_path)
+    source = settings.root.absolute() / "phantom_llm_inbox"
+    if not (source / "truth").is_dir():
+        write_hospital(source, patients=patients, seed=seed)
+    instance = open_instance(settings.dagster_home)
+    Runner(hospital, build_defs(hospital), instance, lambda line: logger.info("%s", line)).run(
+        source / "inbox", through="labels"
+    )
+
+    def answer(question: str) -> pl.DataFrame:
+        return pl.DataFrame(ask(hospital.warehouse, question))
+
+    console.print(
+        "A model of 135 million parameters: this shows that prompts, schema, prefix cache and answer log work together. "
+        "Its labels are worth nothing."
+    )
+    show(console, "What the model was asked (spineagent sql label_cost)", answer("label_cost"))
+    outcomes = answer("SELECT outcome, finish_reason, count(*) AS n FROM labels.requests GROUP BY ALL ORDER BY n DESC")
+    show(console, "What became of the questions", outcomes)
+    verdicts = answer(
+        "SELECT labeller, status, count(*) AS n FROM labels.verdicts GROUP BY ALL ORDER BY labeller, n DESC"
+    )
+    show(console, "What each labeller says", verdicts)
+    overall = answer("SELECT * FROM labels.agreement WHERE condition = 'all'")
+    show(console, "How far they agree (spineagent sql label_agreement)", overall)
+    reliability = answer("SELECT * FROM labels.reliability WHERE condition = 'all' ORDER BY labeller, measure")
+    show(console, "Reliability", reliability)
+    console.print(f"\nThe whole demo took {time.monotonic() - started:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()
