@@ -27,7 +27,7 @@ from spine_models.corpus.labels.llm.prompting import load_prompts
 from spine_models.domain import condition_keys
 
 REPO = Path(__file__).resolve().parents[2]
-SLOTS, SERVICE_MS, STUDIES, ROUNDS = 16, 50, 48, 3
+SLOTS, SERVICE_MS, STUDIES, ROUNDS = 16, 50, 96, 3
 SETTINGS = LlmSettings(name="tiny", model="tiny", concurrency=SLOTS)
 
 
