@@ -4,9 +4,11 @@ PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV := .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
 export SPINE_ROOT ?= spine_root
 
-.PHONY: demo test ui bench lint clean
+.PHONY: demo test test-vllm ui bench lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
@@ -19,6 +21,16 @@ demo: $(STAMP)  ## everything from nothing, and a summary
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+# vLLM pins a torch of its own. Its CPU build (torch +cpu) may need PIP_FLAGS='--extra-index-url ...'.
+$(VLLM_STAMP): tests/vllm/requirements.lock tests/vllm/shim/pyproject.toml
+	test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) --no-deps -r tests/vllm/requirements.lock
+	$(VLLM_VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) --no-deps ./tests/vllm/shim
+	touch $@
+
+test-vllm: $(STAMP) $(VLLM_STAMP)  ## labels from a real vLLM on the CPU, tiny random model
+	SPINE_VLLM=$(CURDIR)/$(VLLM_VENV)/bin/vllm $(BIN)/python -m pytest -s tests/vllm
 
 ui: $(STAMP)  ## the Dagster UI on the demo's storage
 	$(BIN)/python -m pipelines.home

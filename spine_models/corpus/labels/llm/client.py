@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
+import httpx2
 import openai
 
 from spine_models.config import LlmSettings
@@ -105,31 +106,42 @@ class Client:
         Raises:
             LlmError: the server is down, refuses the key, lacks the model, or fails for every question.
         """
+        # Before a slot is taken, as reading the reply comes after: a slot is for what the server works on.
+        body = self._body(messages, schema, seed, temperature)
         async with self._slots:
-            began, answered_before = time.monotonic(), self._answered
-            why, code, attempts = "no answer", None, self._settings.attempts
-            for attempt in range(1, attempts + 1):
-                pause: float | None = None
-                try:
-                    reply = await self._send(messages, schema, seed, temperature)
-                except openai.APIStatusError as error:
-                    code = error.status_code
-                    if code not in _AGAIN and code < 500:
-                        refused = await self._refusal(code, error.body)
-                        return Answered(None, refused, seconds=time.monotonic() - began, attempts=attempt)
-                    why, pause = f"HTTP {code}", _retry_after(error.response.headers.get("retry-after"))
-                except openai.APITimeoutError:
-                    code, why = 408, f"no answer within {self._settings.timeout_s:g} s"
-                except openai.APIConnectionError as error:
-                    code, why = None, type(error.__cause__ or error).__name__
-                else:
-                    self._answered += 1
-                    return _read(reply, time.monotonic() - began, attempt)
-                if attempt < attempts:
-                    await asyncio.sleep(_pause(attempt, pause))
+            began = time.monotonic()
+            outcome, attempts = await self._send_patiently(body)
+            seconds = time.monotonic() - began
+        await asyncio.sleep(0)  # whoever waits for the slot sends before this reply is read
+        if isinstance(outcome, Reason):
+            return Answered(None, outcome, seconds=seconds, attempts=attempts)
+        return _read(self._document(outcome), seconds, attempts)
+
+    async def _send_patiently(self, body: bytes) -> tuple[bytes | Reason, int]:
+        """The reply, or why this question gets none; and the number of attempts."""
+        why, code, answered_before = "no answer", None, self._answered
+        attempts = self._settings.attempts
+        for attempt in range(1, attempts + 1):
+            pause: float | None = None
+            try:
+                reply = await self._send(body)
+            except openai.APIStatusError as error:
+                code = error.status_code
+                if code not in _AGAIN and code < 500:
+                    return await self._refusal(code, error.body), attempt
+                why, pause = f"HTTP {code}", _retry_after(error.response.headers.get("retry-after"))
+            except openai.APITimeoutError:
+                code, why = 408, f"no answer within {self._settings.timeout_s:g} s"
+            except openai.APIConnectionError as error:
+                code, why = None, type(error.__cause__ or error).__name__
+            else:
+                self._answered += 1
+                return reply, attempt
+            if attempt < attempts:
+                await asyncio.sleep(_pause(attempt, pause))
         if code is not None and self._answered > answered_before:
             # The server answers others: this one question is what it cannot do.
-            return Answered(None, Reason.REJECTED, seconds=time.monotonic() - began, attempts=attempts)
+            return Reason.REJECTED, attempts
         if code is None:
             raise down(self._endpoint, f"{why}, {attempts} attempts")
         raise LlmError(
@@ -137,30 +149,35 @@ class Client:
             "concurrency or raise timeout_s in the profile. Answers so far are kept"
         )
 
-    async def _send(
-        self, messages: list[Message], schema: dict[str, Any], seed: int, temperature: float
-    ) -> dict[str, Any]:
-        settings = self._settings
-        # The raw reply: building the library's objects for every token's log-probability costs more than the rest.
-        raw = await self._openai.chat.completions.with_raw_response.create(
-            model=settings.model,
-            messages=messages,  # type: ignore[arg-type]
-            temperature=temperature,
-            seed=seed,
-            max_tokens=settings.answer_tokens,
-            logprobs=True,
-            response_format={
+    def _body(self, messages: list[Message], schema: dict[str, Any], seed: int, temperature: float) -> bytes:
+        document = {
+            "model": self._settings.model,
+            "messages": messages,
+            "temperature": temperature,
+            "seed": seed,
+            "max_tokens": self._settings.answer_tokens,
+            "logprobs": True,
+            "response_format": {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": True, "schema": schema},
             },
-        )
+        }
+        return json.dumps(document, ensure_ascii=False).encode()
+
+    async def _send(self, body: bytes) -> bytes:
+        # Bytes in, bytes out: the library's typed call walks through every schema and token, which costs as much
+        # as all the rest of a question.
+        reply = await self._openai.post("/chat/completions", cast_to=httpx2.Response, content=body)
+        return reply.content
+
+    def _document(self, reply: bytes) -> dict[str, Any]:
         try:
-            reply = json.loads(raw.http_response.content)
+            document = json.loads(reply)
         except ValueError:
-            reply = None
-        if not isinstance(reply, dict) or not reply.get("choices"):
+            document = None
+        if not isinstance(document, dict) or not document.get("choices"):
             raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
-        return reply
+        return document
 
     async def _refusal(self, code: int, body: object) -> Reason:
         """Why a question is not answered; errors that no other question would escape are raised."""

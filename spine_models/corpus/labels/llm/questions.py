@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from spine_models.config import LlmSettings
@@ -60,27 +61,25 @@ def questions_of(text: str, settings: LlmSettings, prompts: Prompts, *, repeat: 
         return []
     report = hashlib.sha256(text.encode()).hexdigest()
     joint = settings.prompts == "joint"
-    decoding = {
-        "temperature": 0,
-        "max_tokens": settings.answer_tokens,
-        "schema": answer_schema(joint=joint),
-    }
     seed = settings.seed + repeat
+    fixed = _fixed(settings)
     found = []
     for condition in (JOINT,) if joint else condition_keys():
-        depends = [
-            report,
-            prompts.digests[condition],
-            condition,
-            settings.model,
-            execution_mode(settings),
-            seed,
-            repeat,
-            decoding,
-        ]
-        key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
-        found.append(Question(key, condition, repeat, seed))
+        depends = "\0".join((report, prompts.digests[condition], condition, str(seed), str(repeat), fixed))
+        found.append(Question(hashlib.sha256(depends.encode()).hexdigest(), condition, repeat, seed))
     return found
+
+
+@lru_cache(maxsize=16)
+def _decoding(joint: bool, tokens: int) -> str:
+    decoding = {"temperature": 0, "max_tokens": tokens, "schema": answer_schema(joint=joint)}
+    return hashlib.sha256(json.dumps(decoding, sort_keys=True).encode()).hexdigest()
+
+
+def _fixed(settings: LlmSettings) -> str:
+    """What the answers to all questions of a labeller depend on."""
+    decoding = _decoding(settings.prompts == "joint", settings.answer_tokens)
+    return "\0".join((settings.model, execution_mode(settings), decoding))
 
 
 def is_repeated(report: Mapping[str, Any], settings: LlmSettings) -> bool:

@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -115,7 +115,7 @@ class AnswerLog:
         Raises:
             AnswerLogError: the disk takes it not or not whole; the log stays sound.
         """
-        line = json.dumps(asdict(stored), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(vars(stored), separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         try:
             written = os.write(self._file, line)
         except OSError as error:
