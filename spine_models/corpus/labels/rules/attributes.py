@@ -17,24 +17,25 @@ from spine_models.corpus.labels.rules.levels import LevelGroup
 from spine_models.domain import Severity, Side
 
 _WORDS: Final = re.compile(
-    r"(?P<severe>moderately[- ]severe|severe?(?:ly)?\b|marked(?:ly)?|advanced|high[- ]grade|critical"
+    r"(?P<severe>moderately[- ]severe|sev(?:ere?(?:ly)?)?\b|marked(?:ly)?|advanced|high[- ]grade|critical"
     r"|profound(?:ly)?|extreme"
-    r"|complete|grade (?:[345]|iii|iv|v)\b|near[- ]complete)"
-    r"|(?P<moderate>mod(?:erate(?:ly)?)?\b|grade (?:2|ii)\b)"
-    r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|grade (?:1|i)\b|low[- ]grade"
+    r"|complete|gr(?:ade|\.)? (?:[345]|iii|iv|v)\b|near[- ]complete)"
+    r"|(?P<moderate>mod(?:erate(?:ly)?)?\b|gr(?:ade|\.)? (?:2|ii)\b)"
+    r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|gr(?:ade|\.)? (?:1|i)\b|low[- ]grade"
     r"|borderline|minimally)"
     r"|(?P<size_severe>large|huge|massive)|(?P<size_mild>small|tiny)"
-    r"|(?P<bilateral>bilat\w*|both|(?:left|right) (?:greater|more|worse|less|>"
+    r"|(?P<bilateral>bilat\w*|b/l\b|both|(?<![a-z])[lr] ?(?:[><]|/) ?[lr](?![a-z])|(?:left|right) (?:greater|more|worse|less|>"
     r"|<)(?: \w+)? ?(?:than )?(?:the )?"
     r"(?:left|right)|(?:left|right) ?[><] ?(?:left|right)|(?:left and right|right and left)(?! (?:mild"
     r"|moder|sever)))"
-    r"|(?P<left>left(?:ward)?|left-sided)|(?P<right>right(?:ward)?|right-sided)"
+    r"|(?P<left>left(?:ward)?|left-sided|lt\b|(?<![\w/-])l(?![\w/'-]| \d))"
+    r"|(?P<right>right(?:ward)?|right-sided|rt\b|(?<![\w/-])r(?![\w/'-]))"
     r"|(?P<central>(?<!para)(?<!para-)(?:central|midline)(?!(?: \w+)? (?:canal|stenosis|narrowing|spinal)))"
 )
 _SIZES: Final = frozenset({"herniation", "cyst", "synovial", "intramedullary", "extramedullary"})
 _NO_SEVERITY: Final = re.compile(r"\b(?:not|no|without|nor)\b(?: \w+)? ?$")
 _BREAK_BEFORE: Final = re.compile(
-    r"[;:]|,(?! ?(?:mild|moderate|severe|left|right|bilateral|more|greater|worse))|\b(?:with|without"
+    r"[;:]|,(?! ?(?:mild|mod|sev|left|right|bilateral|more|greater|worse))|\b(?:with|without"
     r"|causing|resulting in"
     r"|producing|but|which|there (?:is|are)|is|are|due to|from|secondary to|contributing to|leads? to"
     r"|results? in)\b"
@@ -48,7 +49,10 @@ _BREAK_AFTER: Final = re.compile(
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
     r"|measur|project)\w*)\b"
 )
-_LAST_BREAK: Final = re.compile(r"[,;:]|\b(?:and|with|or|without|at|but)\b")
+_LAST_BREAK: Final = re.compile(
+    r"[,;:]|\b(?:and|with|or|without|at|but|is|are|was|were|causing|suspicious|consistent|compatible|likely|due to"
+    r"|in keeping|resulting|producing|which|from|there)\b"
+)
 _ORDER: Final = {None: 0, Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}
 
 
@@ -115,6 +119,11 @@ def grades(sentence: str, start: int, end: int, low: int, high: int, condition: 
     return _paired(
         [("severity", str(max((g.severity for g in led), key=severity_rank))), *_read(after, condition)]
     )
+
+
+def read_grades(text: str, condition: str) -> list[Grade]:
+    """The sides and severities of a phrase that is all about one finding; empty where it has none."""
+    return _paired(_read(text, condition))
 
 
 def _read(text: str, condition: str) -> list[tuple[str, str]]:

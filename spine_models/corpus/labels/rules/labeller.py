@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -21,15 +21,17 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
-from spine_models.corpus.labels.rules.attributes import grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.rules.attributes import Grade, grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.rules.ellipsis import SAME_LEVEL, completed, shares
 from spine_models.corpus.labels.rules.finding import Finding
-from spine_models.corpus.labels.rules.levels import find_levels, level_rank, region_of
+from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
 from spine_models.corpus.labels.rules.narrowing import narrowings
 from spine_models.corpus.labels.rules.normals import normals, whole_level
 from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.corpus.labels.rules.sections import Section, Sections
 from spine_models.corpus.labels.rules.sentences import Sentence, evidence_sentences, fold
+from spine_models.corpus.labels.rules.spelling import corrected
 from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
@@ -91,17 +93,24 @@ def read_report(text: str) -> list[Mention]:
     folded = fold(text)
     region, sections = region_of(folded), Sections(folded)
     found: list[Mention] = []
+    last: LevelGroup | None = None
     for sentence in evidence_sentences(text, region):
-        found.extend(_read_sentence(sentence, sections.at(sentence.start), region, words))
+        context = sentence.context
+        if context is None and SAME_LEVEL.search(sentence.text):
+            context = last
+        found.extend(_read_sentence(sentence, context, sections.at(sentence.start), region, words))
+        last = next(reversed(find_levels(sentence.text, region)), context or last)
     return found
 
 
 def _read_sentence(
-    sentence: Sentence, section: Section, region: Region | None, words: Lexicon
+    sentence: Sentence, context: LevelGroup | None, section: Section, region: Region | None, words: Lexicon
 ) -> Iterator[Mention]:
-    context = sentence.context
     start, end = sentence.start, sentence.start + len(sentence.text)
-    for finding in _analysed(sentence.text, region):
+    findings = _analysed(sentence.text, region)
+    if not findings and (whole := completed(sentence.text, sentence.subject)) is not None:
+        findings = _analysed(whole, region)
+    for finding in findings:
         levels = finding.levels
         if levels is None and context is not None:
             levels = context.names(words.of(finding.condition).level_kind)
@@ -130,6 +139,7 @@ class _Analysed:
 def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
     """What one folded sentence says. Reports repeat their sentences, hence the cache."""
     words = lexicon()
+    text = corrected(text)
     healthy = normals(text, words)
     narrowed = [f for f in narrowings(text, words) if not any(_same_words(f, other) for other in healthy)]
     findings = sorted([*_lexical(text, words), *narrowed, *healthy], key=lambda f: (f.start, f.end))
@@ -162,14 +172,25 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
             continue
         low = max((e for _, e in others if e <= finding.start), default=0)
         high = min((s for s, _ in others if s >= finding.end), default=len(text))
+        listed = shares(text, finding.end, high, groups, finding.condition)
+        if listed:
+            for share in listed:
+                for grade in share.grades:
+                    analysed.append(_placed(phrases, status, share.group, grade))
+            continue
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):
-            severity = grade.severity.value if grade.severity else None
+            own = _placed(phrases, status, group, grade)
             if finding.chain is not None:
-                severity = severity or inherited.get(finding.chain)
-                inherited[finding.chain] = severity
-            side = grade.side if phrases.lateral else None
-            analysed.append(_Analysed(finding.condition, status, levels, side, severity))
+                own = replace(own, severity=own.severity or inherited.get(finding.chain))
+                inherited[finding.chain] = own.severity
+            analysed.append(own)
     return tuple(dict.fromkeys(analysed))
+
+
+def _placed(phrases: Phrases, status: Status, group: LevelGroup | None, grade: Grade) -> _Analysed:
+    levels = None if group is None else group.names(phrases.level_kind)
+    severity = grade.severity.value if grade.severity else None
+    return _Analysed(phrases.key, status, levels, grade.side if phrases.lateral else None, severity)
 
 
 def _same_words(one: Finding, other: Finding) -> bool:

@@ -22,7 +22,7 @@ _PAIR: Final = (
 )
 _ITEM: Final = re.compile(rf"(?<![a-z0-9])(?:{_PAIR}|{_ONE})(?![a-z])")
 _NOT_A_PLACE: Final = re.compile(
-    r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve|roots?\b|radicul"
+    r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve(?! (?:root )?(?:sleeve|sheath))|roots?\b(?! sleeve)|radicul"
     r"|dermatom|myotom)"
 )
 _IMAGE: Final = re.compile(

@@ -15,7 +15,8 @@ from spine_models.domain import Status
 
 _COPULA: Final = re.compile(
     r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?"
-    r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -|) ?"
+    r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -"
+    r"|(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
     r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still) )*$"
 )
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
@@ -35,7 +36,7 @@ _HEIGHT: Final = re.compile(r"\bheights?\b")
 _WHOLE_LEVEL: Final = re.compile(
     r"(?:segment |interspace |dis[ck] )?(?:is |are |appears? |the dis[ck] is |there is "
     r"|shows )?(?:(?:otherwise|grossly|essentially) )?(?:normal|unremarkable|negative|within normal limits"
-    r"|wnl|intact|no (?:significant |focal |other |appreciable )?(?:abnormalit(?:y|ies)|findings?"
+    r"|wnl|neg|nl|ok|nad|intact|no (?:significant |focal |other |appreciable )?(?:abnormalit(?:y|ies)|findings?"
     r"|patholog\w+|dis[ck] (?:disease|patholog\w+"
     r"|abnormality)))(?: (?:level|in appearance|appearance|dis[ck]|for age|is |are |noted|seen|identified"
     r"|detected|present))*[ .,]*"

@@ -24,7 +24,7 @@ class NoEvidence(Enum):
 
 _DEGREE: Final = (
     r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|high[- ]grade|critical|significant|small"
-    r"|large|tiny"
+    r"|large|tiny|mod|sev"
     r"|stable|unchanged|persistent|grade [1-4i]|multi-?level|diffuse|subtle|prominent|extensive|chronic"
     r"|acute|subacute)"
 )
@@ -48,7 +48,7 @@ _PSEUDO: Final = re.compile(
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
 )
 _NEGATION: Final = re.compile(
-    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|negative for|absence of"
+    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)|nothing suspicious for|argu(?:es|ing) against|negative for|absence of"
     r"|lack of|lacks?"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
@@ -99,7 +99,8 @@ _DENIED_VALUE: Final = re.compile(
     rf"(?:{_SEEN}|significant)|n/a|normal|unremarkable|within normal|-(?: |$)|0\b)"
 )
 _DOUBT_BEFORE: Final = re.compile(
-    r"\b(?:impending|possib(?:le|ly|ility of)|questionabl[ey]|question(?:ed|s)?(?: of)?|equivocal|suspected"
+    r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
+    r"|to (?:better |further )?confirm|hint of|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]|question(?:ed|s)?(?: of)?|equivocal|suspected"
     r"|suspicion (?:of|for)"
     r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
     r"|may(?: \w+)? (?:represent|reflect|be|indicate"
@@ -125,8 +126,11 @@ _DOUBT_AFTER: Final = re.compile(
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
-    r"|\bless likely\b|\bversus\b|\bvs\b)"
-    r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25}, (?:possible|questionable|equivocal|not excluded"
+    r"|\bless likely\b|\bversus\b|\bvs\b|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
+    r"|\bis a (?:\w+ )?(?:possibility|consideration)\b"
+    r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
+    r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
+    r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"
     r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
@@ -141,7 +145,9 @@ _ELSEWHEN: Final = re.compile(
     r"|monitor\w*) (?:for|of)"
     r"|(?:on|in|from) (?:the )?(?:prior|previous) (?:mri|ct|exam\w*|stud(?:y|ies)),?|should there be"
     r"|in the absence of"
-    r"|correlat\w+ (?:for|with (?:signs|symptoms) of)|predispos\w+ to|secondary signs of)\b"
+    r"|correlat\w+ (?:for|with (?:signs|symptoms) of)|predispos\w+ to|secondary signs of"
+    r"|(?:recommend\w*|advis\w+|suggest(?:ed)?|consider\w*|follow-?up|further|ct|mri|radiographs?|x-?rays?|imaging"
+    r"|biopsy)\b[^.;]{0,50}?\bto (?:exclude|rule out|assess|evaluate|characteri[sz]e|look for|determine))\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
     r"[,;]|\b(?:with|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
@@ -200,7 +206,11 @@ def _denied_before(before: str, after: str) -> bool:
 
 def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], before: str) -> bool:
     last = _last(cues, before)
-    return last is not None and ends.search(before, last.end()) is None
+    if last is None:
+        return False
+    # "perhaps with a small cyst": a preposition right behind the cue ends nothing.
+    begin = last.end() + (5 if before.startswith(" with", last.end()) else 0)
+    return ends.search(before, begin) is None
 
 
 def _last(cues: re.Pattern[str], before: str) -> re.Match[str] | None:
