@@ -209,9 +209,9 @@ def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
     readings = [
         (phrases.present, Status.PRESENT),
         *(
-            (term, Status.PRESENT)
-            for term, with_, unless in phrases.nearby
-            if _near(text, term, with_, unless)
+            (rule.term, Status.AMBIGUOUS if rule.weak else Status.PRESENT)
+            for rule in phrases.nearby
+            if rule.holds(text)
         ),
         (phrases.weak, Status.AMBIGUOUS),
         (phrases.absent, Status.ABSENT),
@@ -229,10 +229,6 @@ def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
                 continue
             found.append(Finding(phrases.key, start, end, start, end, reading))
     return found
-
-
-def _near(text: str, term: re.Pattern[str], with_: re.Pattern[str], unless: re.Pattern[str]) -> bool:
-    return bool(term.search(text) and with_.search(text) and not unless.search(text))
 
 
 def _mention_rows(row: dict[str, Any], mention: Mention) -> Iterable[dict[str, Any]]:

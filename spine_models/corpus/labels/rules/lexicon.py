@@ -29,6 +29,20 @@ class LexiconError(ValueError):
 
 
 @dataclass(frozen=True)
+class Nearby:
+    """``term`` means the condition where the sentence also holds ``with_`` and does not hold ``unless``."""
+
+    term: re.Pattern[str]
+    with_: re.Pattern[str]
+    unless: re.Pattern[str]
+    weak: bool
+
+    def holds(self, text: str) -> bool:
+        """Whether the term counts in this sentence."""
+        return bool(self.term.search(text) and self.with_.search(text) and not self.unless.search(text))
+
+
+@dataclass(frozen=True)
 class Phrases:
     """How one condition is said; patterns are null where there are none."""
 
@@ -39,7 +53,7 @@ class Phrases:
     present: re.Pattern[str] | None
     weak: re.Pattern[str] | None
     absent: re.Pattern[str] | None
-    nearby: tuple[tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]], ...]
+    nearby: tuple[Nearby, ...]
     exclude: re.Pattern[str] | None
 
 
@@ -98,10 +112,11 @@ def _phrases(key: str, entry: dict[str, Any], macros: dict[str, str]) -> Phrases
         weak=union("weak"),
         absent=union("absent"),
         nearby=tuple(
-            (
+            Nearby(
                 _compile(rf"\b(?:{rule['term']})\b", macros),
                 _compile(rf"\b(?:{rule['with']})", macros),
                 _compile(rf"\b(?:{rule['unless']})", macros),
+                bool(rule.get("weak")),
             )
             for rule in entry.get("nearby") or []
         ),

@@ -46,6 +46,7 @@ _PSEUDO: Final = re.compile(
     r"| of)?\b"
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
+    r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
 _NEGATION: Final = re.compile(
     r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)|nothing suspicious for|argu(?:es|ing) against|negative for|absence of"
@@ -120,6 +121,8 @@ _DOUBT_ENDS: Final = re.compile(
     rf"|with (?:a |an |associated )*"
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
 )
+# "perhaps with a small cyst", "not convinced that there is": words right behind the cue that end nothing.
+_BRIDGE: Final = re.compile(r" (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
 _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
     r"|suspected|considered"
@@ -208,9 +211,8 @@ def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], before: str) -> bool:
     last = _last(cues, before)
     if last is None:
         return False
-    # "perhaps with a small cyst": a preposition right behind the cue ends nothing.
-    begin = last.end() + (5 if before.startswith(" with", last.end()) else 0)
-    return ends.search(before, begin) is None
+    bridge = _BRIDGE.match(before, last.end())
+    return ends.search(before, bridge.end() if bridge else last.end()) is None
 
 
 def _last(cues: re.Pattern[str], before: str) -> re.Match[str] | None:
