@@ -19,7 +19,7 @@ from spine_models.domain import Severity, Side
 _WORDS: Final = re.compile(
     r"(?P<severe>moderately[- ]severe|sev(?:ere?(?:ly)?)?\b|marked(?:ly)?|advanced|high[- ]grade|critical"
     r"|profound(?:ly)?|extreme"
-    r"|complete|gr(?:ade|\.)? (?:[345]|iii|iv|v)\b|near[- ]complete)"
+    r"|complete(?!ly (?:re|healed))|gr(?:ade|\.)? (?:[345]|iii|iv|v)\b|near[- ]complete)"
     r"|(?P<moderate>mod(?:erate(?:ly)?)?\b|gr(?:ade|\.)? (?:2|ii)\b)"
     r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|gr(?:ade|\.)? (?:1|i)\b|low[- ]grade"
     r"|borderline|minimally)"
@@ -43,7 +43,7 @@ _BREAK_BEFORE: Final = re.compile(
     r"|no)\b)"
 )
 _BREAK_AFTER: Final = re.compile(
-    r"[;.]|\b(?:with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to"
+    r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
     r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
@@ -190,6 +190,7 @@ _LINK: Final = re.compile(
 _APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b")
 
 
+_FACET: Final = re.compile(r"\b(left|right)(?:-sided)? (?:\S+ )?(?:facet|zygapophys)")
 _NOT_TOGETHER: Final = re.compile(
     r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative)\b"
 )
@@ -205,6 +206,12 @@ def _together(sentence: str, groups: list[LevelGroup], others: list[tuple[int, i
             break
         chosen = LevelGroup(chosen.start, group.end, (*chosen.spans, *group.spans))
     return chosen
+
+
+def facet_side(sentence: str) -> Side | None:
+    """The side of the one facet that a sentence names: that of a synovial cyst, which comes from it."""
+    named = {match.group(1) for match in _FACET.finditer(sentence)}
+    return Side(named.pop()) if len(named) == 1 else None
 
 
 def level_of(

@@ -20,8 +20,20 @@ _LEADS: Final = re.compile(
     r"(?P<lead>(?:(?:there (?:is|are)|no|without|any|evidence of|focal|significant|definite|abnormal|possible"
     r"|mild|moderate|severe|minimal|slight|marked|acute|left|right|bilateral) )+)(?P<rest>\w.*)$"
 )
-SAME_LEVEL: Final = re.compile(r"\b(?:the same|that same|this|that) (?:dis[ck] )?level\b")
+SAME_LEVEL: Final = re.compile(
+    r"\b(?:(?:the same|that same|this|that) (?:dis[ck] )?level|(?:these|those|both) (?:\w+ )?levels)\b"
+    r"|(?:this|these|it|they|(?:findings?|features|appearances?|changes) (?:is|are|would|suggest\w*|favou?r\w*)) "
+    r"(?!level)"
+)
+"""What is at the places named last; the second form only where a sentence opens with it."""
+UNDONE: Final = re.compile(
+    r"(?:this|these|it|they|both) (?:(?:has|have|is|are|was|were) )?(?:\w+ly |now |since |been |both )*"
+    r"(?:resolved|resorbed|no longer (?:seen|present|visible|identified|evident|demonstrated)|disappeared)\b"
+)
+"""A sentence that says of the one before that it is over."""
 
+_VERB: Final = re.compile(r"\b(?:is|are|was|were|has|have|shows?|measures?|demonstrates?)\b")
+_OF_SUBJECT: Final = re.compile(r"(?:heights?|spaces?|signal|dimensions?|calib(?:re|er))\b")
 _LEVEL: Final = r"[ctlds]-?\d{1,2}(?: ?[-/] ?[ctlds]?-?\d{1,2})?"
 _GRADE: Final = (
     r"mild(?:ly)?|mod(?:erate(?:ly)?)?|sev(?:ere(?:ly)?)?|marked(?:ly)?|minimal(?:ly)?|slight(?:ly)?|trace"
@@ -54,7 +66,11 @@ def completed(sentence: str, subject: str | None) -> str | None:
     led = _LEADS.match(rest)
     if led is not None:
         return f"{led['lead']}{subject} {led['rest']}"
-    return None if own is not None else f"{subject}: {rest}"
+    if _OF_SUBJECT.match(rest):
+        return f"{subject} {rest}"
+    if _VERB.search(rest):
+        return None
+    return f"{subject} are {rest}" if own is not None else f"{subject}: {rest}"
 
 
 def shares(sentence: str, end: int, high: int, groups: list[LevelGroup], condition: str) -> list[Share]:

@@ -21,8 +21,8 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
-from spine_models.corpus.labels.rules.attributes import Grade, grades, level_of, merge_sides, severity_rank
-from spine_models.corpus.labels.rules.ellipsis import SAME_LEVEL, completed, shares
+from spine_models.corpus.labels.rules.attributes import Grade, facet_side, grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.rules.ellipsis import SAME_LEVEL, UNDONE, completed, shares
 from spine_models.corpus.labels.rules.finding import Finding
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
@@ -94,10 +94,14 @@ def read_report(text: str) -> list[Mention]:
     region, sections = region_of(folded), Sections(folded)
     found: list[Mention] = []
     last: LevelGroup | None = None
+    previous = 0
     for sentence in evidence_sentences(text, region):
         context = sentence.context
         if context is None and SAME_LEVEL.search(sentence.text):
             context = last
+        if UNDONE.match(sentence.text):
+            found[previous:] = [_undone(mention) for mention in found[previous:]]
+        previous = len(found)
         found.extend(_read_sentence(sentence, context, sections.at(sentence.start), region, words))
         last = next(reversed(find_levels(sentence.text, region)), context or last)
     return found
@@ -180,11 +184,17 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
             continue
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):
             own = _placed(phrases, status, group, grade)
+            if own.side is None and finding.condition == "synovial":
+                own = replace(own, side=facet_side(text))
             if finding.chain is not None:
                 own = replace(own, severity=own.severity or inherited.get(finding.chain))
                 inherited[finding.chain] = own.severity
             analysed.append(own)
     return tuple(dict.fromkeys(analysed))
+
+
+def _undone(mention: Mention) -> Mention:
+    return replace(mention, status=Status.ABSENT, side=None, severity=None)
 
 
 def _placed(phrases: Phrases, status: Status, group: LevelGroup | None, grade: Grade) -> _Analysed:

@@ -48,7 +48,7 @@ _FILL: Final = re.compile(rf"(?:[ ,/()&><-]|\b{_ADJECTIVE}\b|\b(?:and|or|nor)\b)
 _TIGHT: Final = re.compile(rf"(?:[ /()><-]|\b{_ADJECTIVE}\b|\b(?:and|or|to|,)\b)*")
 _COORDINATE: Final = re.compile(r"[,/&]|\b(?:and|or|nor)\b|\bas well as\b")
 _AFTER_HEAD: Final = re.compile(
-    r"(?:[ -]|\b(?:of|in|at|within|on|upon|into|to|involving|along|affecting|both|the|entire|these|its"
+    r"(?:[ -]|\b(?:of|in|at|dimensions?|diameter|calib(?:re|er)|within|on|upon|into|to|involving|along|affecting|both|the|entire|these|its"
     r"|their|on the"
     rf"|{_ADJECTIVE[3:-1]})\b)*"
 )
@@ -56,6 +56,8 @@ _SUBJECT: Final = re.compile(
     r"[^;]{0,70}?(?::|\b(?:is|are|was|were|appears?|remains?|shows?|showing|demonstrates?|demonstrating|has"
     r"|have|with"
     r"|exhibits?|reveals?|there is|there are|becomes|not)\b)[^;:]{0,60}"
+    # telegraphic: "foramina mildly narrowed"
+    r"|(?:[ ]|\b(?:\w+ly|left|right|both|r|l|mod|sev)\b)*"
 )
 _GRADES: Final = (
     r"(?:there is )?(?:(?:mild|mod(?:erate)?|sev(?:ere)?|marked|minimal|slight|trace|left|right|bilateral|bilat|both"

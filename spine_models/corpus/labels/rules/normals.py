@@ -19,6 +19,7 @@ _COPULA: Final = re.compile(
     r"|(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
     r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still) )*$"
 )
+_OTHERWISE: Final = re.compile(r"\b(?:stenos\w+|narrow\w+|encroach\w+|effac\w+|while|whereas|but|except)\b")
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
 _ATTRIBUTE: Final = re.compile(
     r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing"
@@ -64,6 +65,8 @@ def normals(sentence: str, words: Lexicon) -> list[Finding]:
         before = [s for s in structures if s[2] <= mark.start()]
         after = [s for s in structures if s[1] >= mark.end()]
         link = _COPULA.fullmatch(sentence[before[-1][2] : mark.start()]) if before else None
+        if link and _OTHERWISE.search(link.group(0)):
+            link = None
         attribute = _ATTRIBUTE.fullmatch(sentence[mark.end() : after[0][1]]) if after else None
         # "the disc shows normal height" is about the height; "the disc is normal in height" about the disc.
         if attribute and not (link and _IS.search(link.group(0))):

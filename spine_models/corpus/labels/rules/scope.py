@@ -46,6 +46,7 @@ _PSEUDO: Final = re.compile(
     r"| of)?\b"
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
+    r"|\b(?:neither|nor)\b(?=[^.;]*\b(?:has|have) (?:\w+ly )?(?:changed|progressed|worsened|improved|increased)\b)"
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
 _NEGATION: Final = re.compile(
@@ -90,7 +91,7 @@ _DENIED_AFTER: Final = re.compile(
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*resolved|(?:is"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed)|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out)"
     r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
 )
@@ -98,6 +99,10 @@ _DENIED_VALUE: Final = re.compile(
     r"[^,;:.?\w]{0,2}(?:\([^)]*\))? ?(?::|=|-) ?(?:none|no\b(?! (?:significant |interval )?change)|nil"
     r"|absent|negative|not "
     rf"(?:{_SEEN}|significant)|n/a|normal|unremarkable|within normal|-(?: |$)|0\b)"
+)
+_ANSWERED: Final = re.compile(
+    r"[^,;:.?]{0,12}\? ?(?:(?P<no>no\b(?! \w)|none|nil|negative|absent|not )|yes\b|present\b)"
+    r"|[^;:.?]{0,80}: ?(?P<all>(?:all|each|both) (?:absent|negative|none|excluded))"
 )
 _DOUBT_BEFORE: Final = re.compile(
     r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
@@ -175,6 +180,8 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
     after = masked[max(end, head or end) :]
     if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, before):
         return NoEvidence.HISTORY
+    if answered := _ANSWERED.match(after):
+        return Status.ABSENT if answered["no"] or answered["all"] else Status.PRESENT
     doubt_after = _DOUBT_AFTER.match(after)
     denied = _denied_before(before, masked[start:])
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):

@@ -36,7 +36,10 @@ _ENDS: Final = re.compile(
 )
 _GRADE: Final = r"(?:mild|mod|moderate|sev|severe|marked|minimal|slight|left|right|bilateral|none)\b"
 # "foraminal stenosis: C3-4 mild right; C4-5 severe left" is one sentence.
-_LISTED: Final = re.compile(rf" ?(?:and |at )*[ctls]\d[-/ctls0-9]{{0,6}} ?:? ?(?:{_GRADE}[ -]?(?:to )?)+[;.,]")
+_LISTED: Final = re.compile(rf" ?(?:and |at )*[ctls]\d[-/ctls0-9]{{0,6}} ?:? ?(?:{_GRADE}[ -]?(?:to )?)+[;.,]"
+    r"| ?(?:the )?(?:differential|most |likely|probabl|possibl|consistent|compatible|favou?r|suspicious|cannot|may |could )"
+)
+_ANSWER: Final = re.compile(r" ?(?:no|none|nil|yes|absent|present|negative|not seen)\b")
 _ABBREVIATION: Final = re.compile(
     r"\b(?:(?P<always>e\.g|i\.e|vs|dr|mr|mrs|ms|approx|cf|resp|incl|w|gr)|(?P<number>no|fig|ca|st)|etc)$"
 )
@@ -250,6 +253,8 @@ def _sentence_spans(text: str, folded: str, start: int, end: int) -> Iterator[tu
     left = start
     for match in _ENDS.finditer(text, start, end):
         if match.group(0) == "." and _abbreviated(text, folded, left, match):
+            continue
+        if match.group(0) == "?" and _ANSWER.match(folded, match.end()):
             continue
         if match.group(0) == ";" and _LISTED.match(folded[match.end() : match.end() + 60] + ";"):
             continue

@@ -3,7 +3,7 @@
 Belongs here: long words one slip (a letter lost, doubled, changed, or two swapped) from a word of findings. Does
 not belong here: abbreviations and variant spellings, which are words of the lexicon.
 
-Short words are left alone: one slip from "edema" or "canal" lies too much else. A word that is itself known is
+Short words are left alone, but for a few that hold a phrase together ("teh"): one slip from "edema" or "canal" lies too much else. A word that is itself known is
 never changed, so that "ventral" stays and does not become "central".
 """
 
@@ -23,7 +23,7 @@ _STEMS: Final = (
     "alignment malalignment moderate moderately bilateral bilaterally unremarkable evidence possible possibly "
     "intervertebral questionable meningioma schwannoma myelomalacia syringomyelia impingement flattening effacement "
     "encroachment interarticularis epidural inflammatory inflammation infection subluxation hyperintense hyperintensity "
-    "abnormality preserved maintained significant collapse collapsed"
+    "abnormality without preserved maintained significant collapse collapsed"
 )
 _OTHERS: Final = (
     "depression intrusion intrusions contraction extradural subdural infraction infarction affection injection "
@@ -33,7 +33,9 @@ _OTHERS: Final = (
 """Words one slip from one above that mean something else, or forms of one above."""
 
 _LEAST: Final = 7
-_WORD: Final = re.compile(rf"[a-z]{{{_LEAST},}}")
+_SHORT: Final = {"teh": "the", "hte": "the", "wiht": "with", "wtih": "with", "adn": "and", "witout": "without",
+                 "wihtout": "without", "withot": "without", "thier": "their", "fo": "of"}  # fmt: skip
+_WORD: Final = re.compile(rf"\b(?:{'|'.join(_SHORT)})\b|[a-z]{{{_LEAST - 1},}}")
 _KNOWN: Final = frozenset(_STEMS.split()) | frozenset(_OTHERS.split())
 
 
@@ -63,8 +65,8 @@ def _shortened() -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=50_000)
 def _right(word: str) -> str:
-    if word in _KNOWN:
-        return word
+    if word in _KNOWN or word in _SHORT:
+        return _SHORT.get(word, word)
     index = _shortened()
     near = {right for short in (word, *_without_one(word)) for right in index.get(short, ())}
     close = sorted(right for right in near if right[0] == word[0] and _one_slip(word, right))
