@@ -42,6 +42,12 @@ _BREAK_BEFORE: Final = re.compile(
     r"|(?<!left )(?<!right )(?<!sided )\band (?=(?:\w+ )*?(?:mild|moderate|severe|minimal|slight|marked"
     r"|no)\b)"
 )
+# "a mass on the left, most compatible with meningioma": what leads to a diagnosis describes it.
+_DIAGNOSED: Final = re.compile(
+    r",? ?\b(?:(?:(?:most|highly|is|are|which is|and) )?(?:consistent|compatible|in keeping|in line) with|suggestive of"
+    r"|suspicious for|concerning for|(?:is |are )?(?:most )?(?:likely|probably|possibly)|representing|represents?"
+    r"|(?:may|could|favou?red to) (?:represent|be|reflect))\b(?= )"
+)
 _BREAK_AFTER: Final = re.compile(
     r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
@@ -88,8 +94,8 @@ def grades(sentence: str, start: int, end: int, low: int, high: int, condition: 
         high: no word from here on belongs to it (the start of the next finding).
         condition: sizes count as severities for some.
     """
-    before = sentence[low:start]
-    for match in _BREAK_BEFORE.finditer(sentence[low:end]):
+    before = _DIAGNOSED.sub(lambda link: " " * len(link.group(0)), sentence[low:start])
+    for match in _BREAK_BEFORE.finditer(before + sentence[start:end]):
         if match.end() <= len(before):
             before = " " * match.end() + before[match.end() :]
     after = sentence[end:high]

@@ -39,6 +39,9 @@ LABELLER: Final = "rules"
 RULES_VERSION: Final = "rules-1.0"
 
 
+_OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
+
+
 @dataclass(frozen=True)
 class LabelTables:
     """``rules``: 17 rows for every study with a report; ``mentions``: every mention, levels apart."""
@@ -148,12 +151,7 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
     narrowed = [f for f in narrowings(text, words) if not any(_same_words(f, other) for other in healthy)]
     findings = sorted([*_lexical(text, words), *narrowed, *healthy], key=lambda f: (f.start, f.end))
     groups = find_levels(text, region)
-    if groups and re.fullmatch(r"(?:at )?(?:the )?", text[: groups[0].start]):
-        rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[groups[0].end :])
-        findings.extend(
-            Finding(condition, groups[0].end, groups[0].end, groups[0].end, groups[0].end, Status.ABSENT)
-            for condition in whole_level(rest, words)
-        )
+    findings.extend(_whole_levels(text, groups, words))
     if not findings:
         return ()
     masked = mask(text)
@@ -191,6 +189,21 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
                 inherited[finding.chain] = own.severity
             analysed.append(own)
     return tuple(dict.fromkeys(analysed))
+
+
+def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterator[Finding]:
+    """ "L2-3 normal, L3-4 unremarkable": the first may be said of at length, one in a list up to its comma."""
+    for number, group in enumerate(groups):
+        if not _OPENS.search(text, 0, group.start):
+            continue
+        rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[group.end :])
+        pieces = [rest] if number == 0 else []
+        for piece in (*pieces, re.split(r"[,;]", rest)[0]):
+            denied = whole_level(piece, words)
+            if denied:
+                at = group.end
+                yield from (Finding(condition, at, at, at, at, Status.ABSENT) for condition in denied)
+                break
 
 
 def _undone(mention: Mention) -> Mention:

@@ -29,7 +29,7 @@ _WORTH_READING: Final = re.compile(
 _NOT_THIS: Final = re.compile(
     r"(?:space|dis[ck]|joint|arter(?:y|ial)|vascular|carotid|airway|tracheal|vessel|root|nerve|sleeve|cord"
     r"|esophageal|aortic"
-    r"|cauda equina)s? $"
+    r"|cauda equina)s? (?:(?:is|are|appears?|remains?) (?:\w+ly )?)?$"
 )
 _LEVEL: Final = r"[ctl]\d{1,2}(?: ?[-/] ?[ctls]?\d{1,2})?"
 _ADJECTIVE: Final = (
@@ -128,7 +128,7 @@ def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
             used.add(place)
             if predicate or place.start > head.start():
                 start, end = min(place.start, head.start()), max(place.end, head.end())
-                one_phrase = not predicate or _HAS.match(sentence, place.end, head.start())
+                one_phrase = not predicate or head.group("noun") or _HAS.match(sentence, place.end, head.start())
                 inside = (start, end) if one_phrase else (place.start, place.end)
                 judged = (head.start(), head.end()) if predicate else (start, end)
                 found.append(Finding(place.condition, *inside, *judged, Status.PRESENT, number))

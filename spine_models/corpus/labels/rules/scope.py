@@ -46,6 +46,7 @@ _PSEUDO: Final = re.compile(
     r"| of)?\b"
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
+    r"|\bwithout (?:and with )?(?:iv |intravenous )?(?:contrast|gadolinium|enhancement(?= images))\b"
     r"|\b(?:neither|nor)\b(?=[^.;]*\b(?:has|have) (?:\w+ly )?(?:changed|progressed|worsened|improved|increased)\b)"
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
@@ -132,6 +133,7 @@ _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
     r"|suspected|considered"
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
+    r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
     r"|\bless likely\b|\bversus\b|\bvs\b|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
@@ -150,12 +152,18 @@ _ELSEWHEN: Final = re.compile(
     r"|presents? with|complain\w* of|if there (?:is|are)(?: \w+)? (?:concern|suspicion)(?: \w+)? (?:for|of)"
     r"|risk (?:of|for)"
     r"|(?:surgery|treatment|treated|laminectomy|fusion|discectomy|decompression|repair|resection|screening"
-    r"|monitor\w*) (?:for|of)"
+    r"|vertebroplasty|kyphoplasty|augmentation|fixation|stabili[sz]ation|corpectomy|monitor\w*)"
+    r"(?: (?:at|of|from) [ctls]\d[-/ctls0-9]*(?: (?:to|and|through) [ctls]\d\S*)?)? (?:for|of)"
     r"|(?:on|in|from) (?:the )?(?:prior|previous) (?:mri|ct|exam\w*|stud(?:y|ies)),?|should there be"
     r"|in the absence of"
     r"|correlat\w+ (?:for|with (?:signs|symptoms) of)|predispos\w+ to|secondary signs of"
-    r"|(?:recommend\w*|advis\w+|suggest(?:ed)?|consider\w*|follow-?up|further|ct|mri|radiographs?|x-?rays?|imaging"
+    r"|(?:clinical(?:ly)? (?:concern|suspicion|question|suspected)(?: (?:for|of))?)"
+    r"|(?:recommend\w*|correlat\w+|advis\w+|suggest(?:ed)?|consider\w*|follow-?up|further|ct|mri|radiographs?|x-?rays?|imaging"
     r"|biopsy)\b[^.;]{0,50}?\bto (?:exclude|rule out|assess|evaluate|characteri[sz]e|look for|determine))\b"
+)
+_NOT_ASSESSED: Final = re.compile(
+    r"[^,;:.?]{0,30}?\b(?:can ?not|could not|not|difficult to|limits?)(?: be)? (?:\w+ly )?"
+    r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?)\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
     r"[,;]|\b(?:with|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
@@ -178,6 +186,8 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
     """
     before = masked[:start]
     after = masked[max(end, head or end) :]
+    if _NOT_ASSESSED.match(after):
+        return NoEvidence.HISTORY
     if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, before):
         return NoEvidence.HISTORY
     if answered := _ANSWERED.match(after):
