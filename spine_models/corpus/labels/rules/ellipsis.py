@@ -20,12 +20,13 @@ _LEADS: Final = re.compile(
     r"(?P<lead>(?:(?:there (?:is|are)|no|without|any|evidence of|focal|significant|definite|abnormal|possible"
     r"|mild|moderate|severe|minimal|slight|marked|acute|left|right|bilateral) )+)(?P<rest>\w.*)$"
 )
-SAME_LEVEL: Final = re.compile(
+_SAME_LEVEL: Final = re.compile(
     r"\b(?:(?:the same|that same|this|that) (?:dis[ck] )?level|(?:these|those|both) (?:\w+ )?levels)\b"
-    r"|(?:this|these|it|they|(?:findings?|features|appearances?|changes) (?:is|are|would|suggest\w*|favou?r\w*)) "
+)
+_SAME_THING: Final = re.compile(
+    r"(?:this|these|it|they|(?:findings?|features|appearances?|changes) (?:is|are|would|suggest\w*|favou?r\w*)) "
     r"(?!level)"
 )
-"""What is at the places named last; the second form only where a sentence opens with it."""
 UNDONE: Final = re.compile(
     r"(?:this|these|it|they|both) (?:(?:has|have|is|are|was|were) )?(?:\w+ly |now |since |been |both )*"
     r"(?:resolved|resorbed|no longer (?:seen|present|visible|identified|evident|demonstrated)|disappeared)\b"
@@ -53,6 +54,13 @@ class Share:
 
     group: LevelGroup
     grades: list[Grade]
+
+
+def same_place(sentence: str) -> bool:
+    """Whether a sentence without a level speaks of the place named last: "at the same level", "this may be"."""
+    return _SAME_THING.match(sentence) is not None or (
+        "level" in sentence and _SAME_LEVEL.search(sentence) is not None
+    )
 
 
 def completed(sentence: str, subject: str | None) -> str | None:

@@ -22,7 +22,7 @@ import polars as pl
 
 from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
 from spine_models.corpus.labels.rules.attributes import Grade, facet_side, grades, level_of, merge_sides, severity_rank
-from spine_models.corpus.labels.rules.ellipsis import SAME_LEVEL, UNDONE, completed, shares
+from spine_models.corpus.labels.rules.ellipsis import UNDONE, completed, same_place, shares
 from spine_models.corpus.labels.rules.finding import Finding
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
@@ -96,18 +96,27 @@ def read_report(text: str) -> list[Mention]:
     folded = fold(text)
     region, sections = region_of(folded), Sections(folded)
     found: list[Mention] = []
-    last: LevelGroup | None = None
+    read: list[Sentence] = []
     previous = 0
     for sentence in evidence_sentences(text, region):
         context = sentence.context
-        if context is None and SAME_LEVEL.search(sentence.text):
-            context = last
+        if context is None and same_place(sentence.text):
+            context = _last_place(read, region)
+        read.append(sentence)
         if UNDONE.match(sentence.text):
             found[previous:] = [_undone(mention) for mention in found[previous:]]
         previous = len(found)
         found.extend(_read_sentence(sentence, context, sections.at(sentence.start), region, words))
-        last = next(reversed(find_levels(sentence.text, region)), context or last)
     return found
+
+
+def _last_place(read: list[Sentence], region: Region | None) -> LevelGroup | None:
+    """The level named last, or that under which the text last stood."""
+    for sentence in reversed(read):
+        groups = find_levels(sentence.text, region)
+        if groups or sentence.context is not None:
+            return groups[-1] if groups else sentence.context
+    return None
 
 
 def _read_sentence(

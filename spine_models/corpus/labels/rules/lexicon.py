@@ -18,7 +18,7 @@ import yaml
 from spine_models.domain import condition_keys
 
 _FILE: Final = Path(__file__).parent / "lexicon.yaml"
-_MACRO: Final = re.compile(r"(?<!\?P)(?<!\?)<(\w+)>")
+_MACRO: Final = re.compile(r"(?<!\?P)<(\w+)>")
 _NOT_LATERAL: Final = frozenset(
     {"canal", "disc_height", "spondylolisthesis", "lipomatosis", "fracture", "compression"}
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from spine_models.domain import Status
@@ -120,7 +121,7 @@ _DOUBT_BEFORE: Final = re.compile(
     r"|differential(?: diagnos[ie]s| considerations?)?(?: would)?(?: includes?| including| of)?|vs\.?"
     r"|versus|borderline"
     r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b"
-    r"|\?[ ]?$|(?<= )\?(?=\w)"
+    r"|(?<= )\?(?=\w)"
 )
 _DOUBT_ENDS: Final = re.compile(
     rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)"
@@ -184,29 +185,30 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
         end: of the finding's words.
         head: end of a shared head ("canal or foraminal stenosis") where it lies beyond ``end``.
     """
-    before = masked[:start]
     after = masked[max(end, head or end) :]
     if _NOT_ASSESSED.match(after):
         return NoEvidence.HISTORY
-    if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, before):
+    if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, masked, start):
         return NoEvidence.HISTORY
     if answered := _ANSWERED.match(after):
         return Status.ABSENT if answered["no"] or answered["all"] else Status.PRESENT
     doubt_after = _DOUBT_AFTER.match(after)
-    denied = _denied_before(before, masked[start:])
+    denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
-    if doubt_after or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, before):
+    asked = masked[max(0, start - 2) : start].rstrip(" ").endswith("?")
+    if doubt_after or asked or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, masked, start):
         return Status.AMBIGUOUS
     if _DENIED_VALUE.match(after) or _DENIED_AFTER.match(after) or _DENIED_STATE.match(after):
         return Status.ABSENT
     return Status.PRESENT
 
 
-def _denied_before(before: str, after: str) -> bool:
-    last = _last(_NEGATION, before)
+def _denied_before(masked: str, start: int) -> bool:
+    last = _last(_NEGATION, masked, start)
     if last is None:
         return False
+    before, after = masked[:start], masked[start:]
     between = before[last.end() :]
     if last.group(0) in ("rather than", "instead of"):
         return "," not in between and len(between) < 60
@@ -224,14 +226,20 @@ def _denied_before(before: str, after: str) -> bool:
     return True
 
 
-def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], before: str) -> bool:
-    last = _last(cues, before)
+def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], masked: str, start: int) -> bool:
+    last = _last(cues, masked, start)
     if last is None:
         return False
-    bridge = _BRIDGE.match(before, last.end())
-    return ends.search(before, bridge.end() if bridge else last.end()) is None
+    bridge = _BRIDGE.match(masked, last.end(), start)
+    return ends.search(masked, bridge.end() if bridge else last.end(), start) is None
 
 
-def _last(cues: re.Pattern[str], before: str) -> re.Match[str] | None:
-    found = list(cues.finditer(before))
-    return found[-1] if found else None
+def _last(cues: re.Pattern[str], masked: str, start: int) -> re.Match[str] | None:
+    """The last cue that ends before a finding."""
+    return next((cue for cue in reversed(_cues(cues, masked)) if cue.end() <= start), None)
+
+
+@lru_cache(maxsize=16)
+def _cues(cues: re.Pattern[str], masked: str) -> tuple[re.Match[str], ...]:
+    """Every cue of a sentence; its findings ask one after the other."""
+    return tuple(cues.finditer(masked))
