@@ -171,6 +171,40 @@ _ELSEWHEN_ENDS: Final = re.compile(
 )
 
 
+# Bits of words without which a pattern cannot match: most sentences hold none and are not searched (for speed alone).
+_STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
+    _DOUBT_BEFORE: (
+        "quer", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "possib", "question",
+        "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule", "r/o", "suggest",
+        "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps", "conceiv", "likely", "?",
+    ),
+    _ELSEWHEN: (
+        "history", "h/o", "hx", "s/p", "status", "evaluat", "assess", "look", "work", "concern", "suspicion", "question",
+        "suspected", "present", "complain", "risk", "surg", "treat", "ectomy", "fusion", "decompr", "repair", "resect",
+        "screen", "plasty", "augment", "fixat", "stabili", "monitor", "prior", "previous", "should", "absence",
+        "correlat", "predispos", "secondary", "exclude", "rule", "characteri", "determin",
+    ),
+    _NOT_ASSESSED: ("assess", "evalua", "determin"),
+    _ANSWERED: ("?", ": "),
+    _DOUBT_AFTER: (
+        "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
+        "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag", "exagger",
+        "projection", "?", "felt", "thought", "believed",
+    ),
+    _DENIED_AFTER: ("not", "no longer", "never"),
+    _DENIED_STATE: ("resol", "resor", "absent", "ruled", "exclu"),
+}  # fmt: skip
+
+
+def _may_hold(pattern: re.Pattern[str], text: str) -> bool:
+    stems = _STEMS.get(pattern)
+    return stems is None or any(stem in text for stem in stems)
+
+
+def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return pattern.match(text) if _may_hold(pattern, text) else None
+
+
 def mask(sentence: str) -> str:
     """The sentence with words that only look like a denial blanked out; offsets stay."""
     return _PSEUDO.sub(lambda match: "_" * len(match.group(0)), sentence)
@@ -186,20 +220,20 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
         head: end of a shared head ("canal or foraminal stenosis") where it lies beyond ``end``.
     """
     after = masked[max(end, head or end) :]
-    if _NOT_ASSESSED.match(after):
+    if _match(_NOT_ASSESSED, after):
         return NoEvidence.HISTORY
     if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, masked, start):
         return NoEvidence.HISTORY
-    if answered := _ANSWERED.match(after):
+    if answered := _match(_ANSWERED, after):
         return Status.ABSENT if answered["no"] or answered["all"] else Status.PRESENT
-    doubt_after = _DOUBT_AFTER.match(after)
+    doubt_after = _match(_DOUBT_AFTER, after)
     denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
     asked = masked[max(0, start - 2) : start].rstrip(" ").endswith("?")
     if doubt_after or asked or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, masked, start):
         return Status.AMBIGUOUS
-    if _DENIED_VALUE.match(after) or _DENIED_AFTER.match(after) or _DENIED_STATE.match(after):
+    if _DENIED_VALUE.match(after) or _match(_DENIED_AFTER, after) or _match(_DENIED_STATE, after):
         return Status.ABSENT
     return Status.PRESENT
 
@@ -242,4 +276,4 @@ def _last(cues: re.Pattern[str], masked: str, start: int) -> re.Match[str] | Non
 @lru_cache(maxsize=16)
 def _cues(cues: re.Pattern[str], masked: str) -> tuple[re.Match[str], ...]:
     """Every cue of a sentence; its findings ask one after the other."""
-    return tuple(cues.finditer(masked))
+    return tuple(cues.finditer(masked)) if _may_hold(cues, masked) else ()
