@@ -24,7 +24,8 @@ _WORDS: Final = re.compile(
     r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|gr(?:ade|\.)? (?:1|i)\b|low[- ]grade"
     r"|borderline|minimally)"
     r"|(?P<size_severe>large|huge|massive)|(?P<size_mild>small|tiny)"
-    r"|(?P<bilateral>bilat\w*|b/l\b|both|(?<![a-z])[lr] ?(?:[><]|/) ?[lr](?![a-z])|(?:left|right) (?:greater|more|worse|less|>"
+    r"|(?P<bilateral>bilat\w*|b/l\b|both|(?<![a-z])[lr] ?(?:[><]|/) ?[lr](?![a-z])|(?:left|right) (?:greater|more"
+    r"|worse|less|>"
     r"|<)(?: \w+)? ?(?:than )?(?:the )?"
     r"(?:left|right)|(?:left|right) ?[><] ?(?:left|right)|(?:left and right|right and left)(?! (?:mild"
     r"|moder|sever)))"
@@ -44,12 +45,14 @@ _BREAK_BEFORE: Final = re.compile(
 )
 # "a mass on the left, most compatible with meningioma": what leads to a diagnosis describes it.
 _DIAGNOSED: Final = re.compile(
-    r",? ?\b(?:(?:(?:most|highly|is|are|which is|and) )?(?:consistent|compatible|in keeping|in line) with|suggestive of"
+    r",? ?\b(?:(?:(?:most|highly|is|are|which is|and) )?(?:consistent|compatible|in keeping|in line) with"
+    r"|suggestive of"
     r"|suspicious for|concerning for|(?:is |are )?(?:most )?(?:likely|probably|possibly)|representing|represents?"
     r"|(?:may|could|favou?red to) (?:represent|be|reflect))\b(?= )"
 )
 _BREAK_AFTER: Final = re.compile(
-    r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to"
+    r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which|there (?:is|are)|due to"
+    r"|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
     r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"

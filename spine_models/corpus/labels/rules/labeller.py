@@ -21,7 +21,14 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
-from spine_models.corpus.labels.rules.attributes import Grade, facet_side, grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.rules.attributes import (
+    Grade,
+    facet_side,
+    grades,
+    level_of,
+    merge_sides,
+    severity_rank,
+)
 from spine_models.corpus.labels.rules.ellipsis import UNDONE, completed, same_place, shares
 from spine_models.corpus.labels.rules.finding import Finding
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
@@ -231,8 +238,13 @@ def _same_words(one: Finding, other: Finding) -> bool:
 
 def _lexical(text: str, words: Lexicon) -> Iterator[Finding]:
     for phrases in words.phrases:
-        if not phrases.stems or any(stem in text for stem in phrases.stems):
+        if not phrases.stems:
             yield from _of_condition(text, phrases)
+            continue
+        for stem in phrases.stems:
+            if stem in text:
+                yield from _of_condition(text, phrases)
+                break
 
 
 def _of_condition(text: str, phrases: Phrases) -> list[Finding]:

@@ -24,7 +24,8 @@ _HEAD: Final = re.compile(
     r"|crowd(?:s|ing|ed)|compress(?:es|ing|ed)))\b"
 )
 _WORTH_READING: Final = re.compile(
-    r"stenos|narr|encroach|compromi|effac|imping|constrict|occlu|obliter|crowd|compress|canal|foram|recess|artic|sac\b|\bnf|\blr"
+    r"stenos|narr|encroach|compromi|effac|imping|constrict|occlu|obliter|crowd|compress|canal|foram|recess|artic"
+    r"|sac\b|\bnf|\blr"
 )
 _NOT_THIS: Final = re.compile(
     r"(?:space|dis[ck]|joint|arter(?:y|ial)|vascular|carotid|airway|tracheal|vessel|root|nerve|sleeve|cord"
@@ -33,7 +34,8 @@ _NOT_THIS: Final = re.compile(
 )
 _LEVEL: Final = r"[ctl]\d{1,2}(?: ?[-/] ?[ctls]?\d{1,2})?"
 _ADJECTIVE: Final = (
-    r"(?:mild|mod|sev|r|l|lt|rt|b/l|bilat|moderate|severe|marked|minimal|slight|trace|advanced|significant|high-grade|high|low|grade"
+    r"(?:mild|mod|sev|r|l|lt|rt|b/l|bilat|moderate|severe|marked|minimal|slight|trace|advanced|significant"
+    r"|high-grade|high|low|grade"
     r"|critical"
     r"|mildly|moderately|severely|left|right|bilateral|bilaterally|both|any|the|neural|osseous|bony"
     r"|degenerative|zone"
@@ -48,7 +50,8 @@ _FILL: Final = re.compile(rf"(?:[ ,/()&><-]|\b{_ADJECTIVE}\b|\b(?:and|or|nor)\b)
 _TIGHT: Final = re.compile(rf"(?:[ /()><-]|\b{_ADJECTIVE}\b|\b(?:and|or|to|,)\b)*")
 _COORDINATE: Final = re.compile(r"[,/&]|\b(?:and|or|nor)\b|\bas well as\b")
 _AFTER_HEAD: Final = re.compile(
-    r"(?:[ -]|\b(?:of|in|at|dimensions?|diameter|calib(?:re|er)|within|on|upon|into|to|involving|along|affecting|both|the|entire|these|its"
+    r"(?:[ -]|\b(?:of|in|at|dimensions?|diameter|calib(?:re|er)|within|on|upon|into|to|involving|along|affecting"
+    r"|both|the|entire|these|its"
     r"|their|on the"
     rf"|{_ADJECTIVE[3:-1]})\b)*"
 )
@@ -76,11 +79,13 @@ _SMALL: Final = re.compile(
     rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated)\b"
 )
 _SMALL_SIZE: Final = re.compile(
-    rf" (?:calib(?:re|er)|(?:ap )?diameter|dimensions?|cross-sectional area)(?: at {_LEVEL})? (?:is|are|appears?|has been)"
+    rf" (?:calib(?:re|er)|(?:ap )?diameter|dimensions?|cross-sectional area)(?: at {_LEVEL})? (?:is|are|appears?"
+    rf"|has been)"
     r" (?:\w+ly )*(?:small|narrow|reduced|decreased|diminished|narrowed)\b"
 )
 _EXCEPT: Final = re.compile(
-    r"\b(?:aside from|apart from|except(?:ing)?(?: for)?|other than|save for|besides|with (?:the exception of|only))\b"
+    r"\b(?:aside from|apart from|except(?:ing)?(?: for)?|other than|save for|besides|with (?:the exception of"
+    r"|only))\b"
     r"(?![^,;]*[,;])"
 )
 _HAS: Final = re.compile(r" (?:with|has|have|shows?|demonstrates?|exhibits?) [^,;]*$")
@@ -128,7 +133,9 @@ def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
             used.add(place)
             if predicate or place.start > head.start():
                 start, end = min(place.start, head.start()), max(place.end, head.end())
-                one_phrase = not predicate or head.group("noun") or _HAS.match(sentence, place.end, head.start())
+                one_phrase = (
+                    not predicate or head.group("noun") or _HAS.match(sentence, place.end, head.start())
+                )
                 inside = (start, end) if one_phrase else (place.start, place.end)
                 judged = (head.start(), head.end()) if predicate else (start, end)
                 found.append(Finding(place.condition, *inside, *judged, Status.PRESENT, number))

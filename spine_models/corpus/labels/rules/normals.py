@@ -26,7 +26,8 @@ _ATTRIBUTE: Final = re.compile(
     r"|\w+al))*[ ,]*$"
 )
 _BETWEEN: Final = re.compile(
-    r"(?:(?!\b(?:is|are|but|with|without|no|except|however|mild\w*|moderate\w*|severe\w*|minimal\w*|marked\w*|slight\w*|stenos\w*|narrow\w*|encroach\w*|show\w*|demonstrat\w*)\b)[^;:.])*"
+    r"(?:(?!\b(?:is|are|but|with|without|no|except|however|mild\w*|moderate\w*|severe\w*|minimal\w*|marked\w*"
+    r"|slight\w*|stenos\w*|narrow\w*|encroach\w*|show\w*|demonstrat\w*)\b)[^;:.])*"
 )
 _LOST: Final = re.compile(
     r"\b(?:replac\w+|loss|reduction|decrease|lack|straightening|reversal|reversed|limits?|not|less than"
@@ -35,11 +36,17 @@ _LOST: Final = re.compile(
 )
 _PROPERTIES: Final = re.compile(
     r" (?:(?:in|of|for|with respect to) )?(?P<named>(?:(?:,|and|or|&|the|t2|overall|sagittal|marrow|bony?)?[ ,/]*"
-    r"\b(?:heights?|stature|alignment|signal(?: intensit\w+)?|contours?|configuration|morpholog\w+|calib(?:er|re)|size"
+    r"\b(?:heights?|stature|alignment|signal(?: intensit\w+)?|contours?|configuration|morpholog\w+|calib(?:er|re)"
+    r"|size"
     r"|position|shape|appearance|hydration)\b[ ,]*)+)"
 )
 _OF_PROPERTY: Final = {
-    "fracture": {"height": "fracture", "stature": "fracture", "alignment": "spondylolisthesis", "signal": "edema"},
+    "fracture": {
+        "height": "fracture",
+        "stature": "fracture",
+        "alignment": "spondylolisthesis",
+        "signal": "edema",
+    },
     "herniation": {"height": "disc_height", "contour": "herniation", "morpholog": "herniation"},
 }
 """What is denied where bodies ("fracture") or discs ("herniation") are called normal in some respect only."""
@@ -77,7 +84,9 @@ def normals(sentence: str, words: Lexicon) -> list[Finding]:
             chosen = []
         properties = _PROPERTIES.match(sentence, mark.end())
         for condition, start, end in chosen:
-            for denied in _denied(condition, properties["named"] if properties and start < mark.start() else None):
+            for denied in _denied(
+                condition, properties["named"] if properties and start < mark.start() else None
+            ):
                 found.append(Finding(denied, start, end, start, end, Status.ABSENT))
     return found
 

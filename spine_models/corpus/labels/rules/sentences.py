@@ -36,8 +36,10 @@ _ENDS: Final = re.compile(
 )
 _GRADE: Final = r"(?:mild|mod|moderate|sev|severe|marked|minimal|slight|left|right|bilateral|none)\b"
 # "foraminal stenosis: C3-4 mild right; C4-5 severe left" is one sentence.
-_LISTED: Final = re.compile(rf" ?(?:and |at )*[ctls]\d[-/ctls0-9]{{0,6}} ?:? ?(?:{_GRADE}[ -]?(?:to )?)+[;.,]"
-    r"| ?(?:the )?(?:differential|most |likely|probabl|possibl|consistent|compatible|favou?r|suspicious|cannot|may |could )"
+_LISTED: Final = re.compile(
+    rf" ?(?:and |at )*[ctls]\d[-/ctls0-9]{{0,6}} ?:? ?(?:{_GRADE}[ -]?(?:to )?)+[;.,]"
+    r"| ?(?:the )?(?:differential|most |likely|probabl|possibl|consistent|compatible|favou?r|suspicious|cannot"
+    r"|may |could )"
 )
 _ANSWER: Final = re.compile(r" ?(?:no|none|nil|yes|absent|present|negative|not seen)\b")
 _ABBREVIATION: Final = re.compile(

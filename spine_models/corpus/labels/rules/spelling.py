@@ -3,8 +3,8 @@
 Belongs here: long words one slip (a letter lost, doubled, changed, or two swapped) from a word of findings. Does
 not belong here: abbreviations and variant spellings, which are words of the lexicon.
 
-Short words are left alone, but for a few that hold a phrase together ("teh"): one slip from "edema" or "canal" lies too much else. A word that is itself known is
-never changed, so that "ventral" stays and does not become "central".
+Short words are left alone, but for a few that hold a phrase together ("teh"): one slip from "edema" or "canal" lies
+too much else. A word that is itself known is never changed, so that "narrower" stays and does not become "narrowed".
 """
 
 from __future__ import annotations
@@ -14,21 +14,28 @@ from functools import lru_cache
 from typing import Final
 
 _STEMS: Final = (
-    "stenosis stenoses stenotic herniation herniations herniated protrusion protrusions protruding extrusion extrusions "
+    "stenosis stenoses stenotic herniation herniations herniated protrusion protrusions protruding extrusion "
+    "extrusions "
     "extruded sequestered sequestration sequestrated prolapse prolapsed foramina foraminal foramen neuroforaminal "
-    "neuroforamina subarticular narrowing narrowed compression compressions compressed compresses compressing fracture "
-    "fractures fractured deformity deformities spondylolisthesis anterolisthesis retrolisthesis listhesis spondylolysis "
-    "spondylosis spondylitis hemangioma hemangiomas haemangioma haemangiomas lipomatosis perineural synovial arachnoid "
-    "intramedullary extramedullary intradural discitis diskitis osteomyelitis sacroiliitis vertebral vertebra vertebrae "
+    "neuroforamina subarticular narrowing narrowed compression compressions compressed compresses compressing "
+    "fracture "
+    "fractures fractured deformity deformities spondylolisthesis anterolisthesis retrolisthesis listhesis "
+    "spondylolysis "
+    "spondylosis spondylitis hemangioma hemangiomas haemangioma haemangiomas lipomatosis perineural synovial "
+    "arachnoid "
+    "intramedullary extramedullary intradural discitis diskitis osteomyelitis sacroiliitis vertebral vertebra "
+    "vertebrae "
     "alignment malalignment moderate moderately bilateral bilaterally unremarkable evidence possible possibly "
     "intervertebral questionable meningioma schwannoma myelomalacia syringomyelia impingement flattening effacement "
-    "encroachment interarticularis epidural inflammatory inflammation infection subluxation hyperintense hyperintensity "
+    "encroachment interarticularis epidural inflammatory inflammation infection subluxation hyperintense "
+    "hyperintensity "
     "abnormality without preserved maintained significant collapse collapsed"
 )
 _OTHERS: Final = (
     "depression intrusion intrusions contraction extradural subdural infraction infarction affection injection "
     "inflections effaced moderator laterally prevertebral paravertebral narrows collapses impingements effacements "
-    "inflection narrower narrowest herniates extrudes stenosed stenosing abnormally hyperintensities abnormalities preserve maintain prolapses conserved reserved encroachments"
+    "inflection narrower narrowest herniates extrudes stenosed stenosing abnormally hyperintensities "
+    "abnormalities preserve maintain prolapses conserved reserved encroachments"
 )
 """Words one slip from one above that mean something else, or forms of one above."""
 
