@@ -17,38 +17,51 @@ from spine_models.corpus.labels.rules.levels import LevelGroup
 from spine_models.domain import Severity, Side
 
 _WORDS: Final = re.compile(
-    r"(?P<severe>moderately[- ]severe|severe?(?:ly)?\b|marked(?:ly)?|advanced|high[- ]grade|critical"
+    r"(?P<severe>moderately[- ]severe|sev(?:ere?(?:ly)?)?\b|marked(?:ly)?|advanced|high[- ]grade|critical"
     r"|profound(?:ly)?|extreme"
-    r"|complete|grade (?:[345]|iii|iv|v)\b|near[- ]complete)"
-    r"|(?P<moderate>mod(?:erate(?:ly)?)?\b|grade (?:2|ii)\b)"
-    r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|grade (?:1|i)\b|low[- ]grade"
+    r"|complete(?!ly (?:re|healed))|gr(?:ade|\.)? (?:[345]|iii|iv|v)\b|near[- ]complete)"
+    r"|(?P<moderate>mod(?:erate(?:ly)?)?\b|gr(?:ade|\.)? (?:2|ii)\b)"
+    r"|(?P<mild>mild(?:ly)?|minimal(?:ly)?|slight(?:ly)?|minor|trace|gr(?:ade|\.)? (?:1|i)\b|low[- ]grade"
     r"|borderline|minimally)"
     r"|(?P<size_severe>large|huge|massive)|(?P<size_mild>small|tiny)"
-    r"|(?P<bilateral>bilat\w*|both|(?:left|right) (?:greater|more|worse|less|>"
+    r"|(?P<bilateral>bilat\w*|b/l\b|both|(?<![a-z])[lr] ?(?:[><]|/) ?[lr](?![a-z])|(?:left|right) (?:greater|more"
+    r"|worse|less|>"
     r"|<)(?: \w+)? ?(?:than )?(?:the )?"
     r"(?:left|right)|(?:left|right) ?[><] ?(?:left|right)|(?:left and right|right and left)(?! (?:mild"
     r"|moder|sever)))"
-    r"|(?P<left>left(?:ward)?|left-sided)|(?P<right>right(?:ward)?|right-sided)"
+    r"|(?P<left>left(?:ward)?|left-sided|lt\b|(?<![\w/-])l(?![\w/'-]| \d))"
+    r"|(?P<right>right(?:ward)?|right-sided|rt\b|(?<![\w/-])r(?![\w/'-]))"
     r"|(?P<central>(?<!para)(?<!para-)(?:central|midline)(?!(?: \w+)? (?:canal|stenosis|narrowing|spinal)))"
 )
 _SIZES: Final = frozenset({"herniation", "cyst", "synovial", "intramedullary", "extramedullary"})
 _NO_SEVERITY: Final = re.compile(r"\b(?:not|no|without|nor)\b(?: \w+)? ?$")
 _BREAK_BEFORE: Final = re.compile(
-    r"[;:]|,(?! ?(?:mild|moderate|severe|left|right|bilateral|more|greater|worse))|\b(?:with|without"
+    r"[;:]|,(?! ?(?:mild|mod|sev|left|right|bilateral|more|greater|worse))|\b(?:with|without"
     r"|causing|resulting in"
     r"|producing|but|which|there (?:is|are)|is|are|due to|from|secondary to|contributing to|leads? to"
     r"|results? in)\b"
     r"|(?<!left )(?<!right )(?<!sided )\band (?=(?:\w+ )*?(?:mild|moderate|severe|minimal|slight|marked"
     r"|no)\b)"
 )
+# "a mass on the left, most compatible with meningioma": what leads to a diagnosis describes it.
+_DIAGNOSED: Final = re.compile(
+    r",? ?\b(?:(?:(?:most|highly|is|are|which is|and) )?(?:consistent|compatible|in keeping|in line) with"
+    r"|suggestive of"
+    r"|suspicious for|concerning for|(?:is |are )?(?:most )?(?:likely|probably|possibly)|representing|represents?"
+    r"|(?:may|could|favou?red to) (?:represent|be|reflect))\b(?= )"
+)
 _BREAK_AFTER: Final = re.compile(
-    r"[;.]|\b(?:with|without|causing|resulting|producing|but|which|there (?:is|are)|due to|from|secondary to"
+    r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which|there (?:is|are)|due to"
+    r"|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
     r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
     r"|measur|project)\w*)\b"
 )
-_LAST_BREAK: Final = re.compile(r"[,;:]|\b(?:and|with|or|without|at|but)\b")
+_LAST_BREAK: Final = re.compile(
+    r"[,;:]|\b(?:and|with|or|without|at|but|is|are|was|were|causing|suspicious|consistent|compatible|likely|due to"
+    r"|in keeping|resulting|producing|which|from|there)\b"
+)
 _ORDER: Final = {None: 0, Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}
 
 
@@ -84,8 +97,8 @@ def grades(sentence: str, start: int, end: int, low: int, high: int, condition: 
         high: no word from here on belongs to it (the start of the next finding).
         condition: sizes count as severities for some.
     """
-    before = sentence[low:start]
-    for match in _BREAK_BEFORE.finditer(sentence[low:end]):
+    before = _DIAGNOSED.sub(lambda link: " " * len(link.group(0)), sentence[low:start])
+    for match in _BREAK_BEFORE.finditer(before + sentence[start:end]):
         if match.end() <= len(before):
             before = " " * match.end() + before[match.end() :]
     after = sentence[end:high]
@@ -115,6 +128,11 @@ def grades(sentence: str, start: int, end: int, low: int, high: int, condition: 
     return _paired(
         [("severity", str(max((g.severity for g in led), key=severity_rank))), *_read(after, condition)]
     )
+
+
+def read_grades(text: str, condition: str) -> list[Grade]:
+    """The sides and severities of a phrase that is all about one finding; empty where it has none."""
+    return _paired(_read(text, condition))
 
 
 def _read(text: str, condition: str) -> list[tuple[str, str]]:
@@ -181,6 +199,7 @@ _LINK: Final = re.compile(
 _APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b")
 
 
+_FACET: Final = re.compile(r"\b(left|right)(?:-sided)? (?:\S+ )?(?:facet|zygapophys)")
 _NOT_TOGETHER: Final = re.compile(
     r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative)\b"
 )
@@ -196,6 +215,12 @@ def _together(sentence: str, groups: list[LevelGroup], others: list[tuple[int, i
             break
         chosen = LevelGroup(chosen.start, group.end, (*chosen.spans, *group.spans))
     return chosen
+
+
+def facet_side(sentence: str) -> Side | None:
+    """The side of the one facet that a sentence names: that of a synovial cyst, which comes from it."""
+    named = {match.group(1) for match in _FACET.finditer(sentence)}
+    return Side(named.pop()) if len(named) == 1 else None
 
 
 def level_of(

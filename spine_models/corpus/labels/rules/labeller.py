@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -21,20 +21,32 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
-from spine_models.corpus.labels.rules.attributes import grades, level_of, merge_sides, severity_rank
+from spine_models.corpus.labels.rules.attributes import (
+    Grade,
+    facet_side,
+    grades,
+    level_of,
+    merge_sides,
+    severity_rank,
+)
+from spine_models.corpus.labels.rules.ellipsis import UNDONE, completed, same_place, shares
 from spine_models.corpus.labels.rules.finding import Finding
-from spine_models.corpus.labels.rules.levels import find_levels, level_rank, region_of
+from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
 from spine_models.corpus.labels.rules.narrowing import narrowings
 from spine_models.corpus.labels.rules.normals import normals, whole_level
 from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.corpus.labels.rules.sections import Section, Sections
 from spine_models.corpus.labels.rules.sentences import Sentence, evidence_sentences, fold
+from spine_models.corpus.labels.rules.spelling import corrected
 from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
 RULES_VERSION: Final = "rules-1.0"
+
+
+_OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
 
 
 @dataclass(frozen=True)
@@ -91,17 +103,37 @@ def read_report(text: str) -> list[Mention]:
     folded = fold(text)
     region, sections = region_of(folded), Sections(folded)
     found: list[Mention] = []
+    read: list[Sentence] = []
+    previous = 0
     for sentence in evidence_sentences(text, region):
-        found.extend(_read_sentence(sentence, sections.at(sentence.start), region, words))
+        context = sentence.context
+        if context is None and same_place(sentence.text):
+            context = _last_place(read, region)
+        read.append(sentence)
+        if UNDONE.match(sentence.text):
+            found[previous:] = [_undone(mention) for mention in found[previous:]]
+        previous = len(found)
+        found.extend(_read_sentence(sentence, context, sections.at(sentence.start), region, words))
     return found
 
 
+def _last_place(read: list[Sentence], region: Region | None) -> LevelGroup | None:
+    """The level named last, or that under which the text last stood."""
+    for sentence in reversed(read):
+        groups = find_levels(sentence.text, region)
+        if groups or sentence.context is not None:
+            return groups[-1] if groups else sentence.context
+    return None
+
+
 def _read_sentence(
-    sentence: Sentence, section: Section, region: Region | None, words: Lexicon
+    sentence: Sentence, context: LevelGroup | None, section: Section, region: Region | None, words: Lexicon
 ) -> Iterator[Mention]:
-    context = sentence.context
     start, end = sentence.start, sentence.start + len(sentence.text)
-    for finding in _analysed(sentence.text, region):
+    findings = _analysed(sentence.text, region)
+    if not findings and (whole := completed(sentence.text, sentence.subject)) is not None:
+        findings = _analysed(whole, region)
+    for finding in findings:
         levels = finding.levels
         if levels is None and context is not None:
             levels = context.names(words.of(finding.condition).level_kind)
@@ -130,16 +162,12 @@ class _Analysed:
 def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
     """What one folded sentence says. Reports repeat their sentences, hence the cache."""
     words = lexicon()
+    text = corrected(text)
     healthy = normals(text, words)
     narrowed = [f for f in narrowings(text, words) if not any(_same_words(f, other) for other in healthy)]
     findings = sorted([*_lexical(text, words), *narrowed, *healthy], key=lambda f: (f.start, f.end))
     groups = find_levels(text, region)
-    if groups and re.fullmatch(r"(?:at )?(?:the )?", text[: groups[0].start]):
-        rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[groups[0].end :])
-        findings.extend(
-            Finding(condition, groups[0].end, groups[0].end, groups[0].end, groups[0].end, Status.ABSENT)
-            for condition in whole_level(rest, words)
-        )
+    findings.extend(_whole_levels(text, groups, words))
     if not findings:
         return ()
     masked = mask(text)
@@ -162,14 +190,46 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
             continue
         low = max((e for _, e in others if e <= finding.start), default=0)
         high = min((s for s, _ in others if s >= finding.end), default=len(text))
+        listed = shares(text, finding.end, high, groups, finding.condition)
+        if listed:
+            for share in listed:
+                for grade in share.grades:
+                    analysed.append(_placed(phrases, status, share.group, grade))
+            continue
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):
-            severity = grade.severity.value if grade.severity else None
+            own = _placed(phrases, status, group, grade)
+            if own.side is None and finding.condition == "synovial":
+                own = replace(own, side=facet_side(text))
             if finding.chain is not None:
-                severity = severity or inherited.get(finding.chain)
-                inherited[finding.chain] = severity
-            side = grade.side if phrases.lateral else None
-            analysed.append(_Analysed(finding.condition, status, levels, side, severity))
+                own = replace(own, severity=own.severity or inherited.get(finding.chain))
+                inherited[finding.chain] = own.severity
+            analysed.append(own)
     return tuple(dict.fromkeys(analysed))
+
+
+def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterator[Finding]:
+    """ "L2-3 normal, L3-4 unremarkable": the first may be said of at length, one in a list up to its comma."""
+    for number, group in enumerate(groups):
+        if not _OPENS.search(text, 0, group.start):
+            continue
+        rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[group.end :])
+        pieces = [rest] if number == 0 else []
+        for piece in (*pieces, re.split(r"[,;]", rest)[0]):
+            denied = whole_level(piece, words)
+            if denied:
+                at = group.end
+                yield from (Finding(condition, at, at, at, at, Status.ABSENT) for condition in denied)
+                break
+
+
+def _undone(mention: Mention) -> Mention:
+    return replace(mention, status=Status.ABSENT, side=None, severity=None)
+
+
+def _placed(phrases: Phrases, status: Status, group: LevelGroup | None, grade: Grade) -> _Analysed:
+    levels = None if group is None else group.names(phrases.level_kind)
+    severity = grade.severity.value if grade.severity else None
+    return _Analysed(phrases.key, status, levels, grade.side if phrases.lateral else None, severity)
 
 
 def _same_words(one: Finding, other: Finding) -> bool:
@@ -178,8 +238,13 @@ def _same_words(one: Finding, other: Finding) -> bool:
 
 def _lexical(text: str, words: Lexicon) -> Iterator[Finding]:
     for phrases in words.phrases:
-        if not phrases.stems or any(stem in text for stem in phrases.stems):
+        if not phrases.stems:
             yield from _of_condition(text, phrases)
+            continue
+        for stem in phrases.stems:
+            if stem in text:
+                yield from _of_condition(text, phrases)
+                break
 
 
 def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
@@ -188,9 +253,9 @@ def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
     readings = [
         (phrases.present, Status.PRESENT),
         *(
-            (term, Status.PRESENT)
-            for term, with_, unless in phrases.nearby
-            if _near(text, term, with_, unless)
+            (rule.term, Status.AMBIGUOUS if rule.weak else Status.PRESENT)
+            for rule in phrases.nearby
+            if rule.holds(text)
         ),
         (phrases.weak, Status.AMBIGUOUS),
         (phrases.absent, Status.ABSENT),
@@ -208,10 +273,6 @@ def _of_condition(text: str, phrases: Phrases) -> list[Finding]:
                 continue
             found.append(Finding(phrases.key, start, end, start, end, reading))
     return found
-
-
-def _near(text: str, term: re.Pattern[str], with_: re.Pattern[str], unless: re.Pattern[str]) -> bool:
-    return bool(term.search(text) and with_.search(text) and not unless.search(text))
 
 
 def _mention_rows(row: dict[str, Any], mention: Mention) -> Iterable[dict[str, Any]]:

@@ -18,11 +18,14 @@ _ONE: Final = r"(?:c-?[1-7]|[td]-?1[0-2]|[td]-?[1-9]|l-?[1-5]|s-?1)(?!\d)"
 _JOIN: Final = r" ?(?:-|/) ?"
 _PAIR: Final = (
     rf"{_ONE}{_JOIN}(?:{_ONE}|1[0-2](?!\d)|[1-9](?!\d|\.\d|%| ?(?:mm|cm)\b))"
-    rf"|{_ONE} (?:on|over|upon|relative to|with respect to) {_ONE}"
+    rf"|{_ONE} (?:(?:is )?(?:displaced|slipped|subluxed|translated|forward|backward|anteriorly"
+    rf"|posteriorly)(?: \w+)? )?"
+    rf"(?:on|over|upon|relative to|with respect to) {_ONE}"
 )
 _ITEM: Final = re.compile(rf"(?<![a-z0-9])(?:{_PAIR}|{_ONE})(?![a-z])")
 _NOT_A_PLACE: Final = re.compile(
-    r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve|roots?\b|radicul"
+    r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve(?! (?:root )?(?:sleeve"
+    r"|sheath))|roots?\b(?! sleeve)|radicul"
     r"|dermatom|myotom)"
 )
 _IMAGE: Final = re.compile(

@@ -18,7 +18,7 @@ import yaml
 from spine_models.domain import condition_keys
 
 _FILE: Final = Path(__file__).parent / "lexicon.yaml"
-_MACRO: Final = re.compile(r"(?<!\?P)(?<!\?)<(\w+)>")
+_MACRO: Final = re.compile(r"(?<!\?P)<(\w+)>")
 _NOT_LATERAL: Final = frozenset(
     {"canal", "disc_height", "spondylolisthesis", "lipomatosis", "fracture", "compression"}
 )
@@ -26,6 +26,20 @@ _NOT_LATERAL: Final = frozenset(
 
 class LexiconError(ValueError):
     """The lexicon does not fit the condition list, or one of its patterns is not a regular expression."""
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """``term`` means the condition where the sentence also holds ``with_`` and does not hold ``unless``."""
+
+    term: re.Pattern[str]
+    with_: re.Pattern[str]
+    unless: re.Pattern[str]
+    weak: bool
+
+    def holds(self, text: str) -> bool:
+        """Whether the term counts in this sentence."""
+        return bool(self.term.search(text) and self.with_.search(text) and not self.unless.search(text))
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Phrases:
     present: re.Pattern[str] | None
     weak: re.Pattern[str] | None
     absent: re.Pattern[str] | None
-    nearby: tuple[tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]], ...]
+    nearby: tuple[Nearby, ...]
     exclude: re.Pattern[str] | None
 
 
@@ -98,10 +112,11 @@ def _phrases(key: str, entry: dict[str, Any], macros: dict[str, str]) -> Phrases
         weak=union("weak"),
         absent=union("absent"),
         nearby=tuple(
-            (
+            Nearby(
                 _compile(rf"\b(?:{rule['term']})\b", macros),
                 _compile(rf"\b(?:{rule['with']})", macros),
                 _compile(rf"\b(?:{rule['unless']})", macros),
+                bool(rule.get("weak")),
             )
             for rule in entry.get("nearby") or []
         ),

@@ -25,15 +25,17 @@ _HEAD: Final = re.compile(
 )
 _WORTH_READING: Final = re.compile(
     r"stenos|narr|encroach|compromi|effac|imping|constrict|occlu|obliter|crowd|compress|canal|foram|recess|artic"
+    r"|sac\b|\bnf|\blr"
 )
 _NOT_THIS: Final = re.compile(
     r"(?:space|dis[ck]|joint|arter(?:y|ial)|vascular|carotid|airway|tracheal|vessel|root|nerve|sleeve|cord"
     r"|esophageal|aortic"
-    r"|cauda equina)s? $"
+    r"|cauda equina)s? (?:(?:is|are|appears?|remains?) (?:\w+ly )?)?$"
 )
 _LEVEL: Final = r"[ctl]\d{1,2}(?: ?[-/] ?[ctls]?\d{1,2})?"
 _ADJECTIVE: Final = (
-    r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|significant|high-grade|high|low|grade"
+    r"(?:mild|mod|sev|r|l|lt|rt|b/l|bilat|moderate|severe|marked|minimal|slight|trace|advanced|significant"
+    r"|high-grade|high|low|grade"
     r"|critical"
     r"|mildly|moderately|severely|left|right|bilateral|bilaterally|both|any|the|neural|osseous|bony"
     r"|degenerative|zone"
@@ -48,7 +50,8 @@ _FILL: Final = re.compile(rf"(?:[ ,/()&><-]|\b{_ADJECTIVE}\b|\b(?:and|or|nor)\b)
 _TIGHT: Final = re.compile(rf"(?:[ /()><-]|\b{_ADJECTIVE}\b|\b(?:and|or|to|,)\b)*")
 _COORDINATE: Final = re.compile(r"[,/&]|\b(?:and|or|nor)\b|\bas well as\b")
 _AFTER_HEAD: Final = re.compile(
-    r"(?:[ -]|\b(?:of|in|at|within|on|upon|into|to|involving|along|affecting|both|the|entire|these|its"
+    r"(?:[ -]|\b(?:of|in|at|dimensions?|diameter|calib(?:re|er)|within|on|upon|into|to|involving|along|affecting"
+    r"|both|the|entire|these|its"
     r"|their|on the"
     rf"|{_ADJECTIVE[3:-1]})\b)*"
 )
@@ -56,16 +59,36 @@ _SUBJECT: Final = re.compile(
     r"[^;]{0,70}?(?::|\b(?:is|are|was|were|appears?|remains?|shows?|showing|demonstrates?|demonstrating|has"
     r"|have|with"
     r"|exhibits?|reveals?|there is|there are|becomes|not)\b)[^;:]{0,60}"
+    # telegraphic: "foramina mildly narrowed"
+    r"|(?:[ ]|\b(?:\w+ly|left|right|both|r|l|mod|sev)\b)*"
+)
+_GRADES: Final = (
+    r"(?:there is )?(?:(?:mild|mod(?:erate)?|sev(?:ere)?|marked|minimal|slight|trace|left|right|bilateral|bilat|both"
+    r"|narrow|tight|small|lt|rt|l|r|b/l|to|and|or|at|on|in|the|sides?|sided|worse|greater|than|more|degree"
+    rf"|(?:mild|moderate|severe|bilateral)ly|{_LEVEL})\b[ /><-]*)+(?=[,;.(]|$)"
 )
 _VALUE: Final = re.compile(
-    r"(?: is| are| -| bilaterally)? ?(?::|=|-) ?(?:(?P<grade>(?:there is )?(?:mild|moderate|severe|marked"
-    r"|minimal|slight|left"
-    r"|right|bilateral|narrow|tight|small)\b)|(?P<none>none|nil|no\b(?! \w)|negative|not narrowed|clear"
-    r"|open))"
+    rf"(?: is| are| -| bilaterally)? ?(?::|=|-) ?(?:(?P<grade>{_GRADES})"
+    r"|(?P<none>none|nil|nl\b|no\b(?! \w)|neg(?:ative)?\b|not narrowed|clear|open|-(?= ?(?:[,;.]|$))))"
+    rf"| (?:(?P<bare_grade>(?=[lr]|mild|mod|sev|min|marked|tight|narrow){_GRADES})"
+    r"|(?P<bare_none>-|neg|nl|ok)(?= ?(?:[,;.]|$)))"
 )
+"""A table's value behind its place: "canal: none", "NF R sev / L mild", "LR -". A heading with a sentence behind it
+("Foramina: left perineural cyst") is no table: nothing but grades, sides and levels may stand in the value."""
 _SMALL: Final = re.compile(
     rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated)\b"
 )
+_SMALL_SIZE: Final = re.compile(
+    rf" (?:calib(?:re|er)|(?:ap )?diameter|dimensions?|cross-sectional area)(?: at {_LEVEL})? (?:is|are|appears?"
+    rf"|has been)"
+    r" (?:\w+ly )*(?:small|narrow|reduced|decreased|diminished|narrowed)\b"
+)
+_EXCEPT: Final = re.compile(
+    r"\b(?:aside from|apart from|except(?:ing)?(?: for)?|other than|save for|besides|with (?:the exception of"
+    r"|only))\b"
+    r"(?![^,;]*[,;])"
+)
+_HAS: Final = re.compile(r" (?:with|has|have|shows?|demonstrates?|exhibits?) [^,;]*$")
 _SAC_HEADS: Final = re.compile(r"narrow|stenos|constrict|compress")
 
 
@@ -87,6 +110,8 @@ def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
     ]
     found: list[Finding] = []
     used: set[_Place] = set()
+    last_conditions: tuple[str, ...] = ()
+    last_end = 0
     for number, head in enumerate(_HEAD.finditer(sentence)):
         if _NOT_THIS.search(sentence[: head.start()]) or head.group(0) == "patency":
             continue
@@ -94,16 +119,24 @@ def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
         chain = [p for p in chain if not p.sac or _SAC_HEADS.match(head.group(0))]
         if head.group(0).startswith("compress"):
             chain = [p for p in chain if p.sac or p.condition != "canal"]
+        if not chain and head.group("noun") and found and _EXCEPT.search(sentence, last_end, head.start()):
+            # "no canal stenosis except mild narrowing at L4-5": the places of the head before.
+            found += [_finding(c, head.start(), head.end(), head, number) for c in last_conditions]
+            continue
         if not chain:
             bare = head.group(0).startswith("stenos") and head.group("noun")
             if bare and not any(head.start() < f.judge_end and f.judge_start < head.end() for f in found):
                 found.append(_finding("canal", head.start(), head.end(), head, number))
             continue
+        last_conditions, last_end = tuple(dict.fromkeys(place.condition for place in chain)), head.end()
         for place in chain:
             used.add(place)
             if predicate or place.start > head.start():
                 start, end = min(place.start, head.start()), max(place.end, head.end())
-                inside = (place.start, place.end) if predicate else (start, end)
+                one_phrase = (
+                    not predicate or head.group("noun") or _HAS.match(sentence, place.end, head.start())
+                )
+                inside = (start, end) if one_phrase else (place.start, place.end)
                 judged = (head.start(), head.end()) if predicate else (start, end)
                 found.append(Finding(place.condition, *inside, *judged, Status.PRESENT, number))
             else:
@@ -157,12 +190,13 @@ def _values(sentence: str, places: list[_Place], used: set[_Place]) -> list[Find
     """Templates with a value behind the place ("foramina: moderate left") and "the canal is small"."""
     found = []
     for place in places:
-        if place in used or place.sac:
+        small = _SMALL_SIZE.match(sentence, place.end)
+        if place in used or (place.sac and small is None):
             continue
         value = _VALUE.match(sentence, place.end)
-        small = _SMALL.match(sentence, place.end)
+        small = small or _SMALL.match(sentence, place.end)
         if value is not None:
-            reading = Status.PRESENT if value.group("grade") else Status.ABSENT
+            reading = Status.PRESENT if value.group("grade") or value.group("bare_grade") else Status.ABSENT
             found.append(Finding(place.condition, place.start, place.end, value.start(), place.end, reading))
         elif small is not None:
             found.append(

@@ -2,6 +2,17 @@
 
 Belongs here: cues of negation, doubt and history, and where their reach ends. Does not belong here: findings.
 
+The idea is that of ConText (Harkema, Dowling, Thornblade and Chapman 2009, J Biomed Inform 42:839-851), which extends
+NegEx (Chapman, Bridewell, Hanbury, Cooper and Buchanan 2001, J Biomed Inform 34:301-310): cues before or after a
+finding, words that only look like one, and words that end a cue's reach. The cues are written for this project from
+how spine reports are worded. What differs: a reach has no fixed number of words but ends at words that open a clause
+("but", "there is", "with moderate ..."), at a verb, or at a comma that no "or" turns into a list ("no herniation,
+high-grade stenosis or impingement" is one denial, "no herniation, moderate stenosis" is not); a side is denied apart
+("moderate right and no left stenosis"); values of tables ("stenosis: none") and answers ("herniation? no") deny;
+doubt is a status of its own and weaker than a denial before the finding; and history takes the mention out of the
+evidence, as does what was asked for, treated, recommended or could not be assessed. There is no experiencer: what
+stands in a family's history is history.
+
 Decisions: "likely", "probable", "consistent with", "compatible with" affirm; "possible", "may represent",
 "suspicious for", "suggestive of", "cannot be excluded", "versus", "borderline", "unlikely" and "?" are doubt. "No
 new", "no acute" and "no definite" deny. What was asked for, treated or looked for is no evidence.
@@ -11,6 +22,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from spine_models.domain import Status
@@ -24,7 +36,7 @@ class NoEvidence(Enum):
 
 _DEGREE: Final = (
     r"(?:mild|moderate|severe|marked|minimal|slight|trace|advanced|high[- ]grade|critical|significant|small"
-    r"|large|tiny"
+    r"|large|tiny|mod|sev"
     r"|stable|unchanged|persistent|grade [1-4i]|multi-?level|diffuse|subtle|prominent|extensive|chronic"
     r"|acute|subacute)"
 )
@@ -46,9 +58,13 @@ _PSEUDO: Final = re.compile(
     r"| of)?\b"
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
+    r"|\bwithout (?:and with )?(?:iv |intravenous )?(?:contrast|gadolinium|enhancement(?= images))\b"
+    r"|\b(?:neither|nor)\b(?=[^.;]*\b(?:has|have) (?:\w+ly )?(?:changed|progressed|worsened|improved|increased)\b)"
+    r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
 _NEGATION: Final = re.compile(
-    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|negative for|absence of"
+    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)"
+    r"|nothing suspicious for|argu(?:es|ing) against|negative for|absence of"
     r"|lack of|lacks?"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
@@ -89,7 +105,7 @@ _DENIED_AFTER: Final = re.compile(
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*resolved|(?:is"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed)|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out)"
     r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
 )
@@ -98,8 +114,14 @@ _DENIED_VALUE: Final = re.compile(
     r"|absent|negative|not "
     rf"(?:{_SEEN}|significant)|n/a|normal|unremarkable|within normal|-(?: |$)|0\b)"
 )
+_ANSWERED: Final = re.compile(
+    r"[^,;:.?]{0,12}\? ?(?:(?P<no>no\b(?! \w)|none|nil|negative|absent|not )|yes\b|present\b)"
+    r"|[^;:.?]{0,80}: ?(?P<all>(?:all|each|both) (?:absent|negative|none|excluded))"
+)
 _DOUBT_BEFORE: Final = re.compile(
-    r"\b(?:impending|possib(?:le|ly|ility of)|questionabl[ey]|question(?:ed|s)?(?: of)?|equivocal|suspected"
+    r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
+    r"|to (?:better |further )?confirm|hint of|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
+    r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
     r"|suspicion (?:of|for)"
     r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
     r"|may(?: \w+)? (?:represent|reflect|be|indicate"
@@ -112,21 +134,27 @@ _DOUBT_BEFORE: Final = re.compile(
     r"|differential(?: diagnos[ie]s| considerations?)?(?: would)?(?: includes?| including| of)?|vs\.?"
     r"|versus|borderline"
     r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b"
-    r"|\?[ ]?$|(?<= )\?(?=\w)"
+    r"|(?<= )\?(?=\w)"
 )
 _DOUBT_ENDS: Final = re.compile(
     rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)"
     rf"|with (?:a |an |associated )*"
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
 )
+# "perhaps with a small cyst", "not convinced that there is": words right behind the cue that end nothing.
+_BRIDGE: Final = re.compile(r" (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
 _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
     r"|suspected|considered"
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
+    r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
-    r"|\bless likely\b|\bversus\b|\bvs\b)"
-    r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25}, (?:possible|questionable|equivocal|not excluded"
+    r"|\bless likely\b|\bversus\b|\bvs\b|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
+    r"|\bis a (?:\w+ )?(?:possibility|consideration)\b"
+    r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
+    r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
+    r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"
     r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
@@ -138,14 +166,63 @@ _ELSEWHEN: Final = re.compile(
     r"|presents? with|complain\w* of|if there (?:is|are)(?: \w+)? (?:concern|suspicion)(?: \w+)? (?:for|of)"
     r"|risk (?:of|for)"
     r"|(?:surgery|treatment|treated|laminectomy|fusion|discectomy|decompression|repair|resection|screening"
-    r"|monitor\w*) (?:for|of)"
+    r"|vertebroplasty|kyphoplasty|augmentation|fixation|stabili[sz]ation|corpectomy|monitor\w*)"
+    r"(?: (?:at|of|from) [ctls]\d[-/ctls0-9]*(?: (?:to|and|through) [ctls]\d\S*)?)? (?:for|of)"
     r"|(?:on|in|from) (?:the )?(?:prior|previous) (?:mri|ct|exam\w*|stud(?:y|ies)),?|should there be"
     r"|in the absence of"
-    r"|correlat\w+ (?:for|with (?:signs|symptoms) of)|predispos\w+ to|secondary signs of)\b"
+    r"|correlat\w+ (?:for|with (?:signs|symptoms) of)|predispos\w+ to|secondary signs of"
+    r"|(?:clinical(?:ly)? (?:concern|suspicion|question|suspected)(?: (?:for|of))?)"
+    r"|(?:recommend\w*|correlat\w+|advis\w+|suggest(?:ed)?|consider\w*|follow-?up|further|ct|mri|radiographs?"
+    r"|x-?rays?|imaging"
+    r"|biopsy)\b[^.;]{0,50}?\bto (?:exclude|rule out|assess|evaluate|characteri[sz]e|look for|determine))\b"
+)
+_NOT_ASSESSED: Final = re.compile(
+    r"[^,;:.?]{0,30}?\b(?:can ?not|could not|not|difficult to|limits?)(?: be)? (?:\w+ly )?"
+    r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?)\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
     r"[,;]|\b(?:with|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
 )
+
+
+# Bits of words without which a pattern cannot match: most sentences hold none and are not searched (for speed alone).
+_STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
+    _DOUBT_BEFORE: (
+        "quer", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "possib",
+        "question", "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule",
+        "r/o", "suggest", "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps",
+        "conceiv", "likely", "?",
+    ),
+    _ELSEWHEN: (
+        "history", "h/o", "hx", "s/p", "status", "evaluat", "assess", "look", "work", "concern", "suspicion",
+        "question", "suspected", "present", "complain", "risk", "surg", "treat", "ectomy", "fusion", "decompr",
+        "repair", "resect", "screen", "plasty", "augment", "fixat", "stabili", "monitor", "prior", "previous",
+        "should", "absence", "correlat", "predispos", "secondary", "exclude", "rule", "characteri", "determin",
+    ),
+    _NOT_ASSESSED: ("assess", "evalua", "determin"),
+    _ANSWERED: ("?", ": "),
+    _DOUBT_AFTER: (
+        "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
+        "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag",
+        "exagger", "projection", "?", "felt", "thought", "believed",
+    ),
+    _DENIED_AFTER: ("not", "no longer", "never"),
+    _DENIED_STATE: ("resol", "resor", "absent", "ruled", "exclu"),
+}  # fmt: skip
+
+
+def _may_hold(pattern: re.Pattern[str], text: str) -> bool:
+    stems = _STEMS.get(pattern)
+    if stems is None:
+        return True
+    for stem in stems:  # noqa: SIM110  # a generator would take as long as the search that it saves
+        if stem in text:
+            return True
+    return False
+
+
+def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return pattern.match(text) if _may_hold(pattern, text) else None
 
 
 def mask(sentence: str) -> str:
@@ -162,25 +239,30 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
         end: of the finding's words.
         head: end of a shared head ("canal or foraminal stenosis") where it lies beyond ``end``.
     """
-    before = masked[:start]
     after = masked[max(end, head or end) :]
-    if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, before):
+    if _match(_NOT_ASSESSED, after):
         return NoEvidence.HISTORY
-    doubt_after = _DOUBT_AFTER.match(after)
-    denied = _denied_before(before, masked[start:])
+    if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, masked, start):
+        return NoEvidence.HISTORY
+    if answered := _match(_ANSWERED, after):
+        return Status.ABSENT if answered["no"] or answered["all"] else Status.PRESENT
+    doubt_after = _match(_DOUBT_AFTER, after)
+    denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
-    if doubt_after or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, before):
+    asked = masked[max(0, start - 2) : start].rstrip(" ").endswith("?")
+    if doubt_after or asked or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, masked, start):
         return Status.AMBIGUOUS
-    if _DENIED_VALUE.match(after) or _DENIED_AFTER.match(after) or _DENIED_STATE.match(after):
+    if _DENIED_VALUE.match(after) or _match(_DENIED_AFTER, after) or _match(_DENIED_STATE, after):
         return Status.ABSENT
     return Status.PRESENT
 
 
-def _denied_before(before: str, after: str) -> bool:
-    last = _last(_NEGATION, before)
+def _denied_before(masked: str, start: int) -> bool:
+    last = _last(_NEGATION, masked, start)
     if last is None:
         return False
+    before, after = masked[:start], masked[start:]
     between = before[last.end() :]
     if last.group(0) in ("rather than", "instead of"):
         return "," not in between and len(between) < 60
@@ -198,11 +280,20 @@ def _denied_before(before: str, after: str) -> bool:
     return True
 
 
-def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], before: str) -> bool:
-    last = _last(cues, before)
-    return last is not None and ends.search(before, last.end()) is None
+def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], masked: str, start: int) -> bool:
+    last = _last(cues, masked, start)
+    if last is None:
+        return False
+    bridge = _BRIDGE.match(masked, last.end(), start)
+    return ends.search(masked, bridge.end() if bridge else last.end(), start) is None
 
 
-def _last(cues: re.Pattern[str], before: str) -> re.Match[str] | None:
-    found = list(cues.finditer(before))
-    return found[-1] if found else None
+def _last(cues: re.Pattern[str], masked: str, start: int) -> re.Match[str] | None:
+    """The last cue that ends before a finding."""
+    return next((cue for cue in reversed(_cues(cues, masked)) if cue.end() <= start), None)
+
+
+@lru_cache(maxsize=16)
+def _cues(cues: re.Pattern[str], masked: str) -> tuple[re.Match[str], ...]:
+    """Every cue of a sentence; its findings ask one after the other."""
+    return tuple(cues.finditer(masked)) if _may_hold(cues, masked) else ()

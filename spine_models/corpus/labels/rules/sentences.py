@@ -1,7 +1,7 @@
 """A report cut into sentences that are evidence, with the level that each stands under.
 
-Belongs here: sections (what was asked is not what was found), wrapped lines, bullets, sentence ends, level
-labels such as "L4-L5:". Does not belong here: what a sentence says.
+Belongs here: wrapped lines, bullets, sentence ends, level labels such as "L4-L5:" and subjects such as "Cord:" that
+hold for what follows. Does not belong here: the words of headings (``headings``), what a sentence says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from spine_models.corpus.labels.rules.headings import SUBJECT, heading_at, inline_headings
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels
 from spine_models.domain import Region
 
@@ -23,61 +24,28 @@ _FOLD: Final = str.maketrans(
     }
 )
 
-_NOT_EVIDENCE: Final = (
-    r"(?:relevant |pertinent |brief )?clinical(?: (?:history|information|info|indications?|data|details?"
-    r"|questions?"
-    r"|background|statement|context|notes?|symptoms?|presentation|reason|concern|diagnosis|problem"
-    r"|history/indication"
-    r"|indication/history|and technical information))?"
-    r"|(?:past )?(?:medical |surgical |patient |brief |interval )?history(?: of present illness)?|hx"
-    r"|indications?(?: for (?:exam\w*|study|procedure))?|history(?: and|/| / )indications?|indications?(?:/"
-    r"| and )history"
-    r"|reason(?: for)?(?: (?:the )?(?:exam\w*|study|visit|mri?|test|order|referral|scan|consult\w*))?"
-    r"|(?:mri? |imaging |scan(?:ning)? |exam\w* )?(?:techniques?|protocols?|parameters|sequences)"
-    r"|technical(?: \w+)?"
-    r"|comparisons?(?: (?:exam\w*|stud(?:y|ies)|made))?|compared? with|priors?(?: (?:stud(?:y|ies)|exam\w*"
-    r"|imaging))?"
-    r"|procedures?|exam(?:ination)?s?|stud(?:y|ies)|contrast(?: agent)?|medications?|symptoms?"
-    r"|chief complaint"
-    r"|referring (?:diagnosis|physician)|(?:electronically )?signed(?: by)?|dictated(?: by)?"
-    r"|medical necessity"
-    r"|recommendations?|disclaimer|question(?: to be answered)?|icd(?:-?10)?(?: codes?)?"
-    r"|order(?:ing)?(?: \w+)?"
-)
-_EVIDENCE: Final = (
-    r"(?:detailed |imaging |mri? |radiolog\w+ |general |pertinent |other |additional |incidental |final "
-    r"|significant )*"
-    r"(?:findings?|impressions?|conclusions?|opinions?|summary|results?|reports?|interpretations?"
-    r"|observations?"
-    r"|comments?|addend(?:um|a)|diagnos(?:is|es)|assessment|body of report|description)(?: and (?:plan"
-    r"|recommendation)s?)?"
-    r"|impression(?:/| and )(?:plan|recommendation)s?"
-)
-_ANATOMY: Final = (
-    r"alignment|vertebra\w*|marrow|bones?|osseous|dis[ck]s?|cord|conus|canal|soft tissues?"
-    r"|paravertebral|paraspinal|foram\w+|facets?|spine|levels?|cervical|thoracic|lumbar|sacr\w+|ligaments?"
-    r"|joints?"
-    r"|recess(?:es)?|nerves?|roots?|cauda equina|thecal sac|extra-?spinal|curvature|lordosis|fractures?"
-    r"|stenosis"
-    r"|intra-?dural|epidural|visuali[sz]ed"
-)
-_HEADING: Final = re.compile(
-    rf"(?:(?P<no>{_NOT_EVIDENCE})|(?P<yes>{_EVIDENCE})|(?P<part>[^:.]{{0,60}}?\b(?:{_ANATOMY})[^:.]{{0,40}}))"
-    r"[ ]*(?::|-(?= )|$)"
-)
-_INLINE: Final = re.compile(
-    rf"(?:(?<=[.:;!?\])] )|(?<=  )|(?<=\n))(?:(?P<no>{_NOT_EVIDENCE})|(?P<yes>{_EVIDENCE})) ?:"
-)
 _BULLET: Final = re.compile(
     r"[ ]*(?:(?:[-*•·>+]+|\(?\d{1,2}[.)]|\(?[a-h][.)]|#\d{1,2}[.):]?)[ ]+|\d{1,2}[.)](?=[a-z]{2}))"
 )
 _NUMBERED: Final = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s+$")
 _ENDS: Final = re.compile(
     r"[.!?]+[\"')\]]*(?=\s|$)|;|(?<=[a-z0-9)])\.(?=[A-Z][a-z])|(?<=[a-z]) (?=At (?:the )?[CTL]-?\d)"
+    # A dictated run-on: "no stenosis at L4-5 there is a protrusion".
+    r"|(?<=[a-z0-9]) (?=at (?:the )?(?:level of )?[ctlCTL]-?\d{1,2}[-/ctlsCTLS0-9]{0,5} (?:level )?"
+    r"(?:there (?:is|are)|the (?:dis[ck]|canal|cord|foramina) (?:is|are|shows?))\b)"
 )
+_GRADE: Final = r"(?:mild|mod|moderate|sev|severe|marked|minimal|slight|left|right|bilateral|none)\b"
+# "foraminal stenosis: C3-4 mild right; C4-5 severe left" is one sentence.
+_LISTED: Final = re.compile(
+    rf" ?(?:and |at )*[ctls]\d[-/ctls0-9]{{0,6}} ?:? ?(?:{_GRADE}[ -]?(?:to )?)+[;.,]"
+    r"| ?(?:the )?(?:differential|most |likely|probabl|possibl|consistent|compatible|favou?r|suspicious|cannot"
+    r"|may |could )"
+)
+_ANSWER: Final = re.compile(r" ?(?:no|none|nil|yes|absent|present|negative|not seen)\b")
 _ABBREVIATION: Final = re.compile(
-    r"\b(?:e\.g|i\.e|vs|dr|mr|mrs|ms|approx|fig|cf|etc|resp|incl|no|st|ca|w|cm|mm(?= [a-z]))$"
+    r"\b(?:(?P<always>e\.g|i\.e|vs|dr|mr|mrs|ms|approx|cf|resp|incl|w|gr)|(?P<number>no|fig|ca|st)|etc)$"
 )
+"""One of group ``number`` is an abbreviation before a digit only ("no. 3"); others but ``always``, mid-sentence."""
 _OPEN_END: Final = re.compile(
     r"(?:[,(/-]|\b(?:of|the|at|and|or|with|to|in|is|are|a|an|no|without|on|from|by|for|which|that|there|be"
     r"|been|as|into"
@@ -94,8 +62,9 @@ _ELSEWHERE: Final = re.compile(
     r"|para-?vert\w+"
     r"|pre-?vert\w+|visuali[sz]ed|vertebral|conus|spinal cord|soft tissue|bone marrow|marrow|alignment)\b"
 )
+_SACRAL: Final = re.compile(r"\bs[2-5]\b|\bsacr(?:um|al|a)\b|\bcoccy")
+"""Places that no level names: what is there is not at the level that the text stands under."""
 _WRAP_COLUMNS: Final = 55
-_HEADING_COLUMNS: Final = 90
 _LONGEST: Final = 1200
 _RUN_ON: Final = 4
 """A section behind "HISTORY:" with so many sentences and no findings heading holds the findings too."""
@@ -103,11 +72,19 @@ _RUN_ON: Final = 4
 
 @dataclass(frozen=True)
 class Sentence:
-    """``text`` is folded; ``start`` is its offset in the report; ``context`` is the level it stands under."""
+    """A folded sentence.
+
+    Attributes:
+        start: its offset in the report.
+        text: folded.
+        context: the level that it stands under.
+        subject: the part of the body whose heading it stands under ("cord"), where there is one.
+    """
 
     start: int
     text: str
     context: LevelGroup | None
+    subject: str | None = None
 
 
 def fold(text: str) -> str:
@@ -129,11 +106,13 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
     folded = fold(text)
     evidence = True
     context: LevelGroup | None = None
+    subject: str | None = None
     sticky = False
     blocks = list(_blocks(folded, text))
     last_finding = max((i for i, block in enumerate(blocks) if block is not None and block[2]), default=-1)
     for number, block in enumerate(blocks):
         if block is None:
+            subject = None
             if not sticky:
                 context = None
             continue
@@ -144,9 +123,11 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
             # No findings heading follows: the text of a run-on report begins inside this section.
             is_evidence, skipped = True, 1 if len(spans) >= _RUN_ON else len(spans)
         if is_evidence is not None and is_evidence != evidence:
-            evidence, context = is_evidence, None
+            evidence, context, subject = is_evidence, None, None
         if not evidence:
             continue
+        if is_evidence is not None:
+            subject = None
         if fresh and not sticky:
             context = None
         for left, right in spans[skipped:]:
@@ -156,9 +137,13 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
                 context = None
             if label is not None:
                 context, sticky = label, alone
+                subject = None
             elif _ELSEWHERE.match(sentence):
                 context, sticky = None, False
-            yield Sentence(left, sentence, context)
+            named = SUBJECT.match(sentence)
+            if named is not None:
+                subject = named["subject"]
+            yield Sentence(left, sentence, None if _SACRAL.search(sentence) else context, subject)
 
 
 def _label(
@@ -205,7 +190,7 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
         begin += len(line) - len(line.lstrip())
         bullet = _BULLET.match(folded, begin, stop)
         content = bullet.end() if bullet else begin
-        heading = _heading(folded, text, content, stop)
+        heading = heading_at(folded, text, content, stop)
         if (
             held is not None
             and bullet is None
@@ -231,41 +216,12 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
         yield from _cut(folded, text, held[0], held[1], state, fresh)
 
 
-def _heading(folded: str, text: str, begin: int, stop: int) -> tuple[bool, int] | None:
-    """(is evidence, where its text begins) of a heading at the line's start; null where there is none.
-
-    The heading "alignment:" is evidence and stays part of its sentence, for it is the sentence's subject.
-    """
-    limit = min(stop, begin + _HEADING_COLUMNS)
-    if folded.find(":", begin, limit) < 0 and not text[begin : begin + 4].isupper():
-        return None
-    match = _HEADING.match(folded, begin, limit)
-    if match is None:
-        return None
-    closed = match.group(0).rstrip().endswith((":", "-"))
-    whole_line = match.end() >= stop
-    if not closed and not (whole_line and text[begin : match.end()].isupper()):
-        return None
-    if closed and match.group(0).rstrip().endswith("-") and not text[begin : match.end()].isupper():
-        return None
-    if match.group("part") is not None:
-        if find_levels(match.group("part")):
-            return None
-        return True, begin
-    after = match.end()
-    while after < stop and folded[after] == " ":
-        after += 1
-    return match.group("no") is None, after
-
-
 def _cut(
     folded: str, text: str, start: int, end: int, state: bool | None, fresh: bool
 ) -> Iterator[tuple[int, int, bool | None, bool]]:
     """Cut a block at headings inside it, as in a report on one line."""
     position = start
-    for match in _INLINE.finditer(folded, start, end):
-        if not text[match.start()].isupper():
-            continue
+    for match in inline_headings(folded, text, start, end):
         if match.start() > position:
             yield position, match.start(), state, fresh
         state, position, fresh = match.group("no") is None, match.end(), True
@@ -281,6 +237,8 @@ def _continues(folded: str, text: str, held: list[int], begin: int, stop: int) -
     last = before[-1]
     if _OPEN_END.search(before[-14:]):
         return True
+    if last == ":" and SUBJECT.fullmatch(before):
+        return _label(folded[begin:stop], None)[0] is None
     if last in ".:;!?":
         # The line before ends a sentence; a long one is still the same paragraph, unless a label opens this.
         label, _ = _label(folded[begin:stop], None)
@@ -296,13 +254,28 @@ def _continues(folded: str, text: str, held: list[int], begin: int, stop: int) -
 def _sentence_spans(text: str, folded: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     left = start
     for match in _ENDS.finditer(text, start, end):
-        if match.group(0).startswith(".") and _ABBREVIATION.search(folded, left, match.start()):
+        if match.group(0) == "." and _abbreviated(text, folded, left, match):
+            continue
+        if match.group(0) == "?" and _ANSWER.match(folded, match.end()):
+            continue
+        if match.group(0) == ";" and _LISTED.match(folded[match.end() : match.end() + 60] + ";"):
             continue
         if folded[left : match.start()].strip().isdigit():
             continue
         yield from _pieces(folded, left, match.end())
         left = match.end()
     yield from _pieces(folded, left, end)
+
+
+def _abbreviated(text: str, folded: str, left: int, dot: re.Match[str]) -> bool:
+    """Whether a dot belongs to the word before it and ends no sentence."""
+    word = _ABBREVIATION.search(folded, left, dot.start())
+    if word is None:
+        return False
+    following = text[dot.end() : dot.end() + 3].lstrip()[:1]
+    if word.group("number"):
+        return following.isdigit()
+    return bool(word.group("always")) or following.islower()
 
 
 def _pieces(folded: str, left: int, right: int) -> Iterator[tuple[int, int]]:

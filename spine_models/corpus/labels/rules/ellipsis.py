@@ -1,0 +1,106 @@
+"""Sentences that leave out what they are about, because a heading or an earlier phrase names it.
+
+Belongs here: "Cord: no lesion", "VERTEBRAE: ... No edema", "at the same level", "mild at C3-4, severe at C5-6". Does
+not belong here: headings (``headings``), what a completed sentence says.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from spine_models.corpus.labels.rules.attributes import Grade, read_grades
+from spine_models.corpus.labels.rules.headings import SUBJECT
+from spine_models.corpus.labels.rules.levels import LevelGroup
+
+_LONGEST: Final = 8
+"""Words; a longer sentence names what it is about."""
+_LEADS: Final = re.compile(
+    r"(?P<lead>(?:(?:there (?:is|are)|no|without|any|evidence of|focal|significant|definite|abnormal|possible"
+    r"|mild|moderate|severe|minimal|slight|marked|acute|left|right|bilateral) )+)(?P<rest>\w.*)$"
+)
+_SAME_LEVEL: Final = re.compile(
+    r"\b(?:(?:the same|that same|this|that) (?:dis[ck] )?level|(?:these|those|both) (?:\w+ )?levels)\b"
+)
+_SAME_THING: Final = re.compile(
+    r"(?:this|these|it|they|(?:findings?|features|appearances?|changes) (?:is|are|would|suggest\w*|favou?r\w*)) "
+    r"(?!level)"
+)
+UNDONE: Final = re.compile(
+    r"(?:this|these|it|they|both) (?:(?:has|have|is|are|was|were) )?(?:\w+ly |now |since |been |both )*"
+    r"(?:resolved|resorbed|no longer (?:seen|present|visible|identified|evident|demonstrated)|disappeared)\b"
+)
+"""A sentence that says of the one before that it is over."""
+
+_VERB: Final = re.compile(r"\b(?:is|are|was|were|has|have|shows?|measures?|demonstrates?)\b")
+_OF_SUBJECT: Final = re.compile(r"(?:heights?|spaces?|signal|dimensions?|calib(?:re|er))\b")
+_LEVEL: Final = r"[ctlds]-?\d{1,2}(?: ?[-/] ?[ctlds]?-?\d{1,2})?"
+_GRADE: Final = (
+    r"mild(?:ly)?|mod(?:erate(?:ly)?)?|sev(?:ere(?:ly)?)?|marked(?:ly)?|minimal(?:ly)?|slight(?:ly)?|trace"
+    r"|left|right|bilateral(?:ly)?|both|sided|sides|bilat|lt|rt|l|r|b/l"
+)
+_SHARE: Final = re.compile(
+    rf"(?:[ ,;:()/-]|\b(?:and|at|is|to|on|in|the|with|then|also|more|worse|than|greater|most|through|thru|level"
+    rf"|degree|{_GRADE}|{_LEVEL})\b)*"
+)
+_ASIDE: Final = re.compile(r" ?\([a-z -]+\)")
+_GRADED: Final = re.compile(rf"\b(?:{_GRADE})\b")
+
+
+@dataclass(frozen=True)
+class Share:
+    """One place in a list of places with grades of their own."""
+
+    group: LevelGroup
+    grades: list[Grade]
+
+
+def same_place(sentence: str) -> bool:
+    """Whether a sentence without a level speaks of the place named last: "at the same level", "this may be"."""
+    return _SAME_THING.match(sentence) is not None or (
+        "level" in sentence and _SAME_LEVEL.search(sentence) is not None
+    )
+
+
+def completed(sentence: str, subject: str | None) -> str | None:
+    """The sentence with its subject put in; null where it is too long to have left it out."""
+    own = SUBJECT.match(sentence)
+    rest = sentence
+    if own is not None:
+        subject, rest = own["subject"], own["rest"].strip()
+    if subject is None or not rest or len(rest.split()) > _LONGEST:
+        return None
+    led = _LEADS.match(rest)
+    if led is not None:
+        return f"{led['lead']}{subject} {led['rest']}"
+    if _OF_SUBJECT.match(rest):
+        return f"{subject} {rest}"
+    if _VERB.search(rest):
+        return None
+    return f"{subject} are {rest}" if own is not None else f"{subject}: {rest}"
+
+
+def shares(sentence: str, end: int, high: int, groups: list[LevelGroup], condition: str) -> list[Share]:
+    """What each place of a list has, where a finding that ends at ``end`` is graded place by place.
+
+    "narrowing at C3-4, moderate at C5-6 and severe at C6-7", "stenosis: C3-4 mild right, C4-5 severe left". Empty
+    where fewer than two places have words of their own; then the finding's grade holds for all.
+    """
+    listed = [g for g in groups if end <= g.start and g.end <= high]
+    if len(listed) < 2 or _SHARE.fullmatch(sentence[end : listed[-1].end]) is None:
+        return []
+    ends = [_ASIDE.match(sentence, g.end) for g in listed]
+    stops = [g.end if aside is None else aside.end() for g, aside in zip(listed, ends, strict=True)]
+    follows = _GRADED.search(sentence[end : listed[0].start]) is None
+    tail = _SHARE.match(sentence[listed[-1].end : high])
+    after = [*(g.start for g in listed[1:]), listed[-1].end + (tail.end() if tail else 0)]
+    before = [end, *stops[:-1]]
+    pieces = [
+        sentence[g.end : until] if follows else f"{sentence[since : g.start]} {sentence[g.end : stop]}"
+        for g, since, stop, until in zip(listed, before, stops, after, strict=True)
+    ]
+    read = [read_grades(piece, condition) for piece in pieces]
+    if sum(any(grade.severity or grade.side for grade in grades) for grades in read[1:]) == 0:
+        return []
+    return [Share(group, grades or [Grade(None, None)]) for group, grades in zip(listed, read, strict=True)]
