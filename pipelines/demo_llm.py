@@ -38,7 +38,9 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     settings = Settings()
     hospital = Hospital.from_settings(settings)
     if not hospital.numbers.labels.llms:
-        raise SystemExit("the profile has no language model: set SPINE_PROFILE=phantom_llm, as make demo-llm does")
+        raise SystemExit(
+            "the profile has no language model: set SPINE_PROFILE=phantom_llm, as make demo-llm does"
+        )
     console = Console(width=110)
     started = time.monotonic()
     if not settings.key_path.exists():
@@ -58,17 +60,36 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
         "A model of 135 million parameters: this shows that prompts, schema, prefix cache and answer log work together. "
         "Its labels are worth nothing."
     )
-    show(console, "What the model was asked (spineagent sql label_cost)", answer("label_cost"))
-    outcomes = answer("SELECT outcome, finish_reason, count(*) AS n FROM labels.requests GROUP BY ALL ORDER BY n DESC")
+    cost = answer("label_cost").transpose(
+        include_header=True, header_name="label_cost", column_names=["value"]
+    )
+    show(console, "What the model was asked (spineagent sql label_cost)", cost)
+    outcomes = answer(
+        "SELECT outcome, finish_reason, count(*) AS n FROM labels.requests GROUP BY ALL ORDER BY n DESC"
+    )
     show(console, "What became of the questions", outcomes)
     verdicts = answer(
         "SELECT labeller, status, count(*) AS n FROM labels.verdicts GROUP BY ALL ORDER BY labeller, n DESC"
     )
     show(console, "What each labeller says", verdicts)
-    overall = answer("SELECT * FROM labels.agreement WHERE condition = 'all'")
+    overall = answer(
+        "SELECT first, second, studies, observed, kappa, pabak FROM labels.agreement WHERE condition = 'all'"
+    )
     show(console, "How far they agree (spineagent sql label_agreement)", overall)
-    reliability = answer("SELECT * FROM labels.reliability WHERE condition = 'all' ORDER BY labeller, measure")
+    reliability = answer(
+        "SELECT * FROM labels.reliability WHERE condition = 'all' ORDER BY labeller, measure"
+    )
     show(console, "Reliability", reliability)
+    quotes = answer(
+        "SELECT labeller, condition, status, quote FROM queries.label_evidence ORDER BY hash(quote) LIMIT 6"
+    )
+    show(console, "Some of the words that labels stand on (spineagent sql label_evidence)", quotes)
+    waiting = answer(
+        "SELECT rank, condition, reason, statuses FROM labels.review_queue ORDER BY rank LIMIT 6"
+    )
+    show(console, "What waits for a person first (spineagent sql review_queue)", waiting)
+    console.print(f"server log  {hospital.home}/llm", highlight=False)
+    console.print(f"answers     {hospital.home}/answers", highlight=False)
     console.print(f"\nThe whole demo took {time.monotonic() - started:.0f} s.")
 
 
