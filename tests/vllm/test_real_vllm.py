@@ -17,7 +17,7 @@ import pytest
 
 from spine_models.config import LlmSettings
 from spine_models.corpus.deid.tables import REPORTS
-from spine_models.corpus.labels.llm import label_with_llm, serving
+from spine_models.corpus.labels.llm import ModelMissingError, label_with_llm, serving
 from spine_models.corpus.labels.llm.prompting import load_prompts
 from spine_models.domain import condition_keys
 from tests.corpus.labels.llm.killing import killed_after
@@ -117,6 +117,26 @@ def test_a_joint_answer_follows_its_schema(served, tmp_path):
     # anything but whole or cut.
     assert set(tables.requests["outcome"]) <= {"answered", "truncated"}
     assert tables.labels.height == 34
+
+
+def test_a_report_that_is_too_long_is_a_row_with_its_reason(served, tmp_path):
+    settings, url = served
+    frame = reports(2, first=200).with_columns(
+        report_text=pl.when(pl.col("study_key") == "s200")
+        .then(pl.col("report_text").repeat_by(12).list.join(" "))
+        .otherwise(pl.col("report_text"))
+    )
+    tables = label_with_llm(frame, settings=settings, endpoint=url, answers=tmp_path)
+    of_study = {k[0]: set(f["outcome"]) for k, f in tables.requests.group_by("study_key")}
+    assert of_study == {"s200": {"context_too_long"}, "s201": {"answered"}}
+    assert set(tables.labels.filter(pl.col("study_key") == "s200")["reason"]) == {"context_too_long"}
+
+
+def test_another_model_than_the_server_has_is_named(served, tmp_path):
+    settings, url = served
+    other = settings.model_copy(update={"model": "other"})
+    with pytest.raises(ModelMissingError, match="does not serve other; it serves: /"):
+        label_with_llm(reports(1), settings=other, endpoint=url, answers=tmp_path)
 
 
 def test_a_killed_run_asks_nothing_twice(served, tmp_path):

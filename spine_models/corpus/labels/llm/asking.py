@@ -85,9 +85,9 @@ async def _ask_all(
     async with Client(endpoint_of(endpoint), settings, api_key=api_key) as client:
         await client.check()
 
-        async def answer(reading: Reading, question: Question) -> None:
+        async def answer(reading: Reading, question: Question, *, urgent: bool = False) -> None:
             nonlocal done
-            log.add(await _answered(client, reading.text, question, settings, prompts))
+            log.add(await _answered(client, reading.text, question, settings, prompts, urgent=urgent))
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -95,7 +95,7 @@ async def _ask_all(
         async def work(mine: Iterator[Reading]) -> None:
             for reading in mine:  # all workers draw from one iterator
                 first, *others = reading.questions
-                await answer(reading, first)
+                await answer(reading, first, urgent=True)
                 async with asyncio.TaskGroup() as group:
                     for question in others:
                         group.create_task(answer(reading, question))
@@ -118,7 +118,7 @@ def _first(failures: BaseExceptionGroup) -> BaseException:
 
 
 async def _answered(
-    client: Client, text: str, question: Question, settings: LlmSettings, prompts: Prompts
+    client: Client, text: str, question: Question, settings: LlmSettings, prompts: Prompts, *, urgent: bool
 ) -> Stored:
     messages = prompts.messages(text, question.condition)
     schema = answer_schema(joint=question.asked is None)
@@ -129,6 +129,7 @@ async def _answered(
             schema,
             seed=question.seed + _SEED_STEP * again,
             temperature=_SECOND_CHANCE_TEMPERATURE if again else 0.0,
+            urgent=urgent,
         )
         seconds, attempts = seconds + answered.seconds, attempts + answered.attempts
         refused = answered.refused or _malformed(answered.text, question)

@@ -26,6 +26,7 @@ from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.llm.endpoint import Endpoint, demand_model, down, refused_key
 from spine_models.corpus.labels.llm.errors import LlmError
 from spine_models.corpus.labels.llm.prompting import Message
+from spine_models.corpus.labels.llm.slots import Slots
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 60.0
@@ -63,7 +64,7 @@ class Client:
 
     def __init__(self, endpoint: Endpoint, settings: LlmSettings, *, api_key: str | None = None) -> None:
         self._endpoint, self._settings, self._key = endpoint, settings, api_key
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = Slots(settings.concurrency)
         self._answered = 0
         # The library logs whole requests at DEBUG, and a site may have set the root logger to that.
         logging.getLogger("openai").setLevel(logging.WARNING)
@@ -93,7 +94,13 @@ class Client:
         await asyncio.to_thread(demand_model, self._endpoint, self._settings.model, api_key=self._key)
 
     async def ask(
-        self, messages: list[Message], schema: dict[str, Any], *, seed: int, temperature: float = 0.0
+        self,
+        messages: list[Message],
+        schema: dict[str, Any],
+        *,
+        seed: int,
+        temperature: float = 0.0,
+        urgent: bool = False,
     ) -> Answered:
         """Ask once, and again as long as the server only asks for patience.
 
@@ -102,13 +109,14 @@ class Client:
             schema: JSON schema that the answer is bound to.
             seed: of sampling.
             temperature: of sampling.
+            urgent: others wait for this one.
 
         Raises:
             LlmError: the server is down, refuses the key, lacks the model, or fails for every question.
         """
         # Before a slot is taken, as reading the reply comes after: a slot is for what the server works on.
         body = self._body(messages, schema, seed, temperature)
-        async with self._slots:
+        async with self._slots.taken(urgent=urgent):
             began = time.monotonic()
             outcome, attempts = await self._send_patiently(body)
             seconds = time.monotonic() - began
@@ -130,17 +138,19 @@ class Client:
                 if code not in _AGAIN and code < 500:
                     return await self._refusal(code, error.body), attempt
                 why, pause = f"HTTP {code}", _retry_after(error.response.headers.get("retry-after"))
-            except openai.APITimeoutError:
-                code, why = 408, f"no answer within {self._settings.timeout_s:g} s"
             except openai.APIConnectionError as error:
-                code, why = None, type(error.__cause__ or error).__name__
+                slow = isinstance(error, openai.APITimeoutError)
+                if slow and not isinstance(error.__cause__, httpx2.ConnectTimeout):
+                    code, why = 408, f"no answer within {self._settings.timeout_s:g} s"
+                else:
+                    code, why = None, type(error.__cause__ or error).__name__
             else:
                 self._answered += 1
                 return reply, attempt
             if attempt < attempts:
                 await asyncio.sleep(_pause(attempt, pause))
-        if code is not None and self._answered > answered_before:
-            # The server answers others: this one question is what it cannot do.
+        if code == 500 and self._answered > answered_before:
+            # It breaks on this question and answers others meanwhile. A busy server says 429 or 503 instead.
             return Reason.REJECTED, attempts
         if code is None:
             raise down(self._endpoint, f"{why}, {attempts} attempts")
