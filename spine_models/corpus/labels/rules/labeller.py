@@ -193,7 +193,10 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
         listed = shares(text, finding.end, high, groups, finding.condition)
         if listed:
             for share in listed:
-                for grade in share.grades:
+                first = share.group.start
+                for grade in share.grades or grades(
+                    text, finding.start, finding.end, low, first, finding.condition
+                ):
                     analysed.append(_placed(phrases, status, share.group, grade))
             continue
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):

@@ -19,6 +19,7 @@ UNREAD = {
     "Cord expansion and T2 signal from C4 to C7": "a level before the semicolon is not carried behind it",
     "Sacral insufficiency fractures bilaterally with": "a side of the fracture is not lent to the oedema around it",
     "Central, lateral recess and foraminal stenosis is": "a grade behind a shared head is the last place's only",
+    "Bilateral L5 pars are thinned; a defect is": "what a defect is of is said before the semicolon",
 }
 """Texts in several countries' habits that are read with a detail missing, by how they begin, and why."""
 
