@@ -105,7 +105,8 @@ _DENIED_AFTER: Final = re.compile(
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed|disappeared|(?:completely|fully|entirely) (?:regressed|cleared)"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed|disappeared"
+    r"|(?:completely|fully|entirely) (?:regressed|cleared)"
     r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out)"
     r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
@@ -121,7 +122,8 @@ _ANSWERED: Final = re.compile(
 )
 _DOUBT_BEFORE: Final = re.compile(
     r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
-    r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
+    r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
+    r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
     r"|suspicion (?:of|for)"
     r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
@@ -152,7 +154,8 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
-    r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
+    r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
+    r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
     r"|\bis a (?:\w+ )?(?:possibility|consideration)\b"
     r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
