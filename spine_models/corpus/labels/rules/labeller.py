@@ -43,7 +43,7 @@ from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
-RULES_VERSION: Final = "rules-1.0"
+RULES_VERSION: Final = "rules-1.1"
 
 
 _OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")

@@ -20,6 +20,8 @@ UNREAD = {
     "Sacral insufficiency fractures bilaterally with": "a side of the fracture is not lent to the oedema around it",
     "Central, lateral recess and foraminal stenosis is": "a grade behind a shared head is the last place's only",
     "Bilateral L5 pars are thinned; a defect is": "what a defect is of is said before the semicolon",
+    "Bilateral SI joints show subchondral edema": "a side is not lent to what a finding suggests",
+    "Suspected right pars stress reaction at L5": "what is seen beside a doubted finding is doubted with it",
 }
 """Texts in several countries' habits that are read with a detail missing, by how they begin, and why."""
 
