@@ -1,4 +1,4 @@
-"""Shards and labels: what packed slices, random access, one decoding pass and remembered sentences are worth.
+"""Shards: what packed slices, random access and one decoding pass are worth, and what a rerun with nothing new is.
 
 Belongs here: ratios of two ways to the same result, timed in turns, and what a slice costs. Does not belong here: the
 choice of the codec (``codecs.py`` beside this file prints its table).
@@ -22,9 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from scipy.ndimage import gaussian_filter
 
 from spine_models.config import ShardSettings
-from spine_models.corpus.deid.tables import INSTANCES, REPORTS
-from spine_models.corpus.labels import label_reports
-from spine_models.corpus.labels.rules import labeller as rules
+from spine_models.corpus.deid.tables import INSTANCES
 from spine_models.corpus.sequences.tables import SERIES
 from spine_models.corpus.shards import EpochReader, read_stored, series, write_shards
 
@@ -35,7 +33,7 @@ SETTINGS = ShardSettings(size_px=224, workers=1)
 
 def bench() -> list[tuple[str, float, str]]:
     """All ratios; above 1 the second way is faster, but memory, where near 1 is flat."""
-    return [*_shards(), *_memory(), _rerun(), _sentences()]
+    return [*_shards(), *_memory(), _rerun()]
 
 
 def unit_costs() -> list[tuple[str, float, float, str]]:
@@ -202,38 +200,6 @@ def _rerun() -> tuple[str, float, str]:
         seconds[0] / seconds[1],
         "an inbox through shards / the same again, wall",
     )
-
-
-def _sentences() -> tuple[str, float, str]:
-    sentences = [
-        f"L{i}-{i + 1}: {a} disc bulge with {a} canal stenosis and no foraminal narrowing."
-        for i in range(1, 5)
-        for a in ("mild", "moderate", "severe")
-    ]
-    rng = np.random.default_rng(0)
-    texts = ["\n".join(rng.choice(sentences, 8)) for _ in range(60)]
-    rows = [
-        {
-            "batch_key": "b",
-            "patient_key": f"p{i}",
-            "study_key": f"s{i}",
-            "report_key": f"r{i}",
-            "report_text": text,
-        }
-        for i, text in enumerate(texts)
-    ]
-    reports = pl.DataFrame(rows, schema=REPORTS)
-    remembered = rules._analysed
-
-    def forgetful() -> None:
-        rules._analysed = remembered.__wrapped__
-        try:
-            label_reports(reports)
-        finally:
-            rules._analysed = remembered
-
-    slow, fast = _in_turns(forgetful, lambda: label_reports(reports))
-    return ("labels: remembered sentences", slow / fast, "every sentence read / repeated ones remembered")
 
 
 _FACTS = {"contrast": "T2", "route": "t2", "plane": "sagittal", "region": "lumbar"}

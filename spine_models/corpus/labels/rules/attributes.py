@@ -51,7 +51,8 @@ _DIAGNOSED: Final = re.compile(
     r"|(?:may|could|favou?red to) (?:represent|be|reflect))\b(?= )"
 )
 _BREAK_AFTER: Final = re.compile(
-    r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which|there (?:is|are)|due to"
+    r"[;.]|\b(?:while|whereas|although|with|without|causing|resulting|producing|but|which(?! (?:is"
+    r"|are) (?:eccentric|asymmetric|more|worse|mild|mod|sev|large|small))|there (?:is|are)|due to"
     r"|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
     r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
@@ -60,7 +61,8 @@ _BREAK_AFTER: Final = re.compile(
 )
 _LAST_BREAK: Final = re.compile(
     r"[,;:]|\b(?:and|with|or|without|at|but|is|are|was|were|causing|suspicious|consistent|compatible|likely|due to"
-    r"|in keeping|resulting|producing|which|from|there)\b"
+    r"|in keeping|resulting|producing|which(?! (?:is|are) (?:eccentric|asymmetric|more|worse|mild|mod|sev|large"
+    r"|small))|from|there)\b"
 )
 _ORDER: Final = {None: 0, Severity.MILD: 1, Severity.MODERATE: 2, Severity.SEVERE: 3}
 

@@ -50,7 +50,7 @@ _GRADED: Final = re.compile(rf"\b(?:{_GRADE})\b")
 
 @dataclass(frozen=True)
 class Share:
-    """One place in a list of places with grades of their own."""
+    """One place in a list of places with grades of their own; none where the grade stands before the finding."""
 
     group: LevelGroup
     grades: list[Grade]
@@ -92,8 +92,9 @@ def shares(sentence: str, end: int, high: int, groups: list[LevelGroup], conditi
         return []
     ends = [_ASIDE.match(sentence, g.end) for g in listed]
     stops = [g.end if aside is None else aside.end() for g, aside in zip(listed, ends, strict=True)]
-    follows = _GRADED.search(sentence[end : listed[0].start]) is None
     tail = _SHARE.match(sentence[listed[-1].end : high])
+    behind = tail is not None and _GRADED.search(tail.group(0)) is not None
+    follows = behind and _GRADED.search(sentence[end : listed[0].start]) is None
     after = [*(g.start for g in listed[1:]), listed[-1].end + (tail.end() if tail else 0)]
     before = [end, *stops[:-1]]
     pieces = [
@@ -103,4 +104,4 @@ def shares(sentence: str, end: int, high: int, groups: list[LevelGroup], conditi
     read = [read_grades(piece, condition) for piece in pieces]
     if sum(any(grade.severity or grade.side for grade in grades) for grades in read[1:]) == 0:
         return []
-    return [Share(group, grades or [Grade(None, None)]) for group, grades in zip(listed, read, strict=True)]
+    return [Share(group, grades) for group, grades in zip(listed, read, strict=True)]

@@ -43,7 +43,7 @@ from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
-RULES_VERSION: Final = "rules-1.0"
+RULES_VERSION: Final = "rules-1.1"
 
 
 _OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
@@ -193,7 +193,10 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
         listed = shares(text, finding.end, high, groups, finding.condition)
         if listed:
             for share in listed:
-                for grade in share.grades:
+                first = share.group.start
+                for grade in share.grades or grades(
+                    text, finding.start, finding.end, low, first, finding.condition
+                ):
                     analysed.append(_placed(phrases, status, share.group, grade))
             continue
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):

@@ -75,6 +75,8 @@ def normals(sentence: str, words: Lexicon) -> list[Finding]:
         if link and _OTHERWISE.search(link.group(0)):
             link = None
         attribute = _ATTRIBUTE.fullmatch(sentence[mark.end() : after[0][1]]) if after else None
+        if link and attribute and "," in attribute.group(0):
+            attribute = None
         # "the disc shows normal height" is about the height; "the disc is normal in height" about the disc.
         if attribute and not (link and _IS.search(link.group(0))):
             chosen = _chain(sentence, after)

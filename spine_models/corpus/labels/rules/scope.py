@@ -64,7 +64,7 @@ _PSEUDO: Final = re.compile(
 )
 _NEGATION: Final = re.compile(
     r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)"
-    r"|nothing suspicious for|argu(?:es|ing) against|negative for|absence of"
+    r"|nothing suspicious for|relie(?:ved|ving)|relief of|eliminated|argu(?:es|ing) against|negative for|absence of"
     r"|lack of|lacks?"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
@@ -105,7 +105,9 @@ _DENIED_AFTER: Final = re.compile(
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed)|(?:is"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed|disappeared"
+    r"|(?:completely|fully|entirely) (?:regressed|cleared)"
+    r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out)"
     r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
 )
@@ -120,7 +122,8 @@ _ANSWERED: Final = re.compile(
 )
 _DOUBT_BEFORE: Final = re.compile(
     r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
-    r"|to (?:better |further )?confirm|hint of|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
+    r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
+    r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
     r"|suspicion (?:of|for)"
     r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
@@ -150,7 +153,9 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
-    r"|\bless likely\b|\bversus\b|\bvs\b|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
+    r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
+    r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
+    r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
     r"|\bis a (?:\w+ )?(?:possibility|consideration)\b"
     r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
@@ -188,7 +193,7 @@ _ELSEWHEN_ENDS: Final = re.compile(
 # Bits of words without which a pattern cannot match: most sentences hold none and are not searched (for speed alone).
 _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     _DOUBT_BEFORE: (
-        "quer", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "possib",
+        "quer", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "whether", "possib",
         "question", "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule",
         "r/o", "suggest", "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps",
         "conceiv", "likely", "?",
@@ -204,10 +209,11 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     _DOUBT_AFTER: (
         "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
         "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag",
-        "exagger", "projection", "?", "felt", "thought", "believed",
+        "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
+        "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
     _DENIED_AFTER: ("not", "no longer", "never"),
-    _DENIED_STATE: ("resol", "resor", "absent", "ruled", "exclu"),
+    _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu"),
 }  # fmt: skip
 
 

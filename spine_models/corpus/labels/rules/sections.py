@@ -20,12 +20,16 @@ class Section(StrEnum):
 
 _CONCLUDES: Final = (
     r"(?:impressions?|conclusions?|opinions?|summary|assessment|diagnos[ei]s|interpretations?|beurteilung"
-    r"|zusammenfassung|impresi[oó]n(?: diagn[oó]stica)?|conclusi[oó]n)"
+    r"|zusammenfassung|bewertung|impresi[oó]n(?: diagn[oó]stica)?|conclusi[oó]n(?:es)?|opini[oó]n|avis)"
 )
-_OBSERVES: Final = r"(?:findings?|observations?|description|body of report|befunde?|hallazgos|descripci[oó]n)"
+_OBSERVES: Final = (
+    r"(?:findings?|observations?|description|body of report|befunde?|hallazgos|descripci[oó]n"
+    r"|r[eé]sultats?|constatations?)"
+)
 _HEADING: Final = re.compile(
     rf"(?:(?:^|\n)[ \t*#>-]*|(?<=[.;!?] ))(?:(?:final|radiolog\w+|overall|mri?) )?"
-    rf"(?:(?P<concludes>{_CONCLUDES})(?:/\w+| and \w+)?|(?P<observes>{_OBSERVES}))[ \t*]*(?::|-(?=\s)|(?=\n|$))"
+    rf"(?:(?P<concludes>{_CONCLUDES})(?:/\w+| and \w+)?(?: ?/ ?{_CONCLUDES})?"
+    rf"|(?P<observes>{_OBSERVES})(?: ?/ ?{_OBSERVES})?)[ \t*]*(?::|-(?=\s)|(?=\n|$))"
 )
 
 

@@ -43,6 +43,8 @@ _LEAST: Final = 7
 _SHORT: Final = {"teh": "the", "hte": "the", "wiht": "with", "wtih": "with", "adn": "and", "witout": "without",
                  "wihtout": "without", "withot": "without", "thier": "their", "fo": "of"}  # fmt: skip
 _WORD: Final = re.compile(rf"\b(?:{'|'.join(_SHORT)})\b|[a-z]{{{_LEAST - 1},}}")
+_ORDER: Final = tuple(dict.fromkeys(_STEMS.split()))
+"""Of two words as near, the one that stands first is meant."""
 _KNOWN: Final = frozenset(_STEMS.split()) | frozenset(_OTHERS.split())
 
 
@@ -76,7 +78,7 @@ def _right(word: str) -> str:
         return _SHORT.get(word, word)
     index = _shortened()
     near = {right for short in (word, *_without_one(word)) for right in index.get(short, ())}
-    close = sorted(right for right in near if right[0] == word[0] and _one_slip(word, right))
+    close = [right for right in _ORDER if right in near and right[0] == word[0] and _one_slip(word, right)]
     return close[0] if close and not _inflected(word, close) else word
 
 

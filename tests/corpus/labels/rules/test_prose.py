@@ -8,13 +8,25 @@ import yaml
 
 from spine_models.corpus.labels import label_reports
 from spine_models.corpus.labels.rules import labeller as rules
+from spine_models.corpus.labels.rules import scope
 from spine_models.corpus.labels.rules.lexicon import lexicon
 from spine_models.domain import Severity, Side, Status
 
 ALLOWED = 5
 """Of the held-out texts, those read wrongly in status, level, side or severity when they were first read."""
 
+UNREAD = {
+    "Cord expansion and T2 signal from C4 to C7": "a level before the semicolon is not carried behind it",
+    "Sacral insufficiency fractures bilaterally with": "a side of the fracture is not lent to the oedema around it",
+    "Central, lateral recess and foraminal stenosis is": "a grade behind a shared head is the last place's only",
+    "Bilateral L5 pars are thinned; a defect is": "what a defect is of is said before the semicolon",
+    "Bilateral SI joints show subchondral edema": "a side is not lent to what a finding suggests",
+    "Suspected right pars stress reaction at L5": "what is seen beside a doubted finding is doubted with it",
+}
+"""Texts in several countries' habits that are read with a detail missing, by how they begin, and why."""
+
 HERE = Path(__file__).parent
+DIALECTS = yaml.safe_load((HERE / "dialects.yaml").read_text(encoding="utf-8"))
 CORPUS = yaml.safe_load((HERE / "corpus.yaml").read_text(encoding="utf-8"))
 HELD_OUT = yaml.safe_load((HERE / "heldout.yaml").read_text(encoding="utf-8"))
 
@@ -57,7 +69,9 @@ def differences(frame, entry: dict) -> list[str]:
 def test_the_corpora_are_large_enough():
     assert len(CORPUS) >= 120
     assert len(HELD_OUT) >= 40
-    assert not {e["text"] for e in CORPUS} & {e["text"] for e in HELD_OUT}
+    assert len(DIALECTS) >= 400
+    texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS]
+    assert len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("entry", CORPUS, ids=[e["text"][:60].replace("\n", " ") for e in CORPUS])
@@ -71,10 +85,29 @@ def test_prose_that_the_rules_were_not_made_for(reports):
     assert len(wrong) <= ALLOWED, wrong
 
 
+@pytest.mark.parametrize("entry", DIALECTS, ids=[e["text"][:60].replace("\n", " ") for e in DIALECTS])
+def test_prose_of_several_countries_is_read(entry, reports):
+    reason = next((reason for start, reason in UNREAD.items() if entry["text"].startswith(start)), None)
+    wrong = differences(label_reports(reports([entry["text"]])).rules, entry)
+    assert bool(wrong) is (reason is not None), wrong or f"now read; take it off the list: {reason}"
+
+
 def test_stems_cost_no_finding():
     """Without the stems, which only save time, every sentence is read the same."""
     words = lexicon()
     patient = replace(words, phrases=tuple(replace(phrases, stems=()) for phrases in words.phrases))
-    for entry in CORPUS + HELD_OUT:
+    for entry in CORPUS + HELD_OUT + DIALECTS:
         text = entry["text"].lower()
         assert list(rules._lexical(text, words)) == list(rules._lexical(text, patient))
+
+
+def test_bits_of_cues_cost_no_reading(reports, monkeypatch):
+    """Without the bits of words that save searches for cues, every text is read the same."""
+    texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS]
+    quick = label_reports(reports(texts)).mentions
+    rules._analysed.cache_clear()
+    scope._cues.cache_clear()
+    monkeypatch.setattr(scope, "_STEMS", {})
+    assert label_reports(reports(texts)).mentions.equals(quick)
+    rules._analysed.cache_clear()
+    scope._cues.cache_clear()
