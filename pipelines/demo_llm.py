@@ -13,8 +13,8 @@ import time
 import polars as pl
 from rich.console import Console
 
-from pipelines.demo import show
 from pipelines.definitions import build_defs
+from pipelines.demo import show
 from pipelines.home import open_instance
 from pipelines.runner import Runner
 from pipelines.runtime.profiles import Settings
@@ -57,8 +57,8 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
         return pl.DataFrame(ask(hospital.warehouse, question))
 
     console.print(
-        "A model of 135 million parameters: this shows that prompts, schema, prefix cache and answer log work together. "
-        "Its labels are worth nothing."
+        "A model of 135 million parameters: this shows that prompts, schema, prefix cache and answer log work "
+        "together. Its labels are worth nothing."
     )
     cost = answer("label_cost").transpose(
         include_header=True, header_name="label_cost", column_names=["value"]

@@ -94,7 +94,7 @@ def reverse(hospital: Hospital, pseudonym: str) -> list[tuple[str, str]]:
 
 
 def purge(hospital: Hospital, key_id: str) -> int:
-    """Forget a retired key: its crosswalks and every superseded version in the lake go.
+    """Forget a retired key: its crosswalks, every superseded version in the lake and the log of answers go.
 
     Returns:
         How many crosswalks went.
@@ -115,6 +115,8 @@ def purge(hospital: Hospital, key_id: str) -> int:
     for pointer in hospital.lake.root.rglob("current.json"):
         _drop_superseded(pointer.parent)
     _drop_superseded_crosswalks(hospital)
+    # The answers of language models quote reports as the retired key released them; their tables are made anew.
+    shutil.rmtree(hospital.answers_root, ignore_errors=True)
     shutil.rmtree(folder)
     return count
 

@@ -113,7 +113,12 @@ class Hospital(dg.ConfigurableResource):
 
     def answers_folder(self, labeller: str, batch: str) -> Path:
         """Where a language model's answers are logged as they come, so that a killed run asks none of them again."""
-        return self.lake.root.parent / "answers" / labeller / batch
+        return self.answers_root / labeller / batch
+
+    @property
+    def answers_root(self) -> Path:
+        """Folder of all answers of language models; de-identified text."""
+        return Path(self.home) / "answers"
 
     @property
     def adjudications_file(self) -> Path:
