@@ -11,7 +11,7 @@ import pytest
 from pipelines.intake import register
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
-from pipelines.sensors import new_batches
+from pipelines.sensors import new_adjudications, new_batches
 from tests.conftest import tiny_profile
 
 
@@ -83,3 +83,25 @@ def test_a_night_without_vectors_is_skipped_and_says_why(hospital):
 def test_the_schedules_run_at_night():
     assert nightly_refresh.cron_schedule == "0 2 * * *"
     assert nightly_warehouse.cron_schedule == "0 5 * * *"
+
+
+def test_decisions_of_people_ask_for_every_consensus_once(hospital):
+    from spine_models.corpus.labels.tables import CONSENSUS
+
+    def look(cursor):
+        with dg.build_sensor_context(
+            instance=instance, resources={"hospital": hospital}, cursor=cursor
+        ) as context:
+            return new_adjudications(context)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(look(None), dg.SkipReason)
+        for batch in ("site-0001", "site-0002"):
+            hospital.lake.write_table(("labels", "consensus"), batch, pl.DataFrame(schema=CONSENSUS))
+        hospital.adjudications_file.write_text("study_key,condition,status\ns1,canal,absent\n")
+        result = look(None)
+        assert [request.partition_key for request in result.run_requests] == ["site-0001", "site-0002"]
+        assert isinstance(look(result.cursor), dg.SkipReason)
+        hospital.adjudications_file.write_text("study_key,condition,status\ns1,gout,absent\n")
+        with pytest.raises(ValueError, match="line 2"):
+            look(result.cursor)
