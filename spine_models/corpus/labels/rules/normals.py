@@ -17,12 +17,12 @@ _COPULA: Final = re.compile(
     r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?"
     r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -"
     r"|(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
-    r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still) )*$"
+    r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still|now|again|currently) )*$"
 )
 _OTHERWISE: Final = re.compile(r"\b(?:stenos\w+|narrow\w+|encroach\w+|effac\w+|while|whereas|but|except)\b")
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
 _ATTRIBUTE: Final = re.compile(
-    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing"
+    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing|lumbar|thoracic|lumbosacral"
     r"|\w+al))*[ ,]*$"
 )
 _BETWEEN: Final = re.compile(

@@ -101,7 +101,8 @@ _LISTED: Final = re.compile(r"(?:(?!\b(?:and|with|but|is|are|there)\b)[^;.])*,? 
 _NOT_ENDS: Final = re.compile(r",|\band\b")
 
 _DENIED_AFTER: Final = re.compile(
-    r"[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
+    rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
+    r"|[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
@@ -212,7 +213,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
         "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
-    _DENIED_AFTER: ("not", "no longer", "never"),
+    _DENIED_AFTER: ("not", "no longer", "never", "none"),
     _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu"),
 }  # fmt: skip
 
