@@ -22,7 +22,8 @@ _COPULA: Final = re.compile(
 _OTHERWISE: Final = re.compile(r"\b(?:stenos\w+|narrow\w+|encroach\w+|effac\w+|while|whereas|but|except)\b")
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
 _ATTRIBUTE: Final = re.compile(
-    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing|lumbar|thoracic|lumbosacral"
+    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing|lumbar"
+    r"|thoracic|lumbosacral"
     r"|\w+al))*[ ,]*$"
 )
 _BETWEEN: Final = re.compile(
