@@ -76,16 +76,16 @@ def normals(sentence: str, words: Lexicon) -> list[Finding]:
         if link and _OTHERWISE.search(link.group(0)):
             link = None
         attribute = _ATTRIBUTE.fullmatch(sentence[mark.end() : after[0][1]]) if after else None
+        properties = _PROPERTIES.match(sentence, mark.end())
         if link and attribute and "," in attribute.group(0):
             attribute = None
         # "the disc shows normal height" is about the height; "the disc is normal in height" about the disc.
-        if attribute and not (link and _IS.search(link.group(0))):
+        if attribute and not (link and (properties or _IS.search(link.group(0)))):
             chosen = _chain(sentence, after)
         elif link:
             chosen = _chain(sentence, before[::-1])
         else:
             chosen = []
-        properties = _PROPERTIES.match(sentence, mark.end())
         for condition, start, end in chosen:
             for denied in _denied(
                 condition, properties["named"] if properties and start < mark.start() else None
