@@ -133,6 +133,12 @@ def _read_sentence(
     findings = _analysed(sentence.text, region)
     if not findings and (whole := completed(sentence.text, sentence.subject)) is not None:
         findings = _analysed(whole, region)
+    if not findings and sentence.context is not None:
+        # A label on a line of its own, and "Normal." below it.
+        findings = tuple(
+            _Analysed(condition, Status.ABSENT, None, None, None)
+            for condition in whole_level(sentence.text, words)
+        )
     for finding in findings:
         levels = finding.levels
         if levels is None and context is not None:

@@ -17,12 +17,13 @@ _COPULA: Final = re.compile(
     r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?"
     r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -"
     r"|(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
-    r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still) )*$"
+    r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still|now|again|currently) )*$"
 )
 _OTHERWISE: Final = re.compile(r"\b(?:stenos\w+|narrow\w+|encroach\w+|effac\w+|while|whereas|but|except)\b")
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
 _ATTRIBUTE: Final = re.compile(
-    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing"
+    r"(?: (?:in|and|of|the|both|exit|exiting|left|right|overall|bone|sagittal|posterior|anatomic|appearing|lumbar"
+    r"|thoracic|lumbosacral"
     r"|\w+al))*[ ,]*$"
 )
 _BETWEEN: Final = re.compile(
@@ -75,16 +76,16 @@ def normals(sentence: str, words: Lexicon) -> list[Finding]:
         if link and _OTHERWISE.search(link.group(0)):
             link = None
         attribute = _ATTRIBUTE.fullmatch(sentence[mark.end() : after[0][1]]) if after else None
+        properties = _PROPERTIES.match(sentence, mark.end())
         if link and attribute and "," in attribute.group(0):
             attribute = None
         # "the disc shows normal height" is about the height; "the disc is normal in height" about the disc.
-        if attribute and not (link and _IS.search(link.group(0))):
+        if attribute and not (link and (properties or _IS.search(link.group(0)))):
             chosen = _chain(sentence, after)
         elif link:
             chosen = _chain(sentence, before[::-1])
         else:
             chosen = []
-        properties = _PROPERTIES.match(sentence, mark.end())
         for condition, start, end in chosen:
             for denied in _denied(
                 condition, properties["named"] if properties and start < mark.start() else None

@@ -101,7 +101,8 @@ _LISTED: Final = re.compile(r"(?:(?!\b(?:and|with|but|is|are|there)\b)[^;.])*,? 
 _NOT_ENDS: Final = re.compile(r",|\band\b")
 
 _DENIED_AFTER: Final = re.compile(
-    r"[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
+    rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
+    r"|[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
@@ -150,6 +151,7 @@ _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
     r"|suspected|considered"
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
+    r"|\b(?:may|might|could) (?:be|have been) (?:missed|overlooked|occult|obscured)\b"
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
     r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
@@ -183,7 +185,7 @@ _ELSEWHEN: Final = re.compile(
 )
 _NOT_ASSESSED: Final = re.compile(
     r"[^,;:.?]{0,30}?\b(?:can ?not|could not|not|difficult to|limits?)(?: be)? (?:\w+ly )?"
-    r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?)\b"
+    r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?|included|imaged|covered)\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
     r"[,;]|\b(?:with|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
@@ -204,7 +206,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "repair", "resect", "screen", "plasty", "augment", "fixat", "stabili", "monitor", "prior", "previous",
         "should", "absence", "correlat", "predispos", "secondary", "exclude", "rule", "characteri", "determin",
     ),
-    _NOT_ASSESSED: ("assess", "evalua", "determin"),
+    _NOT_ASSESSED: ("assess", "evalua", "determin", "included", "imaged", "covered"),
     _ANSWERED: ("?", ": "),
     _DOUBT_AFTER: (
         "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
@@ -212,7 +214,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
         "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
-    _DENIED_AFTER: ("not", "no longer", "never"),
+    _DENIED_AFTER: ("not", "no longer", "never", "none"),
     _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu"),
 }  # fmt: skip
 

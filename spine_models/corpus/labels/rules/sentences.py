@@ -39,8 +39,12 @@ _GRADE: Final = r"(?:mild|mod|moderate|sev|severe|marked|minimal|slight|left|rig
 _LISTED: Final = re.compile(
     rf" ?(?:and |at )*[ctls]\d[-/ctls0-9]{{0,6}} ?:? ?(?:{_GRADE}[ -]?(?:to )?)+[;.,]"
     r"| ?(?:the )?(?:differential|most |likely|probabl|possibl|consistent|compatible|favou?r|suspicious|cannot"
+    r"|none (?:is|are|was|were) "
     r"|may |could )"
 )
+_MARKED: Final = re.compile(r"[ctls]\d{1,2} ?[-/] ?[ctls]?\d{1,2} ?(?::|- )")
+"""A line that opens with a level and a mark never goes on with the one before."""
+_LINE_ENDS: Final = re.compile(r"[.?!] *\n")
 _ANSWER: Final = re.compile(r" ?(?:no|none|nil|yes|absent|present|negative|not seen)\b")
 _ABBREVIATION: Final = re.compile(
     r"\b(?:(?P<always>e\.g|i\.e|vs|dr|mr|mrs|ms|approx|cf|resp|incl|w|gr)|(?P<number>no|fig|ca|st)|etc)$"
@@ -221,20 +225,38 @@ def _cut(
 ) -> Iterator[tuple[int, int, bool | None, bool]]:
     """Cut a block at headings inside it, as in a report on one line."""
     position = start
+    opened = state is True
     for match in inline_headings(folded, text, start, end):
         if match.start() > position:
-            yield position, match.start(), state, fresh
+            yield from _resumed(folded, position, match.start(), state, fresh, opened=opened)
         state, position, fresh = match.group("no") is None, match.end(), True
     while position < end and folded[position].isspace():
         position += 1
     if position < end or state is not None:
-        yield position, end, state, fresh
+        yield from _resumed(folded, position, end, state, fresh, opened=opened)
+
+
+def _resumed(
+    folded: str, start: int, end: int, state: bool | None, fresh: bool, *, opened: bool
+) -> Iterator[tuple[int, int, bool | None, bool]]:
+    """A piece of a block; what was asked inside a report that is ``opened`` ends with its line.
+
+    "Report: MRI spine. Clinical details: ... " has the findings on the next line, without a heading.
+    """
+    back = _LINE_ENDS.search(folded, start, end) if opened and state is False else None
+    if back is None:
+        yield start, end, state, fresh
+        return
+    yield start, back.start() + 1, False, fresh
+    yield back.end(), end, True, True
 
 
 def _continues(folded: str, text: str, held: list[int], begin: int, stop: int) -> bool:
     """Whether a line goes on with the sentence of the line before it."""
     before = folded[held[0] : held[1]]
     last = before[-1]
+    if _MARKED.match(folded, begin, stop):
+        return False
     if _OPEN_END.search(before[-14:]):
         return True
     if last == ":" and SUBJECT.fullmatch(before):

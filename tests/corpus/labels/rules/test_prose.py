@@ -69,7 +69,7 @@ def differences(frame, entry: dict) -> list[str]:
 def test_the_corpora_are_large_enough():
     assert len(CORPUS) >= 120
     assert len(HELD_OUT) >= 40
-    assert len(DIALECTS) >= 400
+    assert len(DIALECTS) >= 600
     texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS]
     assert len(texts) == len(set(texts))
 
