@@ -60,12 +60,16 @@ class Answered:
 
 
 class Client:
-    """One server and one model. Use as ``async with``; errors of this class end the run."""
+    """One server and one model. Use as ``async with``; errors of this class end the run.
+
+    Attributes:
+        answered: replies so far.
+    """
 
     def __init__(self, endpoint: Endpoint, settings: LlmSettings, *, api_key: str | None = None) -> None:
         self._endpoint, self._settings, self._key = endpoint, settings, api_key
         self._slots = Slots(settings.concurrency)
-        self._answered = 0
+        self.answered = 0
         # The library logs whole requests at DEBUG, and a site may have set the root logger to that.
         logging.getLogger("openai").setLevel(logging.WARNING)
         self._openai = openai.AsyncOpenAI(
@@ -127,7 +131,7 @@ class Client:
 
     async def _send_patiently(self, body: bytes) -> tuple[bytes | Reason, int]:
         """The reply, or why this question gets none; and the number of attempts."""
-        why, code, answered_before = "no answer", None, self._answered
+        why, code, answered_before = "no answer", None, self.answered
         attempts = self._settings.attempts
         for attempt in range(1, attempts + 1):
             pause: float | None = None
@@ -145,11 +149,11 @@ class Client:
                 else:
                     code, why = None, type(error.__cause__ or error).__name__
             else:
-                self._answered += 1
+                self.answered += 1
                 return reply, attempt
             if attempt < attempts:
                 await asyncio.sleep(_pause(attempt, pause))
-        if code == 500 and self._answered > answered_before:
+        if code == 500 and self.answered > answered_before:
             # It breaks on this question and answers others meanwhile. A busy server says 429 or 503 instead.
             return Reason.REJECTED, attempts
         if code is None:
@@ -185,9 +189,17 @@ class Client:
             document = json.loads(reply)
         except ValueError:
             document = None
-        if not isinstance(document, dict) or not document.get("choices"):
+        choices = document.get("choices") if isinstance(document, dict) else None
+        if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
             raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
         return document
+
+    def rejects_everything(self) -> LlmError:
+        """The error of a server that accepts none of our questions."""
+        return LlmError(
+            f"{self._endpoint.shown} rejects every question: does it know response_format json_schema and "
+            "logprobs? See the server's log"
+        )
 
     async def _refusal(self, code: int, body: object) -> Reason:
         """Why a question is not answered; errors that no other question would escape are raised."""
@@ -228,9 +240,11 @@ def _read(reply: dict[str, Any], seconds: float, attempts: int) -> Answered:
         refused = Reason.MALFORMED
     else:
         refused = None
+    # Half of a surrogate pair, which a model can write, would stop every encoder behind this.
+    text = text.encode(errors="replace").decode() if isinstance(text, str) and refused is None else None
     tokens = (choice.get("logprobs") or {}).get("content") or [] if refused is None else []
     return Answered(
-        text if refused is None else None,
+        text,
         refused,
         finish_reason=finish,
         prompt_tokens=usage.get("prompt_tokens"),
