@@ -22,10 +22,11 @@ from spine_models.corpus.labels.llm.endpoint import endpoint_of
 from spine_models.corpus.labels.llm.errors import AnswerError
 from spine_models.corpus.labels.llm.prompting import Prompts
 from spine_models.corpus.labels.llm.questions import Question
+from spine_models.corpus.labels.llm.replies import Answered
 from spine_models.corpus.labels.llm.store import AnswerLog, Stored
 
 if TYPE_CHECKING:
-    from spine_models.corpus.labels.llm.client import Answered, Client
+    from spine_models.corpus.labels.llm.client import Client
 
 ANSWERED: Final = "answered"
 

@@ -1,7 +1,7 @@
 """Questions to a model server: bounded in number, patient with a busy server, clear about one that cannot.
 
 Belongs here: the HTTP exchange, what is tried again, what a failure means. Does not belong here: what is asked
-(``prompting``), what an answer means (``answers``), the order of questions (``labeller``).
+(``prompting``), what a reply holds (``replies``), the order of questions (``labeller``).
 
 Report text travels in request bodies only. No log line and no exception holds a prompt, an answer or the body of a
 server's error, which may repeat them.
@@ -14,7 +14,6 @@ import json
 import logging
 import random
 import time
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -26,6 +25,7 @@ from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.llm.endpoint import Endpoint, demand_model, down, refused_key
 from spine_models.corpus.labels.llm.errors import LlmError
 from spine_models.corpus.labels.llm.prompting import Message
+from spine_models.corpus.labels.llm.replies import Answered, read_reply
 from spine_models.corpus.labels.llm.slots import Slots
 
 FIRST_PAUSE_S: Final = 0.5
@@ -33,30 +33,6 @@ LONGEST_PAUSE_S: Final = 60.0
 
 _AGAIN: Final = frozenset({408, 409, 425, 429})
 _CONTEXT_WORDS: Final = ("context length", "context window", "maximum model length", "max_model_len")
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What became of one question.
-
-    Attributes:
-        text: what the model wrote; None where nothing usable came.
-        refused: why there is no usable text; None where there is.
-        finish_reason: as the server says.
-        seconds: from the first attempt to the last reply, pauses included.
-        attempts: HTTP requests made.
-        tokens: bytes and log-probability of each token of the text; empty where the server does not tell.
-    """
-
-    text: str | None
-    refused: Reason | None
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    seconds: float = 0.0
-    attempts: int = 1
-    tokens: tuple[tuple[bytes, float], ...] = field(default=(), repr=False)
 
 
 class Client:
@@ -127,7 +103,10 @@ class Client:
         await asyncio.sleep(0)  # whoever waits for the slot sends before this reply is read
         if isinstance(outcome, Reason):
             return Answered(None, outcome, seconds=seconds, attempts=attempts)
-        return _read(self._document(outcome), seconds, attempts)
+        answered = read_reply(outcome, seconds, attempts)
+        if answered is None:
+            raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
+        return answered
 
     async def _send_patiently(self, body: bytes) -> tuple[bytes | Reason, int]:
         """The reply, or why this question gets none; and the number of attempts."""
@@ -184,16 +163,6 @@ class Client:
         reply = await self._openai.post("/chat/completions", cast_to=httpx2.Response, content=body)
         return reply.content
 
-    def _document(self, reply: bytes) -> dict[str, Any]:
-        try:
-            document = json.loads(reply)
-        except ValueError:
-            document = None
-        choices = document.get("choices") if isinstance(document, dict) else None
-        if not (isinstance(choices, list) and choices and isinstance(choices[0], dict)):
-            raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
-        return document
-
     def rejects_everything(self) -> LlmError:
         """The error of a server that accepts none of our questions."""
         return LlmError(
@@ -226,36 +195,3 @@ def _retry_after(header: str | None) -> float | None:
         return max(0.0, float(header)) if header else None
     except ValueError:
         return None
-
-
-def _read(reply: dict[str, Any], seconds: float, attempts: int) -> Answered:
-    choice = reply["choices"][0]
-    message, finish = choice.get("message") or {}, choice.get("finish_reason")
-    text, usage = message.get("content"), reply.get("usage") or {}
-    if finish == "length":
-        refused: Reason | None = Reason.TRUNCATED
-    elif finish == "content_filter" or message.get("refusal"):
-        refused = Reason.REFUSED
-    elif finish != "stop" or not isinstance(text, str):
-        refused = Reason.MALFORMED
-    else:
-        refused = None
-    # Half of a surrogate pair, which a model can write, would stop every encoder behind this.
-    text = text.encode(errors="replace").decode() if isinstance(text, str) and refused is None else None
-    tokens = (choice.get("logprobs") or {}).get("content") or [] if refused is None else []
-    return Answered(
-        text,
-        refused,
-        finish_reason=finish,
-        prompt_tokens=usage.get("prompt_tokens"),
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        completion_tokens=usage.get("completion_tokens"),
-        seconds=seconds,
-        attempts=attempts,
-        tokens=tuple((_bytes(token), float(token["logprob"])) for token in tokens),
-    )
-
-
-def _bytes(token: dict[str, Any]) -> bytes:
-    written = token.get("bytes")
-    return bytes(written) if written is not None else str(token["token"]).encode()
