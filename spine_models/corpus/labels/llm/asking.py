@@ -22,10 +22,11 @@ from spine_models.corpus.labels.llm.endpoint import endpoint_of
 from spine_models.corpus.labels.llm.errors import AnswerError
 from spine_models.corpus.labels.llm.prompting import Prompts
 from spine_models.corpus.labels.llm.questions import Question
+from spine_models.corpus.labels.llm.replies import Answered
 from spine_models.corpus.labels.llm.store import AnswerLog, Stored
 
 if TYPE_CHECKING:
-    from spine_models.corpus.labels.llm.client import Answered, Client
+    from spine_models.corpus.labels.llm.client import Client
 
 ANSWERED: Final = "answered"
 
@@ -36,6 +37,9 @@ _SECOND_CHANCE_TEMPERATURE: Final = 0.3
 """At temperature 0 another seed would bring the same malformed answer again."""
 
 _SEED_STEP: Final = 1009
+
+_REJECTED_AT_FIRST: Final = 17
+"""So many rejections without one answer are the server's fault."""
 
 Progress = Callable[[int, int], None]
 """Told how many of how many questions are answered."""
@@ -85,9 +89,18 @@ async def _ask_all(
     async with Client(endpoint_of(endpoint), settings, api_key=api_key) as client:
         await client.check()
 
+        rejected: list[Stored] = []
+
         async def answer(reading: Reading, question: Question, *, urgent: bool = False) -> None:
             nonlocal done
-            log.add(await _answered(client, reading.text, question, settings, prompts, urgent=urgent))
+            stored = await _answered(client, reading.text, question, settings, prompts, urgent=urgent)
+            if stored.outcome == Reason.REJECTED and not client.answered:
+                # It may be the server that is set up wrongly, not the question: that must not be kept.
+                rejected.append(stored)
+                if len(rejected) >= _REJECTED_AT_FIRST:
+                    raise client.rejects_everything()
+            else:
+                log.add(stored)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -109,6 +122,8 @@ async def _ask_all(
                     group.create_task(work(queue))
         except BaseExceptionGroup as failures:
             raise _first(failures) from None
+        for stored in rejected:
+            log.add(stored)
 
 
 def _first(failures: BaseExceptionGroup) -> BaseException:

@@ -1,7 +1,7 @@
 """Questions to a model server: bounded in number, patient with a busy server, clear about one that cannot.
 
 Belongs here: the HTTP exchange, what is tried again, what a failure means. Does not belong here: what is asked
-(``prompting``), what an answer means (``answers``), the order of questions (``labeller``).
+(``prompting``), what a reply holds (``replies``), the order of questions (``labeller``).
 
 Report text travels in request bodies only. No log line and no exception holds a prompt, an answer or the body of a
 server's error, which may repeat them.
@@ -14,7 +14,6 @@ import json
 import logging
 import random
 import time
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -26,6 +25,7 @@ from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.llm.endpoint import Endpoint, demand_model, down, refused_key
 from spine_models.corpus.labels.llm.errors import LlmError
 from spine_models.corpus.labels.llm.prompting import Message
+from spine_models.corpus.labels.llm.replies import Answered, read_reply
 from spine_models.corpus.labels.llm.slots import Slots
 
 FIRST_PAUSE_S: Final = 0.5
@@ -35,37 +35,17 @@ _AGAIN: Final = frozenset({408, 409, 425, 429})
 _CONTEXT_WORDS: Final = ("context length", "context window", "maximum model length", "max_model_len")
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What became of one question.
+class Client:
+    """One server and one model. Use as ``async with``; errors of this class end the run.
 
     Attributes:
-        text: what the model wrote; None where nothing usable came.
-        refused: why there is no usable text; None where there is.
-        finish_reason: as the server says.
-        seconds: from the first attempt to the last reply, pauses included.
-        attempts: HTTP requests made.
-        tokens: bytes and log-probability of each token of the text; empty where the server does not tell.
+        answered: replies so far.
     """
-
-    text: str | None
-    refused: Reason | None
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    seconds: float = 0.0
-    attempts: int = 1
-    tokens: tuple[tuple[bytes, float], ...] = field(default=(), repr=False)
-
-
-class Client:
-    """One server and one model. Use as ``async with``; errors of this class end the run."""
 
     def __init__(self, endpoint: Endpoint, settings: LlmSettings, *, api_key: str | None = None) -> None:
         self._endpoint, self._settings, self._key = endpoint, settings, api_key
         self._slots = Slots(settings.concurrency)
-        self._answered = 0
+        self.answered = 0
         # The library logs whole requests at DEBUG, and a site may have set the root logger to that.
         logging.getLogger("openai").setLevel(logging.WARNING)
         self._openai = openai.AsyncOpenAI(
@@ -123,11 +103,14 @@ class Client:
         await asyncio.sleep(0)  # whoever waits for the slot sends before this reply is read
         if isinstance(outcome, Reason):
             return Answered(None, outcome, seconds=seconds, attempts=attempts)
-        return _read(self._document(outcome), seconds, attempts)
+        answered = read_reply(outcome, seconds, attempts)
+        if answered is None:
+            raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
+        return answered
 
     async def _send_patiently(self, body: bytes) -> tuple[bytes | Reason, int]:
         """The reply, or why this question gets none; and the number of attempts."""
-        why, code, answered_before = "no answer", None, self._answered
+        why, code, answered_before = "no answer", None, self.answered
         attempts = self._settings.attempts
         for attempt in range(1, attempts + 1):
             pause: float | None = None
@@ -145,11 +128,11 @@ class Client:
                 else:
                     code, why = None, type(error.__cause__ or error).__name__
             else:
-                self._answered += 1
+                self.answered += 1
                 return reply, attempt
             if attempt < attempts:
                 await asyncio.sleep(_pause(attempt, pause))
-        if code == 500 and self._answered > answered_before:
+        if code == 500 and self.answered > answered_before:
             # It breaks on this question and answers others meanwhile. A busy server says 429 or 503 instead.
             return Reason.REJECTED, attempts
         if code is None:
@@ -180,14 +163,12 @@ class Client:
         reply = await self._openai.post("/chat/completions", cast_to=httpx2.Response, content=body)
         return reply.content
 
-    def _document(self, reply: bytes) -> dict[str, Any]:
-        try:
-            document = json.loads(reply)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict) or not document.get("choices"):
-            raise LlmError(f"{self._endpoint.shown} answers what no model server does: is the URL right?")
-        return document
+    def rejects_everything(self) -> LlmError:
+        """The error of a server that accepts none of our questions."""
+        return LlmError(
+            f"{self._endpoint.shown} rejects every question: does it know response_format json_schema and "
+            "logprobs? See the server's log"
+        )
 
     async def _refusal(self, code: int, body: object) -> Reason:
         """Why a question is not answered; errors that no other question would escape are raised."""
@@ -214,34 +195,3 @@ def _retry_after(header: str | None) -> float | None:
         return max(0.0, float(header)) if header else None
     except ValueError:
         return None
-
-
-def _read(reply: dict[str, Any], seconds: float, attempts: int) -> Answered:
-    choice = reply["choices"][0]
-    message, finish = choice.get("message") or {}, choice.get("finish_reason")
-    text, usage = message.get("content"), reply.get("usage") or {}
-    if finish == "length":
-        refused: Reason | None = Reason.TRUNCATED
-    elif finish == "content_filter" or message.get("refusal"):
-        refused = Reason.REFUSED
-    elif finish != "stop" or not isinstance(text, str):
-        refused = Reason.MALFORMED
-    else:
-        refused = None
-    tokens = (choice.get("logprobs") or {}).get("content") or [] if refused is None else []
-    return Answered(
-        text if refused is None else None,
-        refused,
-        finish_reason=finish,
-        prompt_tokens=usage.get("prompt_tokens"),
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        completion_tokens=usage.get("completion_tokens"),
-        seconds=seconds,
-        attempts=attempts,
-        tokens=tuple((_bytes(token), float(token["logprob"])) for token in tokens),
-    )
-
-
-def _bytes(token: dict[str, Any]) -> bytes:
-    written = token.get("bytes")
-    return bytes(written) if written is not None else str(token["token"]).encode()

@@ -74,11 +74,14 @@ def serving(
         return
     port = _free_port()
     process = _start(arguments(settings, command or VLLM, port, weights), log)
+    lifeline = _lifeline(process.pid)
     try:
         _wait(process, port, log, start_within_s, progress)
         yield f"http://127.0.0.1:{port}"
     finally:
         _stop(process)
+        lifeline.kill()
+        lifeline.communicate()
 
 
 def arguments(settings: LlmSettings, command: str, port: int, weights: Path | None = None) -> list[str]:
@@ -118,6 +121,22 @@ def _start(line: list[str], log: Path) -> subprocess.Popen[bytes]:
         ) from None
     finally:
         os.close(output)
+
+
+def _lifeline(group: int) -> subprocess.Popen[bytes]:
+    """A shell that stops the server's group when this process is gone, however it goes.
+
+    A killed run would leave its server behind, on the very GPUs that the next run needs. The shell reads from a
+    pipe that only this process holds, and a pipe ends with who holds it.
+    """
+    script = f'read _; kill -s TERM -- "-$0" && sleep {_STOP_WITHIN_S:g} && kill -s KILL -- "-$0"'
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script, str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _wait(

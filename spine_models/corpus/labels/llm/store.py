@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -39,7 +39,7 @@ class Stored:
     """
 
     key: str
-    text: str | None
+    text: str | None = field(repr=False)
     outcome: str
     finish_reason: str | None
     prompt_tokens: int | None

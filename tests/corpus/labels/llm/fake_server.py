@@ -193,7 +193,8 @@ class FakeServer:
                 file.write(json.dumps([hashlib.sha256(prompt.encode()).hexdigest(), body["seed"]]) + "\n")
         tokens = [text[i : i + 4] for i in range(0, len(text), 4)]
         content = [
-            {"token": t, "logprob": -0.01, "bytes": list(t.encode()), "top_logprobs": []} for t in tokens
+            {"token": t, "logprob": -0.01, "bytes": list(t.encode(errors="replace")), "top_logprobs": []}
+            for t in tokens
         ]
         message = {"role": "assistant", "content": text, "refusal": reply.refusal}
         choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}

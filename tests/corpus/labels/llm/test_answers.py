@@ -73,7 +73,10 @@ def test_every_field_is_required(field):
         parse(json.dumps(bad), "canal")
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", '{"status": "pre', "[]", "null"])
+HALF_A_PAIR = json.dumps(GOOD).replace("mild stenosis", "\\ud83d")
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", '{"status": "pre', "[]", "null", HALF_A_PAIR])
 def test_what_is_no_json_object_is_refused(text):
     with pytest.raises(AnswerError):
         parse(text, "canal")

@@ -204,6 +204,33 @@ def test_a_question_that_breaks_the_server_is_rejected_and_the_others_answered(r
     assert outcomes(tables) == {"answered": 48, "rejected": 3}
 
 
+def test_a_server_that_rejects_everything_stops_the_run_and_nothing_of_it_is_kept(
+    reports, settings, tmp_path
+):
+    reply = Reply(status=400, error="unknown field logprobs")
+    with FakeServer(lambda asked: reply) as server, pytest.raises(LlmError, match="rejects every question"):
+        label_with_llm(reports(TEXTS), settings=settings(), endpoint=server.url, answers=tmp_path)
+    assert count_open(reports(TEXTS), settings=settings(), answers=tmp_path) == 51
+
+
+def test_what_answers_but_is_no_model_server_is_told(reports, settings, tmp_path, monkeypatch):
+    async def nonsense(self, body):
+        return 200, {}, {"greeting": "hello"}
+
+    monkeypatch.setattr(FakeServer, "_complete", nonsense)
+    with FakeServer() as server, pytest.raises(LlmError, match="is the URL right"):
+        label_with_llm(reports(TEXTS), settings=settings(), endpoint=server.url, answers=tmp_path)
+
+
+def test_half_a_surrogate_pair_does_no_harm(reports, settings, tmp_path):
+    broken = '{"status":"present","levels":[],"side":null,"severity":null,"quote":"\ud83d stenosis"}'
+    with FakeServer(lambda asked: Reply(text=broken)) as server:
+        tables = label_with_llm(
+            reports(TEXTS[:1]), settings=settings(), endpoint=server.url, answers=tmp_path
+        )
+    assert set(tables.labels["reason"]) == {"quote_not_found"}
+
+
 def test_a_server_that_goes_down_stops_the_run_and_loses_nothing(reports, settings, tmp_path):
     def script(asked):
         return Reply(reset=True) if len(server.asked) > 20 else None

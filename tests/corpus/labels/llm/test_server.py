@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
+import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +96,21 @@ def test_a_server_that_does_not_listen_to_sigterm_is_killed(vllm, settings, tmp_
     deaf = vllm("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     with serving(settings(), log=tmp_path / "log", command=deaf):
         pass
+    assert gone(tmp_path)
+
+
+def test_a_server_is_stopped_when_its_process_is_killed(vllm, settings, tmp_path):
+    code = f"""
+import os, signal
+from pathlib import Path
+from spine_models.config import LlmSettings
+from spine_models.corpus.labels.llm import serving
+with serving(LlmSettings(name="tiny", model="tiny"), log=Path({str(tmp_path / "log")!r}), command={vllm()!r}):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    repo = str(Path(__file__).resolve().parents[4])
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": repo}, check=False)
+    assert done.returncode == -signal.SIGKILL
     assert gone(tmp_path)
 
 
