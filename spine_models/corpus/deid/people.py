@@ -14,6 +14,7 @@ from spine_models.corpus.deid.terms import (
     alternatives,
     is_ambiguous,
     is_clinical,
+    is_eponym,
     is_name,
     mostly_lower,
     mostly_upper,
@@ -199,7 +200,7 @@ def _taken(word: str, first: bool, strong: bool, weak: bool, upper: bool) -> boo
     if weak and word.isupper() and not upper and len(word) <= 4 and not is_name(word):
         return False
     if strong and first:
-        return (word[0].isupper() and not upper) or not is_clinical(word)
+        return (word[0].isupper() and not upper) or not is_clinical(word) or is_eponym(word)
     if is_clinical(word):
         return False
     if upper and weak:
@@ -216,7 +217,7 @@ def _degree(match: re.Match[str]) -> str:
             len(bare) == 1
             or (bare[0].isupper() and not is_clinical(bare))
             or is_name(bare)
-            or (is_ambiguous(bare) and bare[0].isupper())
+            or ((is_ambiguous(bare) or is_eponym(bare)) and bare[0].isupper())
         )
         if not plain:
             break

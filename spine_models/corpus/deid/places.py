@@ -36,9 +36,9 @@ _TITLED_HOUSE: Final = re.compile(
 )
 _HOUSE_FIRST: Final = re.compile(
     rf"(?<![\w\[])(?=[A-Z])(?i:{alternatives('house_first')})[ \t]+"
-    r"(?:(?i:am|an|der|die|de|del|della|di|do|da|dos|du|la|le|las|los|el|des|im|zu|von|van)[ \t]+){0,3}"
+    r"(?:(?i:am|an|beim|der|die|de|del|della|di|do|da|dos|du|la|le|las|los|el|des|im|zu|von|van|w)[ \t]+){0,3}"
     r"(?P<first>[^\W\d_][\w'’\-]*)"
-    r"(?:[ \t]+(?:(?:de|del|do|da|du|la|le|am|an|der|sur|&)[ \t]+)?(?=[^\W\d_a-zà-ÿ])[\w'’\-]+){0,4}"
+    r"(?:[ \t]+(?:(?:de|del|do|da|du|la|le|am|an|der|sur|w|im|&)[ \t]+)?(?=[^\W\d_a-zà-ÿ])[\w'’\-]+){0,4}"
 )
 _UNIVERSITY_OF: Final = re.compile(
     r"\b(?:University|College|Hospital|Clinic|Institute)\s+of\s+(?:[A-Z][\w'’]+(?:[\s,-]+(?:at\s+)?)?){1,4}"
@@ -49,6 +49,17 @@ _NOUNS: Final = frozenset(
     (
         *("imaging", "medical", "radiology", "spine", "orthopedic", "orthopaedic", "health", "diagnostic"),
         *("neurosurgery", "surgical", "university", "care", "clinic", "hospital", "center", "centre"),
+        *(
+            "cancer",
+            "neurological",
+            "neuroscience",
+            "neurosciences",
+            "scanning",
+            "bone",
+            "joint",
+            "pain",
+            "brain",
+        ),
         *("department", "radiologist", "mri", "mr", "the", "and", "of", "in", "for", "physical", "previous"),
     )
 )
@@ -93,6 +104,70 @@ _PROPER: Final = _NAMING | frozenset(
         *("mercy", "trinity", "cross", "sacred", "holy", "providence", "metro", "city", "coastal", "island"),
         *("canyon", "springs", "spring", "stone", "star", "sun", "eagle", "falcon", "liberty", "pioneer"),
         *("heritage", "premier", "capital", "central", "midwest", "highland", "garden", "field"),
+        *("gap", "pines", "shores", "shore", "beach", "islands", "gate", "bridge", "ferry", "mill", "mills"),
+        *(
+            "crossing",
+            "landing",
+            "cove",
+            "cape",
+            "haven",
+            "port",
+            "glen",
+            "dale",
+            "vale",
+            "wood",
+            "woods",
+            "woodland",
+        ),
+        *(
+            "woodlands",
+            "trees",
+            "lakes",
+            "rivers",
+            "lakeshore",
+            "seaside",
+            "bayside",
+            "riverside",
+            "hillside",
+        ),
+        *(
+            "northern",
+            "southern",
+            "eastern",
+            "western",
+            "rose",
+            "phoenix",
+            "horizon",
+            "pinnacle",
+            "apex",
+            "vista",
+        ),
+        *(
+            "plains",
+            "plateau",
+            "mesa",
+            "peninsula",
+            "inlet",
+            "sound",
+            "falls",
+            "rapids",
+            "basin",
+            "bluff",
+            "cliff",
+        ),
+        *(
+            "crown",
+            "queen",
+            "king",
+            "prince",
+            "princess",
+            "abbey",
+            "priory",
+            "chapel",
+            "castle",
+            "tower",
+            "academy",
+        ),
     )
 )
 """Words of plain English that names of institutions begin with."""
@@ -113,7 +188,19 @@ _JOINING: Final = frozenset(
             "little",
             "back",
         ),
-        *("line", "years", "first"),
+        *(
+            "line",
+            "years",
+            "first",
+            "yellow",
+            "orange",
+            "purple",
+            "crystal",
+            "quiet",
+            "rolling",
+            "long",
+            "fair",
+        ),
     )
 )
 """Words that belong to a name only where more of it follows."""
@@ -231,7 +318,9 @@ def _house(match: re.Match[str]) -> str:
         return match[0]
     named = run[start:]
     dull = all(is_clinical(w) or w.casefold() in _LINKING - _NAMING for w in re.findall(_W, named))
-    title_case = bool(re.match(r"[A-Z][^\W\d_A-Z]", named)) and match["house"][:1].isupper() and start > 0
+    # A sentence may begin with any word in a capital; the rest of a name that a cue has already found does not.
+    inside = start > 0 or match.string[: match.start()].rstrip(" \t").endswith(("[NAME]", "[PLACE]"))
+    title_case = bool(re.match(r"[A-Z][^\W\d_A-Z]", named)) and match["house"][:1].isupper() and inside
     if dull and not _TELLING.search(named) and not (title_case and _uncommon(named)):
         return match[0]
     article = re.match(r"(?i)the\s+(?=\S)", named)

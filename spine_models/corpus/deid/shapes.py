@@ -53,6 +53,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (re.compile(r"(?<![\w.])\(0\d{1,4}\)[ \-]?\d{3,4}[ \-]?\d{3,5}(?!\d)"), "[PHONE]"),
     (re.compile(r"(?<![\w.\-/])0\d{2,4}[ \-]\d{3,4}[ \-]?\d{3,5}(?![\d/])"), "[PHONE]"),
+    (re.compile(r"(?<![\w.\-/])0[2-9][ \-]\d{4}[ \-]\d{4}(?!\d)"), "[PHONE]"),
     (re.compile(r"(?<![\w.\-/])\(\d{3}\)[ ]?\d{4}(?!\d)"), "[PHONE]"),
     (re.compile(r"(?<![\w.\-])\d{3}-\d{4}(?![\w\-])"), "[PHONE]"),
     (

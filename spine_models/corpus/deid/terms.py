@@ -94,15 +94,27 @@ def ordinary() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def eponyms() -> frozenset[str]:
+    """Lower-case surnames that stand for things: a person's only where something announces a person."""
+    return _lines("eponyms.txt")
+
+
+@lru_cache(maxsize=1)
 def clinical() -> frozenset[str]:
     """Lower-case clinical words, eponyms included."""
-    return ordinary() | _lines("spine_words.txt")
+    return ordinary() | _lines("spine_words.txt") | eponyms()
 
 
 @lru_cache(maxsize=1)
 def report_words() -> frozenset[str]:
-    """Lower-case clinical words and the English of reports, eponyms included."""
-    return clinical() | _lines("report_words.txt")
+    """Lower-case clinical words and the language of reports, English and foreign, eponyms included."""
+    return clinical() | _lines("report_words.txt") | _lines("foreign_words.txt")
+
+
+@lru_cache(maxsize=1)
+def english_words() -> frozenset[str]:
+    """The words of ``report_words`` that are neither surnames nor foreign: what English reports spell like."""
+    return report_words() - eponyms() - (_lines("foreign_words.txt") - ordinary())
 
 
 @lru_cache(maxsize=65536)
@@ -133,6 +145,11 @@ def is_spinal(word: str) -> bool:
     return folded in clinical() or any(
         folded.endswith(e) and len(folded) - len(e) >= 3 and folded[: -len(e)] in clinical() for e in _ENDINGS
     )
+
+
+def is_eponym(word: str) -> bool:
+    """True for a surname that stands for a thing unless something announces a person."""
+    return word.casefold().strip("'’.-") in eponyms()
 
 
 def is_ambiguous(word: str) -> bool:
