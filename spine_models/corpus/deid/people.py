@@ -83,6 +83,8 @@ _NOBODY: Final = frozenset(
         "patient",
     ]
 )
+_SAID: Final = re.compile(r"(?:\b(?:by|to|with)|:)[ \t]*$", re.IGNORECASE)
+_SAID_OF: Final = re.compile(r"[ \t]*(?:$|[.,;)\n]|(?:and|at|on|in|via|by|over|who)[ \t])", re.IGNORECASE)
 _REST: Final = re.compile(r"-[ \t]*\r?\n[ \t]*([^\W\d_]+)")
 _OPENING: Final = frozenset(("van", "von", "de", "la", "del", "der"))
 _BEFORE_DEGREE: Final = re.compile(
@@ -181,7 +183,8 @@ def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool, low: b
         if broken and is_clinical(bare + broken[1]):
             break
         called = low and strong and words < 2 and (is_ambiguous(bare) or is_name(bare))
-        if not (initial or follows or called or _taken(word, words == 0, strong, weak, upper)):
+        person = words == 0 and not weak and is_eponym(bare) and _alone(text, start, token.end("word"))
+        if not (initial or follows or called or person or _taken(word, words == 0, strong, weak, upper)):
             break
         lower_name = lower_name or (not bare[0].isupper() and is_name(bare))
         words += not initial or words > 0
@@ -190,6 +193,13 @@ def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool, low: b
         if not initial and token["dot"]:
             break
     return pending
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """True where a surname that stands for things is the whole of what somebody is said to be."""
+    return bool(
+        text[start].isupper() and _SAID.search(text, max(0, start - 8), start) and _SAID_OF.match(text, end)
+    )
 
 
 def _taken(word: str, first: bool, strong: bool, weak: bool, upper: bool) -> bool:

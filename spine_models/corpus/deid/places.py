@@ -223,6 +223,7 @@ _AT: Final = re.compile(
     r"(?=[ ]+(?:on|dated|in|from|with|for|because|after|since|done|performed|and|by|was|is|were)\b|[ ]*[\[,.;:)\n]|$)",
     re.IGNORECASE,
 )
+_CAMEL: Final = re.compile(r"[a-z][A-Z][a-z]")
 _FAMOUS: Final = re.compile(rf"(?<![\w\[])(?:{alternatives('famous_house')[3:-1]})(?![\w\]])")
 _NOWHERE: Final = re.compile(
     r"(?i)\b(?:outside|this|that|our|an?|another|other|same|all|both|each|multiple|any|level|levels|time|home|work|rest|night|[ctls]\d+"
@@ -317,7 +318,9 @@ def _house(match: re.Match[str]) -> str:
     if start is None:
         return match[0]
     named = run[start:]
-    dull = all(is_clinical(w) or w.casefold() in _LINKING - _NAMING for w in re.findall(_W, named))
+    dull = not _CAMEL.search(named) and all(
+        is_clinical(w) or w.casefold() in _LINKING - _NAMING for w in re.findall(_W, named)
+    )
     # A sentence may begin with any word in a capital; the rest of a name that a cue has already found does not.
     inside = start > 0 or match.string[: match.start()].rstrip(" \t").endswith(("[NAME]", "[PLACE]"))
     title_case = bool(re.match(r"[A-Z][^\W\d_A-Z]", named)) and match["house"][:1].isupper() and inside
