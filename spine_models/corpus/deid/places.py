@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from spine_models.corpus.deid.terms import (
@@ -15,8 +16,10 @@ from spine_models.corpus.deid.terms import (
     is_ambiguous,
     is_clinical,
     is_name,
+    mostly_lower,
     mostly_upper,
     ordinary,
+    place_words,
     report_words,
 )
 
@@ -44,165 +47,22 @@ _UNIVERSITY_OF: Final = re.compile(
     r"\b(?:University|College|Hospital|Clinic|Institute)\s+of\s+(?:[A-Z][\w'’]+(?:[\s,-]+(?:at\s+)?)?){1,4}"
 )
 _SAINTS: Final = frozenset(("st", "saint", "mt", "mount"))
-_NAMING: Final = frozenset(("memorial", "general", "our", "lady"))
-_NOUNS: Final = frozenset(
-    (
-        *("imaging", "medical", "radiology", "spine", "orthopedic", "orthopaedic", "health", "diagnostic"),
-        *("neurosurgery", "surgical", "university", "care", "clinic", "hospital", "center", "centre"),
-        *(
-            "cancer",
-            "neurological",
-            "neuroscience",
-            "neurosciences",
-            "scanning",
-            "bone",
-            "joint",
-            "pain",
-            "brain",
-        ),
-        *("department", "radiologist", "mri", "mr", "the", "and", "of", "in", "for", "physical", "previous"),
-    )
-)
+_NAMING: Final = place_words("naming")
+_NOUNS: Final = place_words("nouns")
 _LINKING: Final = (
     _NOUNS
     | _NAMING
     | _SAINTS
     | frozenset(("&", "de", "du", "la", "community", "regional", "children's", "county", "veterans"))
 )
-_PROPER: Final = _NAMING | frozenset(
-    (
-        *(
-            "north",
-            "south",
-            "east",
-            "west",
-            "red",
-            "blue",
-            "green",
-            "white",
-            "black",
-            "river",
-            "lake",
-            "summit",
-        ),
-        *(
-            "valley",
-            "ridge",
-            "bay",
-            "ocean",
-            "silver",
-            "golden",
-            "sunrise",
-            "sunset",
-            "pine",
-            "oak",
-            "oaks",
-            "maple",
-        ),
-        *("cedar", "willow", "elm", "hill", "hills", "heights", "park", "grove", "creek", "brook", "meadow"),
-        *("forest", "harbor", "harbour", "coast", "rock", "crest", "mountain", "prairie", "desert", "heart"),
-        *("mercy", "trinity", "cross", "sacred", "holy", "providence", "metro", "city", "coastal", "island"),
-        *("canyon", "springs", "spring", "stone", "star", "sun", "eagle", "falcon", "liberty", "pioneer"),
-        *("heritage", "premier", "capital", "central", "midwest", "highland", "garden", "field"),
-        *("gap", "pines", "shores", "shore", "beach", "islands", "gate", "bridge", "ferry", "mill", "mills"),
-        *(
-            "crossing",
-            "landing",
-            "cove",
-            "cape",
-            "haven",
-            "port",
-            "glen",
-            "dale",
-            "vale",
-            "wood",
-            "woods",
-            "woodland",
-        ),
-        *(
-            "woodlands",
-            "trees",
-            "lakes",
-            "rivers",
-            "lakeshore",
-            "seaside",
-            "bayside",
-            "riverside",
-            "hillside",
-        ),
-        *(
-            "northern",
-            "southern",
-            "eastern",
-            "western",
-            "rose",
-            "phoenix",
-            "horizon",
-            "pinnacle",
-            "apex",
-            "vista",
-        ),
-        *(
-            "plains",
-            "plateau",
-            "mesa",
-            "peninsula",
-            "inlet",
-            "sound",
-            "falls",
-            "rapids",
-            "basin",
-            "bluff",
-            "cliff",
-        ),
-        *(
-            "crown",
-            "queen",
-            "king",
-            "prince",
-            "princess",
-            "abbey",
-            "priory",
-            "chapel",
-            "castle",
-            "tower",
-            "academy",
-        ),
-    )
-)
+_PROPER: Final = _NAMING | place_words("proper")
 """Words of plain English that names of institutions begin with."""
-_JOINING: Final = frozenset(
-    (
-        *(
-            "new",
-            "old",
-            "high",
-            "upper",
-            "lower",
-            "two",
-            "three",
-            "four",
-            "twin",
-            "grand",
-            "big",
-            "little",
-            "back",
-        ),
-        *(
-            "line",
-            "years",
-            "first",
-            "yellow",
-            "orange",
-            "purple",
-            "crystal",
-            "quiet",
-            "rolling",
-            "long",
-            "fair",
-        ),
-    )
-)
+_SPECIALTIES: Final = place_words("specialties")
+"""Words of departments: capitalised before a noun they name no institution."""
+_JOINING: Final = place_words("joining")
+_LINKED: Final = _LINKING - _NAMING
+_ALONE: Final = _SAINTS | _NAMING
+_NAMES: Final = _PROPER | _JOINING
 """Words that belong to a name only where more of it follows."""
 _TELLING: Final = re.compile(
     r"(?i)\b(?:st|saint|mount|mt|memorial|general|county|community|regional|our lady|north|south|east|west)\b"
@@ -235,7 +95,8 @@ _NOWHERE: Final = re.compile(
 def places(text: str) -> str:
     """Text with the names of institutions replaced by ``[PLACE]``."""
     if _AT_WORD.search(text):
-        text = _AT.sub(_at, text)
+        low = mostly_lower(text)
+        text = _AT.sub(lambda m: _at(m, low), text)
     text = _FAMOUS.sub("[PLACE]", text)
     text = _UNIVERSITY_OF.sub("[PLACE]", text)
     text = _HOUSE_FIRST.sub(_led, text)
@@ -262,15 +123,22 @@ def _around(
     return "".join(out) + text[at:]
 
 
-def _at(match: re.Match[str]) -> str:
-    """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk."""
+def _at(match: re.Match[str], low: bool) -> str:
+    """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk.
+
+    Small letters name nothing where the text has capitals, unless a word is a name that the lists know.
+    """
     name = match["name"]
     words = re.findall(_W, name)
     if _NOWHERE.search(name) or not words or name.startswith("["):
         return match[0]
     capital = all(w[0].isupper() or w.casefold() in _LINKING for w in words)
-    strange = [w for w in words if not is_clinical(w) or is_ambiguous(w)]
-    uncommon = [w for w in words if w.casefold() not in ordinary()]
+    strange = [
+        w for w in words if (not is_clinical(w) or is_ambiguous(w)) and w.casefold() not in _SPECIALTIES
+    ]
+    if name.islower() and not low:
+        return f"{match['cue']}[PLACE]" if any(is_name(w) for w in words) else match[0]
+    uncommon = [w for w in words if w.casefold() not in _plain()]
     cased = not name.isupper() and not name.islower()
     if strange or (cased and capital and uncommon) or (not cased and len(uncommon) == len(words) > 1):
         return f"{match['cue']}[PLACE]"
@@ -296,9 +164,9 @@ def _titled(match: re.Match[str]) -> str:
     start = None
     for word in reversed(words):
         folded = word[0].strip(".,'’").casefold()
-        if folded in _NOUNS or (
-            folded in ordinary() and folded not in _PROPER | _JOINING and not is_ambiguous(folded)
-        ):
+        department = folded == "general" and match["house"].casefold() == "surgery"
+        plain = folded in _plain() and folded not in _NAMES and not is_ambiguous(folded)
+        if folded in _NOUNS or plain or department:
             if folded not in ("of", "the", "in", "and", "&") or start is None:
                 break
             continue
@@ -319,7 +187,7 @@ def _house(match: re.Match[str]) -> str:
         return match[0]
     named = run[start:]
     dull = not _CAMEL.search(named) and all(
-        is_clinical(w) or w.casefold() in _LINKING - _NAMING for w in re.findall(_W, named)
+        is_clinical(w) or w.casefold() in _LINKED for w in re.findall(_W, named)
     )
     # A sentence may begin with any word in a capital; the rest of a name that a cue has already found does not.
     inside = start > 0 or match.string[: match.start()].rstrip(" \t").endswith(("[NAME]", "[PLACE]"))
@@ -330,9 +198,16 @@ def _house(match: re.Match[str]) -> str:
     return run[:start] + (article[0] if article else "") + "[PLACE]"
 
 
+@lru_cache(maxsize=1)
+def _plain() -> frozenset[str]:
+    """Words that name no institution even in capitals: of radiology, and of departments."""
+    return ordinary() | _SPECIALTIES
+
+
 def _uncommon(named: str) -> bool:
     """True where a word is of general English, not of radiology: capitalised, it names."""
-    return any(w.casefold() not in ordinary() or w.casefold() in _PROPER for w in re.findall(_W, named))
+    words = [w.casefold() for w in re.findall(_W, named)]
+    return any(w in _PROPER or w not in _plain() for w in words)
 
 
 def _start(run: str, house: str) -> int | None:
@@ -354,7 +229,7 @@ def _start(run: str, house: str) -> int | None:
                 break
             if not capital and not _lower_house(house, bare):
                 break
-        if folded not in _LINKING or folded in _SAINTS | _NAMING or (capital and start is not None):
+        if folded not in _LINKING or folded in _ALONE or (capital and start is not None):
             start = words[index].start()
     return start
 

@@ -62,6 +62,13 @@ def alternatives(kind: str) -> str:
     return f"(?:{'|'.join(_cue_words()[kind])})"
 
 
+@lru_cache(maxsize=8)
+def place_words(kind: str) -> frozenset[str]:
+    """Lower-case words of one kind in ``place_words.yaml``."""
+    document: dict[str, str] = yaml.safe_load((_FOLDER / "place_words.yaml").read_text(encoding="utf-8"))
+    return frozenset(document[kind].split())
+
+
 def mostly_upper(text: str) -> bool:
     """True where capitals say nothing, because the text is written in them."""
     lower, upper = _cases(text)
