@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from spine_models.corpus.deid.name_shape import name_likeness
 from spine_models.corpus.deid.terms import (
     alternatives,
     is_ambiguous,
@@ -72,6 +73,8 @@ _TELLING: Final = re.compile(
 _HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{alternatives('house')})(?!\w)")
 _TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{alternatives('named_house')})(?![\w-])")
 _AT_WORD: Final = re.compile(r" (?:at|from|to|of) ", re.IGNORECASE)
+_LIKELY: Final = 0.0
+"""Log odds above which an unread word in small letters is a name."""
 _REACH: Final = 160
 """Letters before and after a noun within which its name must lie."""
 _AT: Final = re.compile(
@@ -126,7 +129,7 @@ def _around(
 def _at(match: re.Match[str], low: bool) -> str:
     """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk.
 
-    Small letters name nothing where the text has capitals, unless a word is a name that the lists know.
+    Small letters name nothing where the text has capitals, unless a word is a name or reads much like one.
     """
     name = match["name"]
     words = re.findall(_W, name)
@@ -137,7 +140,11 @@ def _at(match: re.Match[str], low: bool) -> str:
         w for w in words if (not is_clinical(w) or is_ambiguous(w)) and w.casefold() not in _SPECIALTIES
     ]
     if name.islower() and not low:
-        return f"{match['cue']}[PLACE]" if any(is_name(w) for w in words) else match[0]
+        return (
+            f"{match['cue']}[PLACE]"
+            if any(is_name(w) or name_likeness(w) > _LIKELY for w in strange)
+            else match[0]
+        )
     uncommon = [w for w in words if w.casefold() not in _plain()]
     cased = not name.isupper() and not name.islower()
     if strange or (cased and capital and uncommon) or (not cased and len(uncommon) == len(words) > 1):
