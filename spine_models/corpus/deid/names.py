@@ -189,9 +189,8 @@ def _suspect(text: str, match: re.Match[str], upper: bool, low: bool, written_lo
     if not bare[0].isupper():
         return _dictated(text, match, bare) if low else 0
     folded = re.sub(r"['’]s$", "", bare.casefold())
-    if _TITLED.search(text[max(0, match.start() - 12) : match.start()]) and not is_clinical(bare):
+    if not is_clinical(bare) and _TITLED.search(text[max(0, match.start() - 12) : match.start()]):
         return 2
-    starts = bool(_SENTENCE_END.search(text[max(0, match.start() - 40) : match.start()]))
     if folded[:3] in _MONTHS and (
         text[max(0, match.start() - 2) : match.start()].strip().isdigit() or _DIGIT.match(text, match.end())
     ):
@@ -199,11 +198,11 @@ def _suspect(text: str, match: re.Match[str], upper: bool, low: bool, written_lo
     if is_ambiguous(bare):
         if _thing_next(text, match.end()):
             return 0
-        if upper or starts:
+        if upper or _starts(text, match.start()):
             return 1
         return 2 if bare[1:].islower() else 1
     if is_clinical(bare):
-        plain = upper or starts or not bare[1:].islower() or is_spinal(bare)
+        plain = upper or not bare[1:].islower() or is_spinal(bare) or _starts(text, match.start())
         return 0 if plain else _COMPANION
     if is_name(bare):
         thing = _NAMED_AFTER.match(text, match.end()) if upper else _thing_next(text, match.end())
@@ -216,14 +215,21 @@ def _suspect(text: str, match: re.Match[str], upper: bool, low: bool, written_lo
         return 0
     if _thing_next(text, match.end()) or any(is_eponym(half) for half in bare.split("-")):
         return 0
-    return 2 if not starts or name_likeness(folded) > 0.5 else 1
+    return 2 if not _starts(text, match.start()) or name_likeness(folded) > 0.5 else 1
+
+
+def _starts(text: str, at: int) -> bool:
+    """True at the beginning of a sentence, a line or an item."""
+    return bool(_SENTENCE_END.search(text[max(0, at - 40) : at]))
 
 
 def _half(text: str, match: re.Match[str]) -> bool:
     """True for a half of a clinical word that a line's end divides."""
-    after = _REST.match(text, match.end())
+    after = text.startswith("-", match.end()) and _REST.match(text, match.end())
     if after:
         return is_clinical(match[0] + after[1])
+    if "-" not in text[max(0, match.start() - 40) : match.start()]:
+        return False
     before = _START.search(text[max(0, match.start() - 40) : match.start()])
     return bool(before and is_clinical(before[1] + match[0]))
 

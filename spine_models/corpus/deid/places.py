@@ -14,6 +14,7 @@ from typing import Final
 from spine_models.corpus.deid.name_shape import name_likeness
 from spine_models.corpus.deid.terms import (
     alternatives,
+    indexed,
     is_ambiguous,
     is_clinical,
     is_name,
@@ -25,7 +26,7 @@ from spine_models.corpus.deid.terms import (
 )
 
 _W: Final = r"[^\W\d_][^\W\d_'’\-]*(?:['’\-][^\W\d_]+)*"
-_HOUSE: Final = rf"(?:{alternatives('house_prefix')}\s+){{0,2}}{alternatives('house')}"
+_HOUSE: Final = rf"(?:{indexed('house_prefix')}\s+){{0,2}}{indexed('house')}"
 _LINK: Final = r"(?i:st\.?|saint|mt\.?|mount|of|the|and|&|de|du|la|for|in)"
 _TAIL: Final = r"(?:\s+(?:of|at|in)\s+(?:the\s+)?(?:[A-Z][\w'’]+[ \t]?){1,3})?"
 _NAMED_HOUSE: Final = re.compile(
@@ -36,10 +37,10 @@ _UPPER_HOUSE: Final = re.compile(
 )
 _TITLED_HOUSE: Final = re.compile(
     rf"(?P<run>(?:(?:(?-i:[A-Z0-9])[\w'’.\-]*|of|the|in|and|&)[ \t]+){{1,5}})"
-    rf"(?P<house>(?=[A-Z])(?i:{alternatives('named_house')}))(?![\w-])"
+    rf"(?P<house>(?=[A-Z])(?i:{indexed('named_house')}))(?![\w-])"
 )
 _HOUSE_FIRST: Final = re.compile(
-    rf"(?<![\w\[])(?=[A-Z])(?i:{alternatives('house_first')})[ \t]+"
+    rf"(?<![\w\[])(?=[A-Z])(?i:{indexed('house_first')})[ \t]+"
     r"(?:(?i:am|an|beim|der|die|de|del|della|di|do|da|dos|du|la|le|las|los|el|des|im|zu|von|van|w)[ \t]+){0,3}"
     r"(?P<first>[^\W\d_][\w'’\-]*)"
     r"(?:[ \t]+(?:(?:de|del|do|da|du|la|le|am|an|der|sur|w|im|&)[ \t]+)?(?=[^\W\d_a-zà-ÿ])[\w'’\-]+){0,4}"
@@ -70,8 +71,8 @@ _TELLING: Final = re.compile(
 )
 
 
-_HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{alternatives('house')})(?!\w)")
-_TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{alternatives('named_house')})(?![\w-])")
+_HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{indexed('house')})(?!\w)")
+_TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{indexed('named_house')})(?![\w-])")
 _AT_WORD: Final = re.compile(r" (?:at|from|to|of) ", re.IGNORECASE)
 _LIKELY: Final = 0.0
 """Log odds above which an unread word in small letters is a name."""

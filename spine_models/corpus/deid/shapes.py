@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from spine_models.corpus.deid.terms import alternatives
+from spine_models.corpus.deid.terms import indexed
 
-_LABEL: Final = alternatives("label")
-_STREET: Final = alternatives("street")
+_LABEL: Final = indexed("label")
+_STREET: Final = indexed("street")
 _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"[\w.+\-]+\s?@\s?[\w\-]+(?:\.[\w\-]+)+"), "[EMAIL]"),
     (

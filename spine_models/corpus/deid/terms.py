@@ -62,6 +62,23 @@ def alternatives(kind: str) -> str:
     return f"(?:{'|'.join(_cue_words()[kind])})"
 
 
+def indexed(kind: str) -> str:
+    """As ``alternatives``, gathered by their first letter, for patterns that ignore case.
+
+    The engine tries every alternative of such a pattern at every word, but skips a branch that begins with a set of
+    letters when the next letter is not in it. Alternatives that do not begin with a letter come last.
+    """
+    branches: dict[str, list[str]] = {}
+    for word in _cue_words()[kind]:
+        branches.setdefault(word[0].casefold() if word[0].isalpha() else "", []).append(word)
+    rest = branches.pop("", [])
+    made = [
+        f"(?-i:[{letter}{letter.upper()}])(?:{'|'.join(word[1:] for word in words)})"
+        for letter, words in branches.items()
+    ]
+    return f"(?:{'|'.join(made + rest)})"
+
+
 @lru_cache(maxsize=8)
 def place_words(kind: str) -> frozenset[str]:
     """Lower-case words of one kind in ``place_words.yaml``."""
