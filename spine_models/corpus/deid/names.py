@@ -79,10 +79,11 @@ _PARTICLES: Final = (
     r"|ter|ten|te|zu|zum|mac|mc|ni|mhic|['’]t|d/o|s/o)"
 )
 _MERGE: Final = re.compile(
+    r"(?=[\['’]|\b[^\W\d_])(?:"
     rf"(?:\[NAME\][ \t]+)?(?<![\w\[])(?:{_PARTICLES}[ \t\n]+){{1,3}}(?:\[NAME\](?:[ \t]+\[NAME\])*)|"
     r"(?:\b[A-Z]\.?[ \t]+)?\[NAME\](?:(?:[ \t]+|[ \t]*,[ \t]*|-|[ \t]+[A-Z]\.?[ \t]+)(?:[A-Z]\.[ \t]*)*\[NAME\])+"
     r"|\b(?:[A-Z]\.[ \t]*){1,2}\[NAME\]|\[NAME\],?[ \t]{1,3}[A-Z](?:\.(?=[ \t]|$)|(?=[ \t]*(?:$|[,;|)\]\n])|[ \t]{2}))"
-    r"|\[NAME\][ \t][a-z](?=\s*$)|(?<![\w\[])[A-Z]\.[ \-]?(?:[A-Z]\.[ ]?)*\[NAME\]"
+    r"|\[NAME\][ \t][a-z](?=\s*$)|(?<![\w\[])[A-Z]\.[ \-]?(?:[A-Z]\.[ ]?)*\[NAME\])"
 )
 _NUMERAL: Final = re.compile(r"[IVX]\.?[ \t]+(?=\[)")
 _GRADED: Final = re.compile(
@@ -184,10 +185,11 @@ def _joined(match: re.Match[str]) -> str:
 def _suspect(text: str, match: re.Match[str], upper: bool, low: bool, written_low: frozenset[str]) -> int:
     """0 for no name, 1 for a name beside another suspect, 2 for a name."""
     bare = match[0].split(".")[-1]
-    if len(bare) < 2 or _half(text, match):
+    capital = bare[0].isupper()
+    if len(bare) < 2 or not (capital or low) or _half(text, match):
         return 0
-    if not bare[0].isupper():
-        return _dictated(text, match, bare) if low else 0
+    if not capital:
+        return _dictated(text, match, bare)
     folded = re.sub(r"['’]s$", "", bare.casefold())
     if not is_clinical(bare) and _TITLED.search(text[max(0, match.start() - 12) : match.start()]):
         return 2

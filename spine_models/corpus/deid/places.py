@@ -30,7 +30,7 @@ _HOUSE: Final = rf"(?:{indexed('house_prefix')}\s+){{0,2}}{indexed('house')}"
 _LINK: Final = r"(?i:st\.?|saint|mt\.?|mount|of|the|and|&|de|du|la|for|in)"
 _TAIL: Final = r"(?:\s+(?:of|at|in)\s+(?:the\s+)?(?:[A-Z][\w'’]+[ \t]?){1,3})?"
 _NAMED_HOUSE: Final = re.compile(
-    rf"(?P<run>(?:(?:{_LINK}|{_W})[ \t]+){{1,6}})(?P<house>(?i:{_HOUSE}))(?!\w){_TAIL}"
+    rf"(?<![^\W\d_])(?P<run>(?:(?:{_LINK}|{_W})[ \t]+){{1,6}})(?P<house>(?i:{_HOUSE}))(?!\w){_TAIL}"
 )
 _UPPER_HOUSE: Final = re.compile(
     rf"(?P<run>(?:[A-Z][A-Z'’.&\-]*[ \t]+){{1,5}}?)(?P<house>(?i:{_HOUSE}))(?!\w)"
@@ -141,9 +141,10 @@ def _at(match: re.Match[str], low: bool) -> str:
         w for w in words if (not is_clinical(w) or is_ambiguous(w)) and w.casefold() not in _SPECIALTIES
     ]
     if name.islower() and not low:
+        unread = [w for w in strange if not is_clinical(w)]
         return (
             f"{match['cue']}[PLACE]"
-            if any(is_name(w) or name_likeness(w) > _LIKELY for w in strange)
+            if any(is_name(w) or name_likeness(w) > _LIKELY for w in unread)
             else match[0]
         )
     uncommon = [w for w in words if w.casefold() not in _plain()]

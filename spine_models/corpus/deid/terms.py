@@ -7,6 +7,7 @@ Does not belong here: looking at a word's surroundings (text, cues).
 from __future__ import annotations
 
 import re
+import string
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import yaml
 
 from spine_models.corpus.deid import vocabulary
+from spine_models.corpus.deid.alternation import by_first_letter
 from spine_models.corpus.deid.codes import standard_words
 
 _FOLDER: Final = Path(__file__).parent
@@ -42,6 +44,8 @@ _CLINICAL_ENDING: Final = re.compile(
 
 _SMALL: Final = re.compile(r"[a-zß-öø-ÿ]")
 _CAPITAL: Final = re.compile(r"[A-ZÀ-ÖØ-Þ]")
+_ASCII_SMALL: Final = string.ascii_lowercase.encode()
+_ASCII_CAPITAL: Final = string.ascii_uppercase.encode()
 _PUT: Final = re.compile(r"\[[A-Z]{2,7}\]")
 
 
@@ -63,20 +67,8 @@ def alternatives(kind: str) -> str:
 
 
 def indexed(kind: str) -> str:
-    """As ``alternatives``, gathered by their first letter, for patterns that ignore case.
-
-    The engine tries every alternative of such a pattern at every word, but skips a branch that begins with a set of
-    letters when the next letter is not in it. Alternatives that do not begin with a letter come last.
-    """
-    branches: dict[str, list[str]] = {}
-    for word in _cue_words()[kind]:
-        branches.setdefault(word[0].casefold() if word[0].isalpha() else "", []).append(word)
-    rest = branches.pop("", [])
-    made = [
-        f"(?-i:[{letter}{letter.upper()}])(?:{'|'.join(word[1:] for word in words)})"
-        for letter, words in branches.items()
-    ]
-    return f"(?:{'|'.join(made + rest)})"
+    """As ``alternatives``, for patterns that ignore case."""
+    return by_first_letter(_cue_words()[kind])
 
 
 @lru_cache(maxsize=8)
@@ -86,6 +78,7 @@ def place_words(kind: str) -> frozenset[str]:
     return frozenset(document[kind].split())
 
 
+@lru_cache(maxsize=256)
 def mostly_upper(text: str) -> bool:
     """True where capitals say nothing, because the text is written in them."""
     lower, upper = _cases(text)
@@ -100,8 +93,14 @@ def mostly_lower(text: str) -> bool:
 
 def _cases(text: str) -> tuple[int, int]:
     """How many letters are small and how many are capitals, what a pass has put in brackets left out."""
-    lower, upper = len(_SMALL.findall(text)), len(_CAPITAL.findall(text))
-    return lower, upper - sum(len(mark) - 2 for mark in _PUT.findall(text))
+    if text.isascii():
+        # Many times faster than a pattern, on what nearly every report is written in.
+        plain = text.encode("ascii")
+        lower = len(plain) - len(plain.translate(None, _ASCII_SMALL))
+        upper = len(plain) - len(plain.translate(None, _ASCII_CAPITAL))
+    else:
+        lower, upper = len(_SMALL.findall(text)), len(_CAPITAL.findall(text))
+    return lower, upper - sum(len(mark) - 2 for mark in _PUT.findall(text)) if "[" in text else upper
 
 
 @lru_cache(maxsize=1)
