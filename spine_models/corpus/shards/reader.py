@@ -204,7 +204,7 @@ class EpochReader:
 
     def _read(self, position: int) -> StoredSlice:
         """One slice in this thread's rooms: it holds until the thread reads the next."""
-        tar, offset, size = (int(n) for n in self._spans[position])
+        tar, offset, size = self._spans[position].tolist()
         if tar not in self._streams:
             self._streams[tar] = os.open(self._tars[tar], os.O_RDONLY)
         content = _ROOMS.content(size)
