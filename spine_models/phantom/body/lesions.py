@@ -104,7 +104,7 @@ def centre_and_radii(
         case "lipomatosis":
             return (0.0, canal_v + 0.2 * b.canal_depth, s), (b.canal_width / 2, 0.4 * b.canal_depth, 1.5 * h)
         case "intramedullary":
-            return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 9.0 * size)
+            return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 11.0 * size)
         case "extramedullary":
             return (sign * 0.26 * b.canal_width, canal_v, s), (
                 0.24 * b.canal_width * size,
@@ -158,8 +158,8 @@ def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
     bone = place & np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
     # The isthmus runs down and back; the gap lies across it.
     oblique = np.abs(along - 0.4 * behind)
-    gap = finding.graded(0.0, 5.0, 6.5, 8.0)
-    active = bone & (oblique < gap / 2 + finding.graded(0.0, 0.0, 5.0, 8.0))
+    gap = finding.graded(0.0, 4.0, 5.5, 7.0)
+    active = bone & (oblique < gap / 2 + finding.graded(0.0, 0.0, 3.5, 6.0))
     out[active & (out == Tissue.MARROW)] = Tissue.OEDEMA
     out[bone & (oblique < gap / 2 + 1.0)] = Tissue.CORTEX
     out[bone & (oblique < gap / 2)] = Tissue.SCAR if gap < 3.2 else Tissue.CLEFT
