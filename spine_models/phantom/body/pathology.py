@@ -40,7 +40,8 @@ VARIANTS: Final = 0.55
 VARIANT_LIMIT: Final = 1.4
 VARIANT_LIMITS: Final[dict[str, float]] = {
     "canal": 2.4, "lipomatosis": 2.1, "herniation": 1.8, "cyst": 2.0, "subarticular": 1.0, "synovial": 1.0,
-    "extramedullary": 0.8, "intramedullary": 1.0, "edema": 1.55, "spondylolisthesis": 1.5,
+    "extramedullary": 0.8, "intramedullary": 1.0, "edema": 1.55, "spondylolisthesis": 1.6,
+    "disc_height": 1.1,
 }  # fmt: skip
 """Readers draw the line between a variant and a mild finding at different places: variants reach beyond mild ones."""
 
