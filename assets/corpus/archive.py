@@ -15,7 +15,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.corpus.archive import tables
 
 LAYER = "corpus"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 ACCOUNTED = dg.AssetCheckSpec(
     "every_file_accounted",
     asset=["archive", "files"],

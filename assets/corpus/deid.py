@@ -24,7 +24,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.corpus.deid import tables
 
 LAYER = "corpus"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 GATE = dg.AssetCheckSpec(
     "gate",
     asset=["deid", "dicom"],

@@ -26,7 +26,7 @@ from spine_models.corpus.sequences import tables as sequences
 from spine_models.corpus.shards import tables
 
 LAYER = "corpus"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 COVERED = dg.AssetCheckSpec(
     "tars_hold_the_index",
     asset=["shards", "tars"],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from spine_models.corpus.geometry import (
     MAX_FRAMES,
     FrameGeometry,
+    Vector,
     frame_geometry,
     geometry_of,
     mosaic_normal,
@@ -33,6 +34,7 @@ from spine_models.corpus.header import (
 )
 
 _MIN_TILE_PX: Final = 4
+_SAME_DIRECTION: Final = math.cos(math.radians(2.0))
 
 
 @dataclass(frozen=True)
@@ -79,30 +81,70 @@ def frame_facts(ds: Header) -> list[FrameFacts]:
 def mosaic_geometry(ds: Header) -> list[FrameGeometry]:
     """Place of every tile of a Siemens mosaic, in stored order; empty where the header does not say enough.
 
-    The position that a mosaic states is the corner of a slice as large as the whole sheet around the first tile's
-    centre. Slices follow each other along the normal of the CSA header, else along that of the orientation.
+    Slices follow each other along the normal of the CSA header, else along that of the orientation; a missing
+    distance between slices is taken to be their thickness.
     """
-    tiles = mosaic_tiles(ds)
     sheet = frame_geometry(ds)[0]
     normal = mosaic_normal(ds) or slice_normal(sheet.iop)
     gap = numbers_of(read_value(ds, "SpacingBetweenSlices"))
-    size = [numbers_of(read_value(ds, keyword)) for keyword in ("Rows", "Columns")]
-    distance = gap[0] if gap else sheet.slice_thickness_mm
-    if None in (tiles, normal, sheet.ipp_mm, sheet.pixel_spacing_mm, distance, *size):
+    return tile_geometry(ds, mosaic_tiles(ds), normal, gap[0] if gap else sheet.slice_thickness_mm)
+
+
+def tile_geometry(
+    ds: Header, tiles: int | None, normal: Vector | None, distance_mm: float | None
+) -> list[FrameGeometry]:
+    """Place of every tile of a mosaic; empty where anything is missing or the tiles do not fill the sheet evenly.
+
+    The position that a mosaic states is the corner of a slice as large as the whole sheet around the first tile's
+    centre.
+
+    Args:
+        ds: header of the sheet.
+        tiles: how many of its tiles are slices; the tiles form the smallest square that holds them.
+        normal: from one slice to the next, unit length.
+        distance_mm: between the centres of neighbouring slices.
+    """
+    sheet = frame_geometry(ds)[0]
+    shape = tile_shape(_whole(ds, "Rows"), _whole(ds, "Columns"), tiles)
+    if None in (shape, normal, sheet.ipp_mm, sheet.iop, sheet.pixel_spacing_mm, distance_mm):
         return []
-    edge = math.ceil(math.sqrt(tiles))
-    rows, columns = (int(n[0]) for n in size if n)
-    if min(rows, columns) // edge < _MIN_TILE_PX or len(sheet.ipp_mm) != 3:
-        return []
-    down = (rows - rows // edge) / 2 * sheet.pixel_spacing_mm[0]
-    across = (columns - columns // edge) / 2 * sheet.pixel_spacing_mm[1]
+    down, across = (
+        (size - tile) / 2 * spacing
+        for size, tile, spacing in zip(
+            (_whole(ds, "Rows"), _whole(ds, "Columns")), shape, sheet.pixel_spacing_mm, strict=True
+        )
+    )
     corner = [
         p + across * sheet.iop[axis] + down * sheet.iop[axis + 3] for axis, p in enumerate(sheet.ipp_mm)
     ]
-    return [
-        FrameGeometry(sheet.iop, _along(corner, normal, tile * distance), sheet.pixel_spacing_mm, distance)
-        for tile in range(tiles)
-    ]
+    return [replace(sheet, ipp_mm=_along(corner, normal, tile * distance_mm)) for tile in range(tiles)]
+
+
+def tile_shape(rows: int | None, columns: int | None, tiles: int | None) -> tuple[int, int] | None:
+    """Rows and columns of one tile of a mosaic; null where its tiles do not divide the sheet."""
+    if None in (rows, columns, tiles) or min(rows, columns, tiles) < 1:
+        return None
+    edge = math.ceil(math.sqrt(tiles))
+    if rows % edge or columns % edge or min(rows, columns) // edge < _MIN_TILE_PX:
+        return None
+    return rows // edge, columns // edge
+
+
+def mosaic_order(ds: Header) -> int | None:
+    """Which way the slices of a mosaic follow each other: 1 along the normal of its orientation, -1 against it.
+
+    Null where the CSA header names no direction, or one that is not the normal.
+    """
+    told, own = mosaic_normal(ds), slice_normal(frame_geometry(ds)[0].iop)
+    if told is None or own is None:
+        return None
+    cosine = sum(a * b for a, b in zip(told, own, strict=True))
+    return None if abs(cosine) < _SAME_DIRECTION else 1 if cosine > 0 else -1
+
+
+def _whole(ds: Header, keyword: str) -> int | None:
+    numbers = numbers_of(read_value(ds, keyword))
+    return int(numbers[0]) if numbers else None
 
 
 def _along(point: Sequence[float], direction: Sequence[float], distance: float) -> tuple[float, ...]:

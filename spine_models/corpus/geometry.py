@@ -20,6 +20,7 @@ from spine_models.corpus.header import (
     frame_items,
     functional_group_items,
     numbers_of,
+    private_value,
     read_value,
     text_of,
 )
@@ -166,13 +167,12 @@ def is_mosaic(ds: Header) -> bool:
 
 def mosaic_tiles(ds: Header) -> int | None:
     """Number of slices in a Siemens mosaic from its private header or its CSA header; null when both are silent."""
-    if text_of(read_value(ds, (0x0019, 0x0010))) == "SIEMENS MR HEADER":
-        value = read_value(ds, (0x0019, 0x100A))
-        if isinstance(value, bytes):
-            value = int.from_bytes(value, "little") if len(value) == 2 else None
-        numbers = numbers_of(value)
-        if numbers and 0 < numbers[0] < MAX_FRAMES:
-            return int(numbers[0])
+    value = private_value(ds, 0x0019, "SIEMENS MR HEADER", 0x0A)
+    if isinstance(value, bytes):
+        value = int.from_bytes(value, "little") if len(value) == 2 else None
+    numbers = numbers_of(value)
+    if numbers and 0 < numbers[0] < MAX_FRAMES:
+        return int(numbers[0])
     texts = _csa(ds, "NumberOfImagesInMosaic")
     return int(texts[0]) if texts and texts[0].isdecimal() and 0 < int(texts[0]) < MAX_FRAMES else None
 
@@ -185,9 +185,7 @@ def mosaic_normal(ds: Header) -> Vector | None:
 
 
 def _csa(ds: Header, name: str) -> list[str]:
-    if text_of(read_value(ds, (0x0029, 0x0010))) != "SIEMENS CSA HEADER":
-        return []
-    value = read_value(ds, (0x0029, 0x1010))
+    value = private_value(ds, 0x0029, "SIEMENS CSA HEADER", 0x10)
     return csa_values(value, name) if isinstance(value, bytes) else []
 
 

@@ -56,6 +56,14 @@ ACQUISITION = pl.Schema(
     }
 )
 
+MOSAIC = pl.Schema(
+    {
+        "mosaic_tiles": pl.Int32,  # slices on the sheet of a mosaic; null for every other image
+        "mosaic_order": pl.Int8,  # 1: tiles follow each other along the normal of iop, -1: against it; null: not said
+    }
+)
+"""What a mosaic says of itself in private elements, and so has to be read before those are removed."""
+
 Header = Dataset | RawHeader
 """A header that has been parsed, or one that still lies in its bytes."""
 
@@ -207,6 +215,21 @@ def read_value(ds: Header, keyword: Any) -> Any:
         return None
 
 
+def private_value(ds: Header, group: int, creator: str, element: int) -> Any:
+    """Value of a private element by its creator, in whichever block of the group that has been put; null without one.
+
+    Args:
+        ds: a header.
+        group: odd group number.
+        creator: exact name.
+        element: number within the creator's block.
+    """
+    for block in range(0x10, 0x20):
+        if _tag_of((group, block)) in ds and text_of(read_value(ds, (group, block))) == creator:
+            return read_value(ds, (group, block << 8 | element))
+    return None
+
+
 @lru_cache(maxsize=1024)
 def _tag_of(keyword: Any) -> BaseTag:
     return Tag(keyword)
@@ -334,17 +357,13 @@ def _enhanced_options(places: Sequence[Header]) -> str | None:
 
 
 def _private_number(ds: Header, group: int, creator: str, element: int) -> float | None:
-    for block in range(0x10, 0x20):
-        if _tag_of((group, block)) not in ds or text_of(read_value(ds, (group, block))) != creator:
-            continue
-        value = read_value(ds, (group, block << 8 | element))
-        if isinstance(value, bytes):  # value representation UN: text of a number, or one binary float
-            if len(value) == 4 and not value.strip(b" \0").replace(b".", b"").isdigit():
-                return numbers_of(struct.unpack("<f", value)[0])[0] if _finite(value) else None
-            value = value.decode("ascii", "replace").strip(" \0").split("\\")
-        numbers = numbers_of(value)
-        return numbers[0] if numbers else None
-    return None
+    value = private_value(ds, group, creator, element)
+    if isinstance(value, bytes):  # value representation UN: text of a number, or one binary float
+        if len(value) == 4 and not value.strip(b" \0").replace(b".", b"").isdigit():
+            return numbers_of(struct.unpack("<f", value)[0])[0] if _finite(value) else None
+        value = value.decode("ascii", "replace").strip(" \0").split("\\")
+    numbers = numbers_of(value)
+    return numbers[0] if numbers else None
 
 
 def _finite(value: bytes) -> bool:

@@ -55,7 +55,9 @@ CREATE TABLE deid.instances (
     ipp_mm DOUBLE[], -- x, y, z of the first voxel's centre, patient LPS
     pixel_spacing_mm DOUBLE[], -- between rows, between columns
     slice_thickness_mm DOUBLE,
-    spacing_between_mm DOUBLE
+    spacing_between_mm DOUBLE,
+    mosaic_tiles INTEGER, -- slices on the sheet of a mosaic; null for every other image
+    mosaic_order TINYINT -- 1 when tiles follow the normal of iop, -1 when against it; null when not said
 );
 
 -- One row per released study.

@@ -11,6 +11,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
@@ -124,9 +125,10 @@ def _memory() -> Iterator[tuple[str, float, str]]:
     """Peak resident memory of a process that writes and reads back ten times as many slices."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
-        _batch(Path(name) / "dicom", edge_px=64)
+        _batch(Path(name) / "dicom")
         peaks = []
         for count in (1_000, 10_000):
+            _tables(Path(name), count)
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_peak_memory, args=(Path(name), count, sender))
             process.start()
@@ -134,21 +136,20 @@ def _memory() -> Iterator[tuple[str, float, str]]:
                 peaks.append(receiver.recv())
             finally:
                 process.join()
-    (few_write, few_read), (many_write, many_read) = peaks
-    yield (
-        "shards: memory of writing",
-        many_write / few_write,
-        f"peak at 10,000 slices / at 1,000 ({few_write:.0f} MB)",
-    )
-    yield (
-        "shards: memory of reading",
-        many_read / few_read,
-        f"peak at 10,000 slices / at 1,000 ({few_read:.0f} MB)",
-    )
+    few, many = peaks
+    for what, one, other in zip(
+        ("writing, to the last tar", "writing, with its tables", "reading"), few, many, strict=True
+    ):
+        yield (
+            f"shards: memory of {what}",
+            other / one,
+            f"peak at 10,000 slices / at 1,000 ({one:.0f} MB), sources of {EDGE_PX} x {EDGE_PX}",
+        )
 
 
-def _peak_memory(root: Path, count: int, sender: object) -> None:
-    """Sends peak MB after writing ``count`` slices and after an epoch of them; the DICOM files are used many times."""
+def _tables(root: Path, count: int) -> None:
+    """Both tables of ``count`` slices as files, so that making them is no part of what is measured; the DICOM files are
+    used many times."""
     parts, table = [], []
     for number in range(count // SLICES):
         key = _key(number)
@@ -158,15 +159,30 @@ def _peak_memory(root: Path, count: int, sender: object) -> None:
             facts = {"instance_key": f"{number * SLICES + i:032x}", "instance_number": i}
             rows.append(key | facts | {"dicom_path": f"{number % SERIES_COUNT * 1000 + i:032x}.dcm"})
         parts.append(pl.DataFrame(rows, schema=INSTANCES))
-    instances, series_table = pl.concat(parts, rechunk=True), pl.DataFrame(table, schema=SERIES)
-    del parts
+    pl.concat(parts).write_parquet(root / f"instances-{count}.parquet")
+    pl.DataFrame(table, schema=SERIES).write_parquet(root / f"series-{count}.parquet")
+
+
+def _peak_memory(root: Path, count: int, sender: Connection) -> None:
+    """Sends peak MB when the last series of ``count`` slices was written, when the tables were there too, and after an
+    epoch."""
+    instances, series_table = (
+        pl.read_parquet(root / f"{name}-{count}.parquet") for name in ("instances", "series")
+    )
     out = root / f"out-{count}"
-    settings = ShardSettings(size_px=64, workers=1)
-    write_shards(instances, series_table, dicom=root / "dicom", out=out, settings=settings)
-    written = _peak_mb()
+    peaks = [0.0]
+
+    def progress(done: int, of: int) -> None:
+        peaks[0] = _peak_mb()
+
+    written = write_shards(
+        instances, series_table, dicom=root / "dicom", out=out, settings=SETTINGS, progress=progress
+    )
+    peaks.append(_peak_mb())
+    del written, instances, series_table
     for _ in EpochReader(sorted(out.rglob("*.tar")), seed=0).epoch(0):
         continue
-    sender.send((written, _peak_mb()))
+    sender.send((*peaks, _peak_mb()))
 
 
 def _peak_mb() -> float:
@@ -214,24 +230,24 @@ def _key(number: int) -> dict[str, str]:
     }
 
 
-def _batch(folder: Path, edge_px: int = EDGE_PX) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _batch(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Twelve series of twenty slices that compress as MR does: smooth tissue, air, noise of a fiftieth."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     instances, rows = [], []
     for number in range(SERIES_COUNT):
-        tissue = gaussian_filter(rng.normal(size=(edge_px, edge_px)), edge_px / 60)
+        tissue = gaussian_filter(rng.normal(size=(EDGE_PX, EDGE_PX)), EDGE_PX / 60)
         tissue = np.clip(600 + 500 * tissue / tissue.std(), 80, None)
-        tissue[:, edge_px * 3 // 4 :] = 0
+        tissue[:, EDGE_PX * 3 // 4 :] = 0
         rows.append(_key(number) | _FACTS)
         for i in range(SLICES):
-            noise = rng.normal(0, 25, (2, edge_px, edge_px))
+            noise = rng.normal(0, 25, (2, EDGE_PX, EDGE_PX))
             ds = pydicom.Dataset()
             ds.file_meta = pydicom.dataset.FileMetaDataset()
             ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MRImageStorage
             ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number * 1000 + i + 1}"
-            ds.Rows = ds.Columns = edge_px
+            ds.Rows = ds.Columns = EDGE_PX
             ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
             ds.BitsAllocated = ds.BitsStored = 16
             ds.HighBit, ds.PixelRepresentation, ds.InstanceNumber = 15, 0, i

@@ -125,3 +125,7 @@ def test_mosaics_by_image_type_or_private_count():
     other.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 30)
     assert is_mosaic(other)
     assert mosaic_tiles(other) == 30
+    moved = Dataset()
+    moved.private_block(0x0019, "ANOTHER MAKER", create=True).add_new(0x0A, "US", 7)
+    moved.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 30)
+    assert mosaic_tiles(moved) == 30

@@ -24,7 +24,7 @@ from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive.fragments import Claim, fault_of
 from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.structure import Layout, Meta, StructureWalk, find_meta, read_meta
-from spine_models.corpus.frames import FrameFacts, frame_facts, mosaic_geometry
+from spine_models.corpus.frames import FrameFacts, frame_facts, mosaic_geometry, mosaic_order, tile_shape
 from spine_models.corpus.geometry import MAX_FRAMES, FrameGeometry, is_mosaic, mosaic_tiles
 from spine_models.corpus.header import acquisition_facts, frame_items, numbers_of, read_value, text_of
 from spine_models.corpus.raw_header import RawHeader
@@ -198,8 +198,10 @@ def _examine_stream(
     if None in (row["study_uid"], row["series_uid"], row["sop_uid"], row["sop_class_uid"]):
         raise _Rejected(Reason.MISSING_UID)
     _check_pixels(ds, layout, UID(meta.transfer_syntax_uid or ""), settings)
-    row |= acquisition_facts(ds)
+    row |= acquisition_facts(ds) | {"mosaic_tiles": None, "mosaic_order": None}
     if is_mosaic(ds):
+        if tile_shape(row["rows"], row["columns"], mosaic_tiles(ds)) is not None:
+            row |= {"mosaic_tiles": mosaic_tiles(ds), "mosaic_order": mosaic_order(ds)}
         tiles = tuple(FrameFacts(place, None, None, (), row["b_value"]) for place in mosaic_geometry(ds))
         return Examined(size, digest, None, row, tiles, True, mosaic_tiles(ds))
     return Examined(size, digest, None, row, _frames(ds, row))

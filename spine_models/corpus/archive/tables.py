@@ -6,7 +6,7 @@ identifiers and never leave the restricted zone.
 
 import polars as pl
 
-from spine_models.corpus.header import ACQUISITION
+from spine_models.corpus.header import ACQUISITION, MOSAIC
 
 LEDGER = pl.Schema(
     {
@@ -60,6 +60,7 @@ INSTANCES = pl.Schema(
         "protocol_name": pl.String,
         "station_name": pl.String,
         **ACQUISITION,
+        **MOSAIC,
     }
 )
 

@@ -35,6 +35,7 @@ from spine_models.corpus.deid.quarantine import Reason
 from spine_models.corpus.deid.studies import study_rows
 from spine_models.corpus.deid.text import TextCleaner
 from spine_models.corpus.deid.work import Done, Task, patient_of, run_tasks
+from spine_models.corpus.header import MOSAIC
 from spine_models.domain import Outcome
 
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ def _dicom(batch: _Batch, progress: Callable[[int, int], None] | None) -> list[D
             batch.hold(row, "dicom", result.reason)
             continue
         batch.free(row)
+        result.instance |= {name: row[name] for name in MOSAIC}
         released.append(result)
         _learn(batch, str(result.instance["patient_key"]), result.known)
         for kind in ("study", "series"):

@@ -11,6 +11,8 @@ import unicodedata
 from datetime import date
 from typing import Final
 
+from spine_models.corpus.deid.alternation import by_first_letter
+
 MONTHS: Final = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october"),
     *("november", "december"),
@@ -31,10 +33,10 @@ _FOREIGN: Final = (
 )
 _OF_FOREIGN: Final = {name: i for i, names in enumerate(_FOREIGN, 1) for name in names.split()}
 _ENGLISH: Final = (
-    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
+    *("jan(?:uary)?", "feb(?:ruary)?", "mar(?:ch)?", "apr(?:il)?", "may", "june?", "july?", "aug(?:ust)?"),
+    *("sept?(?:ember)?", "oct(?:ober)?", "nov(?:ember)?", "dec(?:ember)?"),
 )
-_MONTH: Final = rf"(?:{'|'.join(sorted(_OF_FOREIGN, key=len, reverse=True))}|{_ENGLISH})"
+_MONTH: Final = by_first_letter((*sorted(_OF_FOREIGN, key=len, reverse=True), *_ENGLISH))
 _WEEKDAY: Final = (
     r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?"
     r"|sat(?:urday)?|sun(?:day)?)"
@@ -45,7 +47,7 @@ _LEAD: Final = rf"(?:\b(?=[mtwfs]){_WEEKDAY}\b\.?,?\s+(?:the\s+)?)?"
 _YEAR: Final = r"(?:18|19|20)\d\d"
 DATED: Final = re.compile(
     rf"""
-    {_LEAD}(?:
+    (?=\d|\b[^\W\d_]){_LEAD}(?:
       (?<![\d.])(?P<iy>{_YEAR})(?P<is>[-/.])(?P<im>0?[1-9]|1[0-2])(?P=is)(?P<id>0?[1-9]|[12]\d|3[01])(?![\d])
     | (?<![\d.,/-])(?P<na>\d{{1,2}})(?P<ns>[-/.])(?P<nb>\d{{1,2}})(?P=ns)(?P<ny>{_YEAR}|\d\d)(?![\d/-]|\.\d|\s*[cm]m\b)
     | (?<![\w-])(?P<dd>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?P<d1>[\s.,\-/]{{0,3}}(?:of\s+)?)(?P<dm>{_MONTH})
@@ -74,24 +76,74 @@ _NUMBERS: Final = (
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
     r"|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|oh|and)"
 )
-_HOLIDAY: Final = (
-    r"(?:christmas(?:\s+(?:eve|day))?|boxing\s+day|new\s+year['’]?s?(?:\s+(?:eve|day))?|good\s+friday|easter(?:\s+\w+day)?"
-    r"|thanksgiving(?:\s+day)?|(?:labou?r|memorial|canada|australia|anzac|independence|mother['’]?s|father['’]?s)\s+day"
-    r"|(?:4th|fourth)\s+of\s+july|halloween|hallowe['’]en|ramadan|diwali|deepavali|hanukkah|passover|yom\s+kippur|eid"
-    r"|st\.?\s+patrick['’]?s\s+day|valentine['’]?s\s+day|pentecost|whitsun|hogmanay|mid-?summer)"
+_HOLIDAY: Final = by_first_letter(
+    (
+        *(r"christmas(?:\s+(?:eve|day))?", r"boxing\s+day", r"new\s+year['’]?s?(?:\s+(?:eve|day))?"),
+        *(r"good\s+friday", r"easter(?:\s+\w+day)?", r"thanksgiving(?:\s+day)?", r"labou?r\s+day"),
+        *(r"memorial\s+day", r"canada\s+day", r"australia\s+day", r"anzac\s+day", r"independence\s+day"),
+        *(r"mother['’]?s\s+day", r"father['’]?s\s+day", r"fourth\s+of\s+july", "halloween", "hallowe['’]en"),
+        *("ramadan", "diwali", "deepavali", "hanukkah", "passover", r"yom\s+kippur", "eid"),
+        *(r"st\.?\s+patrick['’]?s\s+day", r"valentine['’]?s\s+day", "pentecost", "whitsun", "hogmanay"),
+        *("mid-?summer", r"4th\s+of\s+july"),
+    )
 )
-_TIMING: Final = (
-    r"in|since|last|next|this|from|until|till|during|early|late|mid|dated|before|after"
-    r"|around|through|of|between|by|to"
+_TIMING: Final = by_first_letter(
+    (
+        *(
+            "in",
+            "since",
+            "last",
+            "next",
+            "this",
+            "from",
+            "until",
+            "till",
+            "during",
+            "early",
+            "late",
+            "mid",
+            "dated",
+        ),
+        *("before", "after", "around", "through", "of", "between", "by", "to"),
+    )
 )
-_CUE: Final = (
-    r"on|dated|date:?|from|since|until|till|of|yesterday|today|tomorrow|mri|mr|ct|scan|exam|study|x-?rays?|rtw|seen|done"
-    rf"|surgery|injection|visit|call|called|faxed|due|appt|appointment|by|at\s+\d{{1,2}}:\d\d|(?:{_WEEKDAY})"
+_CUE: Final = by_first_letter(
+    (
+        *(
+            "on",
+            "dated",
+            "date:?",
+            "from",
+            "since",
+            "until",
+            "till",
+            "of",
+            "yesterday",
+            "today",
+            "tomorrow",
+            "mri",
+        ),
+        *(
+            "mr",
+            "ct",
+            "scan",
+            "exam",
+            "study",
+            "x-?rays?",
+            "rtw",
+            "seen",
+            "done",
+            "surgery",
+            "injection",
+            "visit",
+        ),
+        *("call", "called", "faxed", "due", "appt", "appointment", "by", r"at\s+\d{1,2}:\d\d", _WEEKDAY),
+    )
 )
 UNDATABLE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (
         re.compile(
-            rf"{_LEAD}(?:{_BEFORE_DIGIT}(?P<m>{_NAMED})\.?\s+(?P<d>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b"
+            rf"(?=\d|\b[^\W\d_]){_LEAD}(?:{_BEFORE_DIGIT}(?P<m>{_NAMED})\.?\s+(?P<d>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\b"
             rf"|\b(?P<e>0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<n>{_NAMED})\b)"
             rf"(?!\W{{1,3}}{_YEAR}|\s*[cm]m\b)",
             re.IGNORECASE,
@@ -100,8 +152,7 @@ UNDATABLE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (
         re.compile(
-            rf"\b(?=[^\W\d_]{{3,14}}\s+(?:the\s+)?[a-z -]{{3,14}}(?:st|nd|rd|th)\b)"
-            rf"{_MONTH}\s+(?:the\s+)?{_ORDINALS}(?:,?(?:\s+{_NUMBERS})+)?\b",
+            rf"\b{_MONTH}\s+(?:the\s+)?{_ORDINALS}(?:,?(?:\s+{_NUMBERS})+)?\b",
             re.IGNORECASE,
         ),
         "[DATE]",
@@ -134,7 +185,8 @@ UNDATABLE: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (
         re.compile(
-            r"\b(?:(?:last|next|this|on)\s+)?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b", re.IGNORECASE
+            r"\b(?=[lntomwfs])(?:(?:last|next|this|on)\s+)?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b",
+            re.IGNORECASE,
         ),
         "[DATE]",
     ),

@@ -39,6 +39,7 @@ _SINGLE: Final = {
     "Æ": "A",
 } | {"œ": "o", "Œ": "O", "ð": "d", "Ð": "D", "þ": "t", "Þ": "T", "ə": "e", "ħ": "h", "ŋ": "n"}
 """Letters without a decomposition, and one letter for each; ``_spelled`` knows their two-letter spellings."""
+_OPENINGS: Final = {"[PHONE]": r"(?=[+()\d])", "[DATE]": r"(?=\d|\b[^\W\d_])"}
 _DOUBLES: Final = {"ae": "ae?", "oe": "oe?", "ue": "ue?", "ss": "ss?", "aa": "aa?", "th": "th?"}
 
 
@@ -63,8 +64,12 @@ def _folded(char: str) -> str:
     return base if base and len(base) == 1 else char
 
 
-def patterns_of(known: KnownIdentifiers) -> list[KnownPattern]:
-    """Patterns in the order in which they must be applied: long and specific ones before single words."""
+@lru_cache(maxsize=64)
+def patterns_of(known: KnownIdentifiers) -> tuple[KnownPattern, ...]:
+    """Patterns in the order in which they must be applied: long and specific ones before single words.
+
+    Making them costs as much as cleaning a report, and one patient has several.
+    """
     groups = [
         ("[EMAIL]", [p for v in known.kind("email") for p in (_flexible(v), _mail(v))]),
         ("[EMAIL]", [_word(v.split("@")[0]) for v in known.kind("email") if len(v.split("@")[0]) > 3]),
@@ -79,8 +84,15 @@ def patterns_of(known: KnownIdentifiers) -> list[KnownPattern]:
     for replacement, sources in groups:
         unique = [s for s in dict.fromkeys(sources) if s]
         if unique:
-            made.append(KnownPattern(re.compile("|".join(unique), re.IGNORECASE), replacement))
-    return made
+            made.append(
+                KnownPattern(re.compile(_opened("|".join(unique), replacement), re.IGNORECASE), replacement)
+            )
+    return tuple(made)
+
+
+def _opened(pattern: str, replacement: str) -> str:
+    """The pattern behind a look at what its finds may begin with, where that spares most of the tries."""
+    return f"{_OPENINGS[replacement]}(?:{pattern})" if replacement in _OPENINGS else pattern
 
 
 def _letters(word: str) -> str:

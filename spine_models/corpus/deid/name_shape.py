@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from spine_models.corpus.deid.terms import names, report_words
+from spine_models.corpus.deid.terms import english_words, names
 
 _ORDER: Final = 4
 _LETTERS: Final = 40
@@ -51,7 +51,7 @@ class _Letters:
 
 @lru_cache(maxsize=1)
 def _models() -> tuple[_Letters, _Letters]:
-    words = report_words()
+    words = english_words()
     return _Letters(sorted(names() - words)), _Letters(sorted(w for w in words if w.isalpha()))
 
 

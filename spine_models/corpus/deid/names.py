@@ -14,6 +14,7 @@ from spine_models.corpus.deid.name_shape import name_likeness
 from spine_models.corpus.deid.terms import (
     is_ambiguous,
     is_clinical,
+    is_eponym,
     is_name,
     is_spinal,
     mostly_lower,
@@ -24,11 +25,25 @@ _WORD: Final = re.compile(
     r"(?<![\w\[@/-])(?:[^\W\d_]\.){0,2}[^\W\d_][^\W\d_'’]*(?:['’\-][^\W\d_]+)*(?![\w\]@])"
 )
 _SENTENCE_END: Final = re.compile(r"(?:^|[.!?:;\n•\-–*)\]]|\d\.)[\s\"'(]*$")
+_THINGS: Final = (
+    r"o?esophagus|columns?|tracts?|nucle(?:us|i)|foramina|groove|pillar|zones?|cages?|vacuum|contracture|hernia"
+    r"|diverticulum|ring|lobe|collar|braces?|tongs|splint|device|cells?|canal|membrane|glands?|granulations?"
+    r"|fib(?:er|re)s?|bundle|loop|filter|noise|ghosting|stain|rhombus|triad|tetrad|rules?|projection|operation|repair"
+    r"|fixation|incision|catheter|drain|forceps|curette|rongeur|hooks?|thumb|grading|staging|formula|equation"
+    r"|phenomena|gait|posture|ataxia|paralysis|paraplegia|chorea|dystrophy|neuropathy|myelopathy|encephalopathy"
+    r"|degeneration|carcinoma|nodules?|lymphadenitis|striae|aneurysm|anomaly|anomalies|pouch|hiatus|valve|reflexes"
+    r"|ulcer|scores|criterion|stenosis|hypertrophy|kyphosis|scoliosis|spondylitis|outcome|cleft|tap|distances?"
+    r"|atrophy|cord|laminae|lines|angles|signs|maneuvers|manoeuvres|osteotomies|procedures|diseases|syringostomy"
+    r"|laminoplasties|measurements?|manoeuvre|spaces|neuromas?|middle\s+column|prosthesis|implants?|ligamentous"
+)
+"""Things of medicine that are called after somebody."""
 _EPONYM_NEXT: Final = re.compile(
-    r"\s+(?:cysts?|lesions?|signs?|tests?|syndromes?|disease|classification|grades?|types?|nodes?|angle|deformity|malformation"
+    r"(?:,?\s+(?:and|or|&)\s+(?P<other>[A-Z][^\W\d_]+))?\s+(?:cysts?|lesions?|signs?|tests?|syndromes?|disease|classification|grades?|types?|nodes?|angle|deformity|malformation"
     r"|changes|fractures?|artifacts?|criteria|score|line|scan|fat|water|fraction|method"
     r"|imaging|laminectomy|laminoplasty|triangle|approach|osteotomy|procedure|retractor|punch|needle|rods?|joints?|ligaments?|plexus|artery|space|foramen|reflex|maneuver|manoeuvre|exercises?|extension|index|curve|scale|tumou?rs?|palsy|duct|spine|cleft"
-    r"|arthropathy|lymphoma|sarcoma|thyroiditis|histiocytosis|metaplasia|instrumentation|fusion|plates?|interval|ratio|method|technique|sequences?|series|views?|window|stage|phenomenon|matter|substance|body|bodies)\b",
+    r"|arthropathy|lymphoma|sarcoma|thyroiditis|histiocytosis|metaplasia|instrumentation|fusion|plates?|interval|ratio|method|technique|sequences?|series|views?|window|stage|phenomenon|matter|substance|body|bodies"
+    rf"|{_THINGS})\b"
+    r"|\s+(?:is\s+|was\s+|were\s+)?(?:negative|positive)\b",
     re.IGNORECASE,
 )
 _BETWEEN: Final = re.compile(r"[\s,]{1,3}(?:[A-Z]\.?\s+)?")
@@ -50,7 +65,9 @@ _COMPANION: Final = -1
 _VOWEL: Final = re.compile(r"[aeiouyàáâãäåèéêëìíîïòóôõöøùúûüýæœ]")
 _NAMED_AFTER: Final = re.compile(
     r"['’]?S?\s+(?:cysts?|lesions?|signs?|tests?|syndromes?|disease|classification|grades?|type|nodes?|angle|deformity|malformation"
-    r"|anomaly|phenomenon|fractures?|criteria|score|rods?|tumou?r|sarcoma|lymphoma|triangle|ligament|joints?|thyroiditis)\b",
+    r"|anomaly|phenomenon|fractures?|criteria|score|rods?|tumou?r|sarcoma|lymphoma|triangle|ligament|joints?|thyroiditis"
+    rf"|{_THINGS})\b"
+    r"|\s+(?:IS\s+|WAS\s+|WERE\s+)?(?:NEGATIVE|POSITIVE)\b",
     re.IGNORECASE,
 )
 """What makes an eponym of the word before it even where capitals say nothing."""
@@ -62,10 +79,15 @@ _PARTICLES: Final = (
     r"|ter|ten|te|zu|zum|mac|mc|ni|mhic|['’]t|d/o|s/o)"
 )
 _MERGE: Final = re.compile(
+    r"(?=[\['’]|\b[^\W\d_])(?:"
     rf"(?:\[NAME\][ \t]+)?(?<![\w\[])(?:{_PARTICLES}[ \t\n]+){{1,3}}(?:\[NAME\](?:[ \t]+\[NAME\])*)|"
     r"(?:\b[A-Z]\.?[ \t]+)?\[NAME\](?:(?:[ \t]+|[ \t]*,[ \t]*|-|[ \t]+[A-Z]\.?[ \t]+)(?:[A-Z]\.[ \t]*)*\[NAME\])+"
     r"|\b(?:[A-Z]\.[ \t]*){1,2}\[NAME\]|\[NAME\],?[ \t]{1,3}[A-Z](?:\.(?=[ \t]|$)|(?=[ \t]*(?:$|[,;|)\]\n])|[ \t]{2}))"
-    r"|\[NAME\][ \t][a-z](?=\s*$)|(?<![\w\[])[A-Z]\.[ \-]?(?:[A-Z]\.[ ]?)*\[NAME\]"
+    r"|\[NAME\][ \t][a-z](?=\s*$)|(?<![\w\[])[A-Z]\.[ \-]?(?:[A-Z]\.[ ]?)*\[NAME\])"
+)
+_NUMERAL: Final = re.compile(r"[IVX]\.?[ \t]+(?=\[)")
+_GRADED: Final = re.compile(
+    r"\b(?:grade?|type?|class|stage|zone|typ|modic|ranawat|level)[ \t]+$", re.IGNORECASE
 )
 
 
@@ -96,7 +118,23 @@ def unannounced(text: str) -> str:
         ):
             out += [text[at : match.start()], "[NAME]"]
             at = match.end()
-    return _MERGE.sub("[NAME]", "".join(out) + text[at:])
+    return _MERGE.sub(_merged, "".join(out) + text[at:])
+
+
+def _merged(match: re.Match[str]) -> str:
+    """One mark for a name of several words; the numeral of a grade before it is no initial."""
+    numeral = _NUMERAL.match(match[0])
+    if numeral and _GRADED.search(match.string, max(0, match.start() - 12), match.start()):
+        return f"{numeral[0]}[NAME]"
+    return "[NAME]"
+
+
+def _thing_next(text: str, end: int) -> bool:
+    """True where a thing follows that bears the name of the word before ``end``, or of it and a second surname."""
+    found = _EPONYM_NEXT.match(text, end)
+    return bool(
+        found and not (found["other"] and is_clinical(found["other"]) and not is_eponym(found["other"]))
+    )
 
 
 def _near(text: str, marked: list[re.Match[str]], suspects: list[int], index: int) -> bool:
@@ -147,43 +185,53 @@ def _joined(match: re.Match[str]) -> str:
 def _suspect(text: str, match: re.Match[str], upper: bool, low: bool, written_low: frozenset[str]) -> int:
     """0 for no name, 1 for a name beside another suspect, 2 for a name."""
     bare = match[0].split(".")[-1]
-    if len(bare) < 2 or _half(text, match):
+    capital = bare[0].isupper()
+    if len(bare) < 2 or not (capital or low) or _half(text, match):
         return 0
-    if not bare[0].isupper():
-        return _dictated(text, match, bare) if low else 0
+    if not capital:
+        return _dictated(text, match, bare)
     folded = re.sub(r"['’]s$", "", bare.casefold())
-    if _TITLED.search(text[max(0, match.start() - 12) : match.start()]) and not is_clinical(bare):
+    if not is_clinical(bare) and _TITLED.search(text[max(0, match.start() - 12) : match.start()]):
         return 2
-    starts = bool(_SENTENCE_END.search(text[max(0, match.start() - 40) : match.start()]))
     if folded[:3] in _MONTHS and (
         text[max(0, match.start() - 2) : match.start()].strip().isdigit() or _DIGIT.match(text, match.end())
     ):
         return 0
     if is_ambiguous(bare):
-        if upper or starts or _EPONYM_NEXT.match(text, match.end()):
-            return 1 if not _EPONYM_NEXT.match(text, match.end()) else 0
+        if _thing_next(text, match.end()):
+            return 0
+        if upper or _starts(text, match.start()):
+            return 1
         return 2 if bare[1:].islower() else 1
     if is_clinical(bare):
-        plain = upper or starts or not bare[1:].islower() or is_spinal(bare)
+        plain = upper or not bare[1:].islower() or is_spinal(bare) or _starts(text, match.start())
         return 0 if plain else _COMPANION
     if is_name(bare):
-        return 0 if (_NAMED_AFTER if upper else _EPONYM_NEXT).match(text, match.end()) else 2
+        thing = _NAMED_AFTER.match(text, match.end()) if upper else _thing_next(text, match.end())
+        return 0 if thing else 2
     if folded in written_low and not upper:
         return 0
     if upper or bare.isupper():
         return 0 if _NAMED_AFTER.match(text, match.end()) else _shouted(folded, upper)
     if not bare[1:].islower() and not _CAMEL.fullmatch(bare):
         return 0
-    if _EPONYM_NEXT.match(text, match.end()):
+    if _thing_next(text, match.end()) or any(is_eponym(half) for half in bare.split("-")):
         return 0
-    return 2 if not starts or name_likeness(folded) > 0.5 else 1
+    return 2 if not _starts(text, match.start()) or name_likeness(folded) > 0.5 else 1
+
+
+def _starts(text: str, at: int) -> bool:
+    """True at the beginning of a sentence, a line or an item."""
+    return bool(_SENTENCE_END.search(text[max(0, at - 40) : at]))
 
 
 def _half(text: str, match: re.Match[str]) -> bool:
     """True for a half of a clinical word that a line's end divides."""
-    after = _REST.match(text, match.end())
+    after = text.startswith("-", match.end()) and _REST.match(text, match.end())
     if after:
         return is_clinical(match[0] + after[1])
+    if "-" not in text[max(0, match.start() - 40) : match.start()]:
+        return False
     before = _START.search(text[max(0, match.start() - 40) : match.start()])
     return bool(before and is_clinical(before[1] + match[0]))
 
@@ -200,7 +248,7 @@ def _shouted(word: str, upper: bool) -> int:
 
 def _dictated(text: str, match: re.Match[str], word: str) -> int:
     """A word of raw dictation, where nothing is capitalised."""
-    if len(word) < 3 or is_clinical(word) or _EPONYM_NEXT.match(text, match.end()):
+    if len(word) < 3 or is_clinical(word) or _thing_next(text, match.end()):
         return 0
     if is_name(word):
         return 2

@@ -12,18 +12,20 @@ from typing import Final
 from spine_models.corpus.deid.name_shape import name_likeness
 from spine_models.corpus.deid.terms import (
     alternatives,
+    indexed,
     is_ambiguous,
     is_clinical,
+    is_eponym,
     is_name,
     mostly_lower,
     mostly_upper,
 )
 
 _W: Final = r"[^\W\d_][^\W\d_'’\-]*(?:['’\-][^\W\d_]+)*"
-_TITLE: Final = alternatives("title")
+_TITLE: Final = indexed("title")
 _DEGREE: Final = alternatives("degree")
-_KIN: Final = alternatives("kin")
-_SOME_ROLE: Final = rf"(?:(?:the\s+)?{alternatives('role')}\b[\s:,]+)?"
+_KIN: Final = indexed("kin")
+_SOME_ROLE: Final = rf"(?:(?:the\s+)?{indexed('role')}\b[\s:,]+)?"
 _SOME_TITLE: Final = rf"(?:{_TITLE}\b\.?\s+)?"
 _MANNER: Final = r"(?:\s+and\s+\w+)?(?:\s+(?:electronically|remotely|preliminarily|digitally|verbally))?"
 _WAY: Final = (
@@ -31,17 +33,17 @@ _WAY: Final = (
     r"|this|with|via|at|to|and|were|was)){0,5}"
 )
 _CUES: Final = (
-    rf"\b{_TITLE}\b(?:\.?\s+|\s*:\s*)",
-    rf"\b{alternatives('done')}{_MANNER}\s+(?:by|with)\s*:?\s+{_SOME_ROLE}{_SOME_TITLE}",
-    rf"\b{alternatives('told')}{_WAY}\s+(?:with|to|by)?\s*:?\s*{_SOME_ROLE}{_SOME_TITLE}",
-    rf"\b{alternatives('role')}\b(?:\s*(?:name|of\s+record|on\s+call|initials|signature))?\s*"
+    rf"{_TITLE}\b(?:\.?\s+|\s*:\s*)",
+    rf"{indexed('done')}{_MANNER}\s+(?:by|with)\s*:?\s+{_SOME_ROLE}{_SOME_TITLE}",
+    rf"{indexed('told')}{_WAY}\s+(?:with|to|by)?\s*:?\s*{_SOME_ROLE}{_SOME_TITLE}",
+    rf"{indexed('role')}\b(?:\s*(?:name|of\s+record|on\s+call|initials|signature))?\s*"
     rf"(?:[:=,]|\bis\b|\bwas\b)\s*{_SOME_TITLE}",
-    r"\b(?:technologist|technician|tech|radiographer|nurse|interpreter|radiologist|surgeon|resident|fellow)\s+",
-    rf"\b(?:(?:his|her|their|the|patient['’]?s|pt['’]?s)\s+)?{_KIN}\b\s*(?:,|:|\(|\bnamed\b|\bis\b)?\s*{_SOME_TITLE}",
-    r"\b(?:per|cc|attn|attention|from|via|dear|patient|pt|named|known\s+as|a\.?k\.?a\.?|by|with|for|of)"
+    r"(?:technologist|technician|tech|radiographer|nurse|interpreter|radiologist|surgeon|resident|fellow)\s+",
+    rf"(?:(?:his|her|their|the|patient['’]?s|pt['’]?s)\s+)?{_KIN}\b\s*(?:,|:|\(|\bnamed\b|\bis\b)?\s*{_SOME_TITLE}",
+    r"(?:per|cc|attn|attention|from|via|dear|patient|pt|named|known\s+as|a\.?k\.?a\.?|by|with|for|of)"
     rf"\s*:?\s+{_SOME_TITLE}",
 )
-_NAME_AFTER: Final = re.compile(f"(?P<cue>{'|'.join(_CUES)})", re.IGNORECASE)
+_NAME_AFTER: Final = re.compile(rf"\b(?P<cue>{'|'.join(_CUES)})", re.IGNORECASE)
 _STRONG: Final = re.compile(rf"\b(?:{_TITLE}\b\.?\s*:?|named|a\.?k\.?a\.?|dear)\s*$", re.IGNORECASE)
 _AND: Final = re.compile(
     rf"[ \t]*(?:,[ \t]*(?:and[ \t]+|&[ \t]*)?|/[ \t]*|&[ \t]*|[ \t]and[ \t]+){_SOME_TITLE}", re.IGNORECASE
@@ -82,11 +84,14 @@ _NOBODY: Final = frozenset(
         "patient",
     ]
 )
+_SAID: Final = re.compile(r"(?:\b(?:by|to|with)|:)[ \t]*$", re.IGNORECASE)
+_SAID_OF: Final = re.compile(r"[ \t]*(?:$|[.,;)\n]|(?:and|at|on|in|via|by|over|who)[ \t])", re.IGNORECASE)
 _REST: Final = re.compile(r"-[ \t]*\r?\n[ \t]*([^\W\d_]+)")
 _OPENING: Final = frozenset(("van", "von", "de", "la", "del", "der"))
 _BEFORE_DEGREE: Final = re.compile(
     rf"(?P<names>(?:(?:[A-Z]\.|{_W})[ \t]*,?[ \t]+){{1,4}}|{_W}(?:,[ \t]*|[ \t]+))(?P<degree>{_DEGREE})(?![\w])"
 )
+_DEGREE_ALONE: Final = re.compile(rf"[ \t,](?=[A-Z])(?:{_DEGREE})(?!\w)")
 
 
 def people(text: str) -> str:
@@ -95,7 +100,7 @@ def people(text: str) -> str:
     text = _SPELLED.sub("[NAME]", text)
     text = _BY_INITIALS.sub(_initials, text)
     text = _USER.sub(lambda m: m[0] if is_clinical(m["who"]) else "[NAME]", text)
-    text = _BEFORE_DEGREE.sub(_degree, text)
+    text = _degrees(text)
     text = _LOW_DEGREE.sub(_low_degree, text) if low else text
     out, at = [], 0
     lines = _Lines(text)
@@ -118,6 +123,20 @@ def people(text: str) -> str:
                 break
             out.append(joined[0])
             at = joined.end()
+    return "".join(out) + text[at:]
+
+
+def _degrees(text: str) -> str:
+    """``_BEFORE_DEGREE`` tried only on lines with a degree in them: they are few, and the pattern is slow."""
+    out, at = [], 0
+    for found in _DEGREE_ALONE.finditer(text):
+        if found.start() < at:
+            continue
+        start = text.rfind("\n", 0, found.start()) + 1
+        end = text.find("\n", found.end())
+        end = len(text) if end < 0 else end
+        out += [text[at:start], _BEFORE_DEGREE.sub(_degree, text[start:end])]
+        at = end
     return "".join(out) + text[at:]
 
 
@@ -180,7 +199,8 @@ def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool, low: b
         if broken and is_clinical(bare + broken[1]):
             break
         called = low and strong and words < 2 and (is_ambiguous(bare) or is_name(bare))
-        if not (initial or follows or called or _taken(word, words == 0, strong, weak, upper)):
+        person = words == 0 and not weak and is_eponym(bare) and _alone(text, start, token.end("word"))
+        if not (initial or follows or called or person or _taken(word, words == 0, strong, weak, upper)):
             break
         lower_name = lower_name or (not bare[0].isupper() and is_name(bare))
         words += not initial or words > 0
@@ -191,6 +211,13 @@ def _run(text: str, start: int, *, strong: bool, weak: bool, upper: bool, low: b
     return pending
 
 
+def _alone(text: str, start: int, end: int) -> bool:
+    """True where a surname that stands for things is the whole of what somebody is said to be."""
+    return bool(
+        text[start].isupper() and _SAID.search(text, max(0, start - 8), start) and _SAID_OF.match(text, end)
+    )
+
+
 def _taken(word: str, first: bool, strong: bool, weak: bool, upper: bool) -> bool:
     if is_ambiguous(word):
         return word[0].isupper() and (strong or not weak) and not (upper and not strong)
@@ -199,7 +226,7 @@ def _taken(word: str, first: bool, strong: bool, weak: bool, upper: bool) -> boo
     if weak and word.isupper() and not upper and len(word) <= 4 and not is_name(word):
         return False
     if strong and first:
-        return (word[0].isupper() and not upper) or not is_clinical(word)
+        return (word[0].isupper() and not upper) or not is_clinical(word) or is_eponym(word)
     if is_clinical(word):
         return False
     if upper and weak:
@@ -216,7 +243,7 @@ def _degree(match: re.Match[str]) -> str:
             len(bare) == 1
             or (bare[0].isupper() and not is_clinical(bare))
             or is_name(bare)
-            or (is_ambiguous(bare) and bare[0].isupper())
+            or ((is_ambiguous(bare) or is_eponym(bare)) and bare[0].isupper())
         )
         if not plain:
             break

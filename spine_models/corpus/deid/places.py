@@ -8,123 +8,74 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
+from spine_models.corpus.deid.name_shape import name_likeness
 from spine_models.corpus.deid.terms import (
     alternatives,
+    indexed,
     is_ambiguous,
     is_clinical,
     is_name,
+    mostly_lower,
     mostly_upper,
     ordinary,
+    place_words,
     report_words,
 )
 
 _W: Final = r"[^\W\d_][^\W\d_'’\-]*(?:['’\-][^\W\d_]+)*"
-_HOUSE: Final = rf"(?:{alternatives('house_prefix')}\s+){{0,2}}{alternatives('house')}"
+_HOUSE: Final = rf"(?:{indexed('house_prefix')}\s+){{0,2}}{indexed('house')}"
 _LINK: Final = r"(?i:st\.?|saint|mt\.?|mount|of|the|and|&|de|du|la|for|in)"
 _TAIL: Final = r"(?:\s+(?:of|at|in)\s+(?:the\s+)?(?:[A-Z][\w'’]+[ \t]?){1,3})?"
 _NAMED_HOUSE: Final = re.compile(
-    rf"(?P<run>(?:(?:{_LINK}|{_W})[ \t]+){{1,6}})(?P<house>(?i:{_HOUSE}))(?!\w){_TAIL}"
+    rf"(?<![^\W\d_])(?P<run>(?:(?:{_LINK}|{_W})[ \t]+){{1,6}})(?P<house>(?i:{_HOUSE}))(?!\w){_TAIL}"
 )
 _UPPER_HOUSE: Final = re.compile(
     rf"(?P<run>(?:[A-Z][A-Z'’.&\-]*[ \t]+){{1,5}}?)(?P<house>(?i:{_HOUSE}))(?!\w)"
 )
 _TITLED_HOUSE: Final = re.compile(
     rf"(?P<run>(?:(?:(?-i:[A-Z0-9])[\w'’.\-]*|of|the|in|and|&)[ \t]+){{1,5}})"
-    rf"(?P<house>(?=[A-Z])(?i:{alternatives('named_house')}))(?![\w-])"
+    rf"(?P<house>(?=[A-Z])(?i:{indexed('named_house')}))(?![\w-])"
 )
 _HOUSE_FIRST: Final = re.compile(
-    rf"(?<![\w\[])(?=[A-Z])(?i:{alternatives('house_first')})[ \t]+"
-    r"(?:(?i:am|an|der|die|de|del|della|di|do|da|dos|du|la|le|las|los|el|des|im|zu|von|van)[ \t]+){0,3}"
+    rf"(?<![\w\[])(?=[A-Z])(?i:{indexed('house_first')})[ \t]+"
+    r"(?:(?i:am|an|beim|der|die|de|del|della|di|do|da|dos|du|la|le|las|los|el|des|im|zu|von|van|w)[ \t]+){0,3}"
     r"(?P<first>[^\W\d_][\w'’\-]*)"
-    r"(?:[ \t]+(?:(?:de|del|do|da|du|la|le|am|an|der|sur|&)[ \t]+)?(?=[^\W\d_a-zà-ÿ])[\w'’\-]+){0,4}"
+    r"(?:[ \t]+(?:(?:de|del|do|da|du|la|le|am|an|der|sur|w|im|&)[ \t]+)?(?=[^\W\d_a-zà-ÿ])[\w'’\-]+){0,4}"
 )
 _UNIVERSITY_OF: Final = re.compile(
     r"\b(?:University|College|Hospital|Clinic|Institute)\s+of\s+(?:[A-Z][\w'’]+(?:[\s,-]+(?:at\s+)?)?){1,4}"
 )
 _SAINTS: Final = frozenset(("st", "saint", "mt", "mount"))
-_NAMING: Final = frozenset(("memorial", "general", "our", "lady"))
-_NOUNS: Final = frozenset(
-    (
-        *("imaging", "medical", "radiology", "spine", "orthopedic", "orthopaedic", "health", "diagnostic"),
-        *("neurosurgery", "surgical", "university", "care", "clinic", "hospital", "center", "centre"),
-        *("department", "radiologist", "mri", "mr", "the", "and", "of", "in", "for", "physical", "previous"),
-    )
-)
+_NAMING: Final = place_words("naming")
+_NOUNS: Final = place_words("nouns")
 _LINKING: Final = (
     _NOUNS
     | _NAMING
     | _SAINTS
     | frozenset(("&", "de", "du", "la", "community", "regional", "children's", "county", "veterans"))
 )
-_PROPER: Final = _NAMING | frozenset(
-    (
-        *(
-            "north",
-            "south",
-            "east",
-            "west",
-            "red",
-            "blue",
-            "green",
-            "white",
-            "black",
-            "river",
-            "lake",
-            "summit",
-        ),
-        *(
-            "valley",
-            "ridge",
-            "bay",
-            "ocean",
-            "silver",
-            "golden",
-            "sunrise",
-            "sunset",
-            "pine",
-            "oak",
-            "oaks",
-            "maple",
-        ),
-        *("cedar", "willow", "elm", "hill", "hills", "heights", "park", "grove", "creek", "brook", "meadow"),
-        *("forest", "harbor", "harbour", "coast", "rock", "crest", "mountain", "prairie", "desert", "heart"),
-        *("mercy", "trinity", "cross", "sacred", "holy", "providence", "metro", "city", "coastal", "island"),
-        *("canyon", "springs", "spring", "stone", "star", "sun", "eagle", "falcon", "liberty", "pioneer"),
-        *("heritage", "premier", "capital", "central", "midwest", "highland", "garden", "field"),
-    )
-)
+_PROPER: Final = _NAMING | place_words("proper")
 """Words of plain English that names of institutions begin with."""
-_JOINING: Final = frozenset(
-    (
-        *(
-            "new",
-            "old",
-            "high",
-            "upper",
-            "lower",
-            "two",
-            "three",
-            "four",
-            "twin",
-            "grand",
-            "big",
-            "little",
-            "back",
-        ),
-        *("line", "years", "first"),
-    )
-)
+_SPECIALTIES: Final = place_words("specialties")
+"""Words of departments: capitalised before a noun they name no institution."""
+_JOINING: Final = place_words("joining")
+_LINKED: Final = _LINKING - _NAMING
+_ALONE: Final = _SAINTS | _NAMING
+_NAMES: Final = _PROPER | _JOINING
 """Words that belong to a name only where more of it follows."""
 _TELLING: Final = re.compile(
     r"(?i)\b(?:st|saint|mount|mt|memorial|general|county|community|regional|our lady|north|south|east|west)\b"
 )
 
 
-_HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{alternatives('house')})(?!\w)")
-_TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{alternatives('named_house')})(?![\w-])")
+_HOUSE_NOUN: Final = re.compile(rf"(?<!\w)(?i:{indexed('house')})(?!\w)")
+_TITLED_NOUN: Final = re.compile(rf"(?<!\w)(?=[A-Z])(?i:{indexed('named_house')})(?![\w-])")
 _AT_WORD: Final = re.compile(r" (?:at|from|to|of) ", re.IGNORECASE)
+_LIKELY: Final = 0.0
+"""Log odds above which an unread word in small letters is a name."""
 _REACH: Final = 160
 """Letters before and after a noun within which its name must lie."""
 _AT: Final = re.compile(
@@ -136,6 +87,7 @@ _AT: Final = re.compile(
     r"(?=[ ]+(?:on|dated|in|from|with|for|because|after|since|done|performed|and|by|was|is|were)\b|[ ]*[\[,.;:)\n]|$)",
     re.IGNORECASE,
 )
+_CAMEL: Final = re.compile(r"[a-z][A-Z][a-z]")
 _FAMOUS: Final = re.compile(rf"(?<![\w\[])(?:{alternatives('famous_house')[3:-1]})(?![\w\]])")
 _NOWHERE: Final = re.compile(
     r"(?i)\b(?:outside|this|that|our|an?|another|other|same|all|both|each|multiple|any|level|levels|time|home|work|rest|night|[ctls]\d+"
@@ -147,7 +99,8 @@ _NOWHERE: Final = re.compile(
 def places(text: str) -> str:
     """Text with the names of institutions replaced by ``[PLACE]``."""
     if _AT_WORD.search(text):
-        text = _AT.sub(_at, text)
+        low = mostly_lower(text)
+        text = _AT.sub(lambda m: _at(m, low), text)
     text = _FAMOUS.sub("[PLACE]", text)
     text = _UNIVERSITY_OF.sub("[PLACE]", text)
     text = _HOUSE_FIRST.sub(_led, text)
@@ -174,15 +127,27 @@ def _around(
     return "".join(out) + text[at:]
 
 
-def _at(match: re.Match[str]) -> str:
-    """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk."""
+def _at(match: re.Match[str], low: bool) -> str:
+    """What an examination was done at: a name where a word of it is neither clinical nor a part of plain talk.
+
+    Small letters name nothing where the text has capitals, unless a word is a name or reads much like one.
+    """
     name = match["name"]
     words = re.findall(_W, name)
     if _NOWHERE.search(name) or not words or name.startswith("["):
         return match[0]
     capital = all(w[0].isupper() or w.casefold() in _LINKING for w in words)
-    strange = [w for w in words if not is_clinical(w) or is_ambiguous(w)]
-    uncommon = [w for w in words if w.casefold() not in ordinary()]
+    strange = [
+        w for w in words if (not is_clinical(w) or is_ambiguous(w)) and w.casefold() not in _SPECIALTIES
+    ]
+    if name.islower() and not low:
+        unread = [w for w in strange if not is_clinical(w)]
+        return (
+            f"{match['cue']}[PLACE]"
+            if any(is_name(w) or name_likeness(w) > _LIKELY for w in unread)
+            else match[0]
+        )
+    uncommon = [w for w in words if w.casefold() not in _plain()]
     cased = not name.isupper() and not name.islower()
     if strange or (cased and capital and uncommon) or (not cased and len(uncommon) == len(words) > 1):
         return f"{match['cue']}[PLACE]"
@@ -208,9 +173,9 @@ def _titled(match: re.Match[str]) -> str:
     start = None
     for word in reversed(words):
         folded = word[0].strip(".,'’").casefold()
-        if folded in _NOUNS or (
-            folded in ordinary() and folded not in _PROPER | _JOINING and not is_ambiguous(folded)
-        ):
+        department = folded == "general" and match["house"].casefold() == "surgery"
+        plain = folded in _plain() and folded not in _NAMES and not is_ambiguous(folded)
+        if folded in _NOUNS or plain or department:
             if folded not in ("of", "the", "in", "and", "&") or start is None:
                 break
             continue
@@ -230,17 +195,28 @@ def _house(match: re.Match[str]) -> str:
     if start is None:
         return match[0]
     named = run[start:]
-    dull = all(is_clinical(w) or w.casefold() in _LINKING - _NAMING for w in re.findall(_W, named))
-    title_case = bool(re.match(r"[A-Z][^\W\d_A-Z]", named)) and match["house"][:1].isupper() and start > 0
+    dull = not _CAMEL.search(named) and all(
+        is_clinical(w) or w.casefold() in _LINKED for w in re.findall(_W, named)
+    )
+    # A sentence may begin with any word in a capital; the rest of a name that a cue has already found does not.
+    inside = start > 0 or match.string[: match.start()].rstrip(" \t").endswith(("[NAME]", "[PLACE]"))
+    title_case = bool(re.match(r"[A-Z][^\W\d_A-Z]", named)) and match["house"][:1].isupper() and inside
     if dull and not _TELLING.search(named) and not (title_case and _uncommon(named)):
         return match[0]
     article = re.match(r"(?i)the\s+(?=\S)", named)
     return run[:start] + (article[0] if article else "") + "[PLACE]"
 
 
+@lru_cache(maxsize=1)
+def _plain() -> frozenset[str]:
+    """Words that name no institution even in capitals: of radiology, and of departments."""
+    return ordinary() | _SPECIALTIES
+
+
 def _uncommon(named: str) -> bool:
     """True where a word is of general English, not of radiology: capitalised, it names."""
-    return any(w.casefold() not in ordinary() or w.casefold() in _PROPER for w in re.findall(_W, named))
+    words = [w.casefold() for w in re.findall(_W, named)]
+    return any(w in _PROPER or w not in _plain() for w in words)
 
 
 def _start(run: str, house: str) -> int | None:
@@ -262,7 +238,7 @@ def _start(run: str, house: str) -> int | None:
                 break
             if not capital and not _lower_house(house, bare):
                 break
-        if folded not in _LINKING or folded in _SAINTS | _NAMING or (capital and start is not None):
+        if folded not in _LINKING or folded in _ALONE or (capital and start is not None):
             start = words[index].start()
     return start
 

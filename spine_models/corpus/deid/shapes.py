@@ -7,14 +7,14 @@ Does not belong here: names of people (people) and places (places), dates (dates
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
-from spine_models.corpus.deid.terms import alternatives
+from spine_models.corpus.deid.terms import indexed
 
-_LABEL: Final = alternatives("label")
-_STREET: Final = alternatives("street")
-_SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"[\w.+\-]+\s?@\s?[\w\-]+(?:\.[\w\-]+)+"), "[EMAIL]"),
+_LABEL: Final = indexed("label")
+_STREET: Final = indexed("street")
+_SHAPES: Final[tuple[tuple[Any, ...], ...]] = (
+    (re.compile(r"[\w.+\-]+\s?@\s?[\w\-]+(?:\.[\w\-]+)+"), "[EMAIL]", re.compile("@")),
     (
         re.compile(
             r"[\w.+\-]+(?:[ ]?[(\[{](?i:at)[)\]}][ ]?[\w\-]+(?:[ ]?[(\[{](?i:dot)[)\]}][ ]?[\w\-]+|\.[\w\-]+)+"
@@ -22,20 +22,27 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
             r"|[ ](?i:at)[ ][\w\-]+(?:\.[\w\-]+)*\.(?:com|org|net|edu|gov|co|ca|au|uk|de|fr|in|ie|nz)\b)"
         ),
         "[EMAIL]",
+        re.compile(r"(?i)[(\[{ ]at[)\]} ][ ]?[\w\-]+(?:[ ]?[(\[{ ]dot|\.[\w\-])"),
     ),
-    (re.compile(r"\b(?:https?://|ftp://|www\.)[^\s,;)\]]+", re.IGNORECASE), "[URL]"),
+    (
+        re.compile(r"\b(?:https?://|ftp://|www\.)[^\s,;)\]]+", re.IGNORECASE),
+        "[URL]",
+        re.compile(r"(?i)://|www\."),
+    ),
     (
         re.compile(
             r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|health|nhs\.uk|co\.uk|info|hospital)\b(?:/\S*)?",
             re.IGNORECASE,
         ),
         "[URL]",
+        re.compile(r"(?i)\.(?:com|org|net|edu|gov|health|nhs|co|info|hospital)\b"),
     ),
     (
         re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"),
         "[IP]",
+        re.compile(r"\d\.\d+\.\d"),
     ),
-    (re.compile(r"(?<![\d.])[0-2](?:\.\d+){5,}"), "[UID]"),
+    (re.compile(r"(?<![\d.])[0-2](?:\.\d+){5,}"), "[UID]", re.compile(r"\d\.\d+\.\d")),
     (re.compile(r"(?<![\d-])\d{3}[- ]\d{2}[- ]\d{4}(?![\d-])"), "[ID]"),
     (
         re.compile(
@@ -53,6 +60,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     ),
     (re.compile(r"(?<![\w.])\(0\d{1,4}\)[ \-]?\d{3,4}[ \-]?\d{3,5}(?!\d)"), "[PHONE]"),
     (re.compile(r"(?<![\w.\-/])0\d{2,4}[ \-]\d{3,4}[ \-]?\d{3,5}(?![\d/])"), "[PHONE]"),
+    (re.compile(r"(?<![\w.\-/])0[2-9][ \-]\d{4}[ \-]\d{4}(?!\d)"), "[PHONE]"),
     (re.compile(r"(?<![\w.\-/])\(\d{3}\)[ ]?\d{4}(?!\d)"), "[PHONE]"),
     (re.compile(r"(?<![\w.\-])\d{3}-\d{4}(?![\w\-])"), "[PHONE]"),
     (
@@ -102,6 +110,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
             r",?[ \t]+)?(?:[A-Z][a-z]+[ \t]+)?\b[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b"
         ),
         "[ADDRESS]",
+        re.compile(r"\d[A-Z]{2}\b"),
     ),
     (re.compile(r"\b[ABCEGHJ-NPRSTVXY]\d[A-Z][ -]?\d[A-Z]\d\b"), "[ADDRESS]"),
     (re.compile(r"\bP\.?\s?O\.?\s+Box\s+\d+", re.IGNORECASE), "[ADDRESS]"),
@@ -112,6 +121,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         "[ADDRESS]",
     ),
 )
+"""A pattern, what stands for its finds, and what a text must have for it to find any where that is quicker seen."""
 _LABELLED_PHONE: Final = re.compile(
     r"\b(?P<cue>phone|telephone|tel|fax|pager|beeper|mobile|cell|callback|ext(?:ension)?|call(?:ed)?\s+(?:back\s+)?at)"
     r"(?P<mid>\W{1,3}(?:no\.?|number|#)?\W{0,3})\+?\d[\d\s().\-]{2,18}\d",
@@ -147,17 +157,18 @@ _MIXED_ID: Final = re.compile(
 )
 
 _AGE: Final = re.compile(
-    r"\b(?:9\d|1[01]\d)(?=[\s\-]*(?:years?|yrs?|y/?o\b|y\.o\.|yo\b|y\b|y?\s?/?[MF]\b))"
+    r"(?=[19n])(?:\b(?:9\d|1[01]\d)(?=[\s\-]*(?:years?|yrs?|y/?o\b|y\.o\.|yo\b|y\b|y?\s?/?[MF]\b))"
     r"|(?:(?<=\baged\s)|(?<=\bage\s)|(?<=\bage:\s)|(?<=\bage/sex:\s)|(?<=\bage\sof\s))(?:9\d|1[01]\d)\b"
-    r"|\bninety(?:[\s-](?:one|two|three|four|five|six|seven|eight|nine))?(?=[\s-]year)",
+    r"|\bninety(?:[\s-](?:one|two|three|four|five|six|seven|eight|nine))?(?=[\s-]year))",
     re.IGNORECASE,
 )
 
 
 def shapes(text: str) -> str:
     """E-mails, addresses of the net and the post, telephones, record numbers and ages over 89, by their shape."""
-    for pattern, replacement in _SHAPES:
-        text = pattern.sub(replacement, text)
+    for pattern, replacement, *needed in _SHAPES:
+        if not needed or needed[0].search(text):
+            text = pattern.sub(replacement, text)
     text = _LABELLED_PHONE.sub(lambda m: f"{m['cue']}{m['mid']}[PHONE]", text)
     text = _LABELLED_ID.sub(_labelled, text)
     text = _PLATE.sub("[ID]", text)

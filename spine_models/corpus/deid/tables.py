@@ -6,7 +6,7 @@ the released file's ``2.25.`` UID written in hex (32 digits), so that a row find
 
 import polars as pl
 
-from spine_models.corpus.header import ACQUISITION
+from spine_models.corpus.header import ACQUISITION, MOSAIC
 
 FILES = pl.Schema(
     {
@@ -33,6 +33,7 @@ INSTANCES = pl.Schema(
         "pixel_sha256": pl.String,
         "dicom_path": pl.String,  # relative to the batch's DICOM folder
         **ACQUISITION,
+        **MOSAIC,
     }
 )
 

@@ -214,7 +214,12 @@ def _lying(instances: pl.DataFrame) -> dict[Key, Row]:
     grouped = (
         instances.sort(*_PLACE, *_ORDER)
         .group_by(_PLACE, maintain_order=True)
-        .agg(pl.col("iop"), pl.col("ipp_mm"), pl.col("frames").max(), mosaic.any().alias("mosaic"))
+        .agg(
+            pl.col("iop"),
+            pl.col("ipp_mm"),
+            pl.col("frames", "mosaic_tiles").max(),
+            mosaic.any().alias("mosaic"),
+        )
     )
     return {tuple(row[name] for name in _PLACE): row for row in grouped.iter_rows(named=True)}
 
@@ -232,8 +237,8 @@ def _lies(kinds: Sequence[_Kind], lying: Row) -> Row:
             "slice_spacing_mm": geometry.slice_spacing_mm,
         }
     spacing = _commonest(kinds, "spacing_between_mm") or _commonest(kinds, "slice_thickness_mm")
-    # The number of tiles of a mosaic is in a private element, which is not released.
-    slices = None if lying["mosaic"] else frames
+    # Every mosaic of a series shows the same slices, at another b-value or time point.
+    slices = lying["mosaic_tiles"] if lying["mosaic"] else frames
     return {"plane": plane.value, "n_slices": slices, "slice_spacing_mm": spacing}
 
 

@@ -123,16 +123,21 @@ def series_quantum(
     return Quantum.spanning(low, high, source_step)
 
 
-def apply_window(stored: np.ndarray, quantum: Quantum, window: tuple[float, float]) -> np.ndarray:
+def apply_window(
+    stored: np.ndarray, quantum: Quantum, window: tuple[float, float], *, room: np.ndarray | None = None
+) -> np.ndarray:
     """Stored values through a window: uint16 [S, S], 0 at ``window[0]``, 65535 at ``window[1]``, clipped outside.
 
     Args:
         stored: uint16 [S, S].
         quantum: what a stored value means.
         window: (low, high) source intensities; low > high inverts.
+        room: float32 of the same shape to calculate in; what it held is lost. None takes new memory.
     """
     gain = WHITE / (window[1] - window[0])
-    shown = np.multiply(stored, np.float32(quantum.step * gain), dtype=np.float32)
+    shown = np.empty(stored.shape, np.float32) if room is None else room
+    np.copyto(shown, stored)
+    shown *= np.float32(quantum.step * gain)
     shown += np.float32((quantum.origin - window[0]) * gain + 0.5)
     np.clip(shown, 0.0, WHITE + 0.5, out=shown)
     return shown.astype(np.uint16)

@@ -11,14 +11,16 @@ import os
 import sys
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
-from spine_models.corpus.shards.codec import CodecError, StoredSlice, decode
+from spine_models.corpus.shards.codec import CodecError, Rooms, StoredSlice, decode
 from spine_models.corpus.shards.members import ShardError, members_of
 
 Balance = Literal["slice", "study"]
+
+_ROOMS: Final = Rooms()
 
 __all__ = ["Balance", "EpochReader", "ShardError", "read_slices", "read_stored"]
 
@@ -58,9 +60,9 @@ def read_slices(
         yield key, held.windowed()
 
 
-def _decode(content: bytes, suffix: str, path: Path) -> StoredSlice:
+def _decode(content: bytes | memoryview, suffix: str, path: Path, rooms: Rooms | None = None) -> StoredSlice:
     try:
-        return decode(content, suffix)
+        return decode(content, suffix, rooms=rooms)
     except CodecError as error:
         raise ShardError(f"shard {path.name}: {error}; write the shards of its batch again") from error
 
@@ -138,7 +140,7 @@ class EpochReader:
 
     def __getitem__(self, position: int) -> tuple[str, np.ndarray]:
         """The slice at a position of ``keys``: (slice_key, uint16 [S, S])."""
-        return self.keys[position], self._read(position).windowed()
+        return self.keys[position], self._read(position).windowed(_ROOMS)
 
     def epoch(self, n: int, start: int = 0, *, consumed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
         """Samples of this rank in epoch ``n``, from its ``start``-th on: (slice_key, uint16 [S, S]).
@@ -201,15 +203,16 @@ class EpochReader:
         return drawn[skipped : skipped + quota]
 
     def _read(self, position: int) -> StoredSlice:
-        tar, offset, size = (int(n) for n in self._spans[position])
+        """One slice in this thread's rooms: it holds until the thread reads the next."""
+        tar, offset, size = self._spans[position].tolist()
         if tar not in self._streams:
             self._streams[tar] = os.open(self._tars[tar], os.O_RDONLY)
-        content = os.pread(self._streams[tar], size, offset)
-        if len(content) != size:
+        content = _ROOMS.content(size)
+        if os.preadv(self._streams[tar], [content], offset) != size:
             raise ShardError(
                 f"shard {self._tars[tar].name} is shorter than when it was opened: write it again"
             )
-        return _decode(content, self._suffixes[position], self._tars[tar])
+        return _decode(content, self._suffixes[position], self._tars[tar], _ROOMS)
 
 
 def _groups(studies: np.ndarray) -> list[np.ndarray]:

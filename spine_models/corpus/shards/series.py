@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from spine_models.config import ShardSettings
 from spine_models.corpus.geometry import FrameGeometry, frame_geometry, order_along_normal, slice_normal
 from spine_models.corpus.shards.codec import encode
+from spine_models.corpus.shards.mosaic import Sheet, cut_tiles, tile_places
 from spine_models.corpus.shards.pixels import Frame, Histogram, PixelsError, open_header, read_frames
 from spine_models.corpus.shards.place import output_grid
 from spine_models.corpus.shards.preprocess import (
@@ -62,9 +63,31 @@ class SkipReason(StrEnum):
     UNDECODABLE = "undecodable"
 
 
+class Source(NamedTuple):
+    """One file; ``sheet`` is null but for a mosaic."""
+
+    instance_key: str
+    number: int | None
+    path: str
+    sheet: Sheet | None = None
+
+    def places(self) -> list[FrameGeometry]:
+        """Where every frame lies, as far as the header says; of a mosaic, every tile. Raises ``PixelsError``."""
+        ds = open_header(Path(self.path))
+        return frame_geometry(ds) if self.sheet is None else tile_places(ds, self.sheet)
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in file order, of a mosaic its tiles. Raises ``PixelsError``."""
+        for frame in read_frames(Path(self.path)):
+            if self.sheet is None:
+                yield frame
+            else:
+                yield from cut_tiles(frame, self.sheet.tiles or 0)
+
+
 @dataclass(frozen=True)
 class SeriesTask:
-    """What a worker needs to know of a series; ``instances`` are (instance_key, number, path)."""
+    """What a worker needs to know of a series."""
 
     batch_key: str
     patient_key: str
@@ -75,7 +98,7 @@ class SeriesTask:
     plane: str
     region: str
     split: str
-    instances: tuple[tuple[str, int | None, str], ...]
+    instances: tuple[Source, ...]
 
     def identity(self) -> dict[str, Any]:
         """The columns that every slice of the series shares."""
@@ -107,11 +130,13 @@ class SeriesSlices:
 class _Slot:
     """One readable frame: which file, which frame of it, where in space."""
 
-    instance_key: str
-    instance_number: int
-    path: Path
+    source: Source
     frame: int
     geometry: FrameGeometry
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.source.instance_key, self.frame
 
 
 def shard_series(task: SeriesTask, *, settings: ShardSettings) -> SeriesSlices:
@@ -123,19 +148,19 @@ def shard_series(task: SeriesTask, *, settings: ShardSettings) -> SeriesSlices:
     scores: list[SliceScores] = []
     empty = 0
     if window is None:
-        reasons[SkipReason.CONSTANT.value] += len({slot.instance_key for slot in slots})
+        reasons[SkipReason.CONSTANT.value] += len({slot.source.instance_key for slot in slots})
         empty = len(slots)
     else:
         quantum = series_quantum(histogram.parts(), histogram.source_step())
-        position = {(slot.instance_key, slot.frame): index for index, slot in enumerate(_ordered(slots))}
+        position = {slot.key: index for index, slot in enumerate(_ordered(slots))}
         shared = task.identity() | {"preprocessing_version": preprocessing_version(settings)}
         wanted = scored_indices(len(slots))
         for slot, frame in _second_pass(slots, held):
-            if position[(slot.instance_key, slot.frame)] in wanted:
+            if position[slot.key] in wanted:
                 scores.append(score_frame(frame))
             empty += is_empty(frame, window)
             row, image = _slice(slot, frame, window, quantum, settings)
-            row["slice_index"] = position[(slot.instance_key, slot.frame)]
+            row["slice_index"] = position[slot.key]
             slices.append((shared | row, image))
         slices.sort(key=lambda item: item[0]["slice_index"])
     names = ("batch_key", "patient_key", "study_key", "series_key")
@@ -162,13 +187,12 @@ def _first_pass(
     held: dict[tuple[str, int], Frame] | None = {}
     held_bytes = 0
     histogram = Histogram()
-    for instance_key, number, name in task.instances:
-        path = Path(name)
+    for source in task.instances:
         try:
-            geometries = frame_geometry(open_header(path))
+            geometries = source.places()
             frames = []
             counted = Histogram()
-            for index, frame in enumerate(read_frames(path)):
+            for index, frame in enumerate(source.frames()):
                 if min(frame.stored.shape) < _MIN_EDGE_PX:
                     raise PixelsError(SkipReason.TOO_SMALL.value)
                 counted.add(frame)
@@ -183,9 +207,9 @@ def _first_pass(
         histogram.merge(counted)
         for index, frame in frames:
             geometry = geometries[min(index, len(geometries) - 1)]
-            slots.append(_Slot(instance_key, number or 0, path, index, geometry))
+            slots.append(_Slot(source, index, geometry))
             if held is not None and frame is not None:
-                held[(instance_key, index)] = frame
+                held[slots[-1].key] = frame
     return slots, held, histogram
 
 
@@ -193,13 +217,13 @@ def _second_pass(
     slots: list[_Slot], held: dict[tuple[str, int], Frame] | None
 ) -> Iterator[tuple[_Slot, Frame]]:
     if held is not None:
-        yield from ((slot, held[(slot.instance_key, slot.frame)]) for slot in slots)
+        yield from ((slot, held[slot.key]) for slot in slots)
         return
-    by_file: dict[Path, dict[int, _Slot]] = {}
+    by_file: dict[Source, dict[int, _Slot]] = {}
     for slot in slots:
-        by_file.setdefault(slot.path, {})[slot.frame] = slot
-    for path, wanted in by_file.items():
-        for index, frame in enumerate(read_frames(path)):
+        by_file.setdefault(slot.source, {})[slot.frame] = slot
+    for source, wanted in by_file.items():
+        for index, frame in enumerate(source.frames()):
             yield wanted[index], frame
 
 
@@ -217,9 +241,9 @@ def _slice(
     )
     rows, columns = frame.stored.shape
     row = {
-        "instance_key": slot.instance_key,
+        "instance_key": slot.source.instance_key,
         "frame": slot.frame,
-        "slice_key": f"{slot.instance_key}-{slot.frame:04d}",
+        "slice_key": f"{slot.source.instance_key}-{slot.frame:04d}",
         "pixel_hash": hashlib.sha256(result.array.astype("<u2").tobytes()).hexdigest(),
         "stored_hash": hashlib.sha256(result.stored.astype("<u2").tobytes()).hexdigest(),
         "intensity_origin": quantum.origin,
@@ -248,7 +272,7 @@ def _floats(values: Any) -> list[float] | None:
 
 def _ordered(slots: list[_Slot]) -> list[_Slot]:
     """Slices by orientation, then along the normal; acquisition order breaks ties or replaces geometry."""
-    acquired = sorted(slots, key=lambda slot: (slot.instance_number, slot.instance_key, slot.frame))
+    acquired = sorted(slots, key=lambda slot: (slot.source.number or 0, *slot.key))
     stacks: list[tuple[tuple[float, ...] | None, list[_Slot]]] = []
     for slot in acquired:
         normal = slice_normal(slot.geometry.iop) if slot.geometry.ipp_mm is not None else None

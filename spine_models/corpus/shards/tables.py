@@ -11,7 +11,7 @@ SLICES = pl.Schema(
         "study_key": pl.String,
         "series_key": pl.String,
         "instance_key": pl.String,
-        "frame": pl.Int32,  # 0-based
+        "frame": pl.Int32,  # 0-based; of a mosaic, the tile
         "slice_key": pl.String,  # "<instance_key>-<frame, 4 digits>"
         "slice_index": pl.Int32,  # order along the series normal
         "contrast": pl.String,

@@ -1,7 +1,7 @@
 """From released DICOM of one batch to tars per route and split, and the index of their slices.
 
-Belongs here: which series and frames become slices, their order, the tar layout, the reasons for what is left
-out. Does not belong here: arithmetic on pixels (``preprocess``), decoding (``pixels``), reading tars back.
+Belongs here: the order of work, the tar layout. Does not belong here: which series become slices (``plan``),
+arithmetic on pixels (``preprocess``), decoding (``pixels``), reading tars back.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import io
 import json
 import multiprocessing
 import tarfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,22 +25,18 @@ import polars as pl
 from spine_models.config import ShardSettings
 from spine_models.corpus.shards.codec import FORMAT, SUFFIX
 from spine_models.corpus.shards.members import Member, write_sidecar
-from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, SkipReason, shard_series
+from spine_models.corpus.shards.plan import Plan, plan_series
+from spine_models.corpus.shards.rows import Rows
+from spine_models.corpus.shards.series import SeriesSlices, SeriesTask, shard_series
 from spine_models.corpus.shards.splits import assign_splits
 from spine_models.corpus.shards.tables import QUALITY, SKIPPED, SLICES, SPLITS
-from spine_models.domain import Contrast, Region, Route, Split
+from spine_models.domain import Split
 
 _MIN_POOL_SERIES: Final = 16
 """Fewer series than this are done in this process: starting workers would take longer."""
 
-_UNUSABLE: Final = {
-    Contrast.LOCALIZER.value: SkipReason.LOCALIZER,
-    Contrast.DERIVED.value: SkipReason.DERIVED,
-}
-_OUTSIDE: Final = {
-    Region.OTHER.value: SkipReason.REGION_OTHER,
-    Region.UNKNOWN.value: SkipReason.REGION_UNKNOWN,
-}
+_AHEAD: Final = 2
+"""Series a worker that are given out before their turn: finished ones wait in memory."""
 
 
 @dataclass(frozen=True)
@@ -84,26 +81,25 @@ def write_shards(
             "the folder for shards is not empty: give a fresh one, shards are never appended to"
         )
     splits = assign_splits(instances["patient_key"].to_list(), settings=settings)
-    tasks, skipped = _plan(instances, series, splits, dicom, settings)
-    rows, quality = _Rows(SLICES), _Rows(QUALITY)
+    plan = plan_series(instances, series, splits, dicom, settings)
     done = 0
-    with _results(tasks, settings) as results:
+    with Rows(SLICES) as rows, Rows(QUALITY) as quality, _results(plan, settings) as results:
         for (route, split), group in groupby(results, key=lambda result: (result.route, result.split)):
             folder = f"{route}/{split}"
             with _TarSeries(out, folder, settings.slices_per_shard) as tars:
                 for result in group:
-                    skipped.extend(result.skipped)
+                    plan.skipped.extend(result.skipped)
                     quality.extend(result.quality)
                     rows.extend(tars.add(row, image) for row, image in result.slices)
                     done += 1
                     if progress is not None:
-                        progress(done, len(tasks))
-    return ShardTables(
-        slices=rows.frame().sort("study_key", "series_key", "slice_index", "slice_key"),
-        splits=_split_frame(instances, splits),
-        skipped=pl.DataFrame(skipped, schema=SKIPPED).sort("series_key", "reason"),
-        quality=quality.frame().sort("study_key", "series_key"),
-    )
+                        progress(done, len(plan))
+        return ShardTables(
+            slices=rows.sorted("study_key", "series_key", "slice_index", "slice_key"),
+            splits=_split_frame(instances, splits),
+            skipped=pl.DataFrame(plan.skipped, schema=SKIPPED).sort("series_key", "reason"),
+            quality=quality.sorted("study_key", "series_key"),
+        )
 
 
 def _split_frame(instances: pl.DataFrame, splits: dict[str, Split]) -> pl.DataFrame:
@@ -112,101 +108,26 @@ def _split_frame(instances: pl.DataFrame, splits: dict[str, Split]) -> pl.DataFr
     return pl.DataFrame(rows, schema=SPLITS)
 
 
-def _plan(
-    instances: pl.DataFrame,
-    series: pl.DataFrame,
-    splits: dict[str, Split],
-    dicom: Path,
-    settings: ShardSettings,
-) -> tuple[list[SeriesTask], list[dict[str, Any]]]:
-    """Tasks in the order of their tars, and the series that no pixel has to be read for."""
-    facts = {row["series_key"]: row for row in series.iter_rows(named=True)}
-    tasks: list[SeriesTask] = []
-    skipped: list[dict[str, Any]] = []
-    for (series_key,), group in instances.sort("series_key", "instance_key").group_by(
-        "series_key", maintain_order=True
-    ):
-        members = group.to_dicts()
-        fact = facts.get(series_key)
-        reason = _reason_by_header(fact, members, settings)
-        if reason is not None or fact is None:
-            skipped.append(_skipped_row(members[0], reason or SkipReason.UNCLASSIFIED, len(members)))
-            continue
-        region = fact["region"] or Region.UNKNOWN.value
-        split = Split.OUTSIDE if region in _OUTSIDE else splits[members[0]["patient_key"]]
-        tasks.append(
-            SeriesTask(
-                batch_key=members[0]["batch_key"],
-                patient_key=members[0]["patient_key"],
-                study_key=members[0]["study_key"],
-                series_key=str(series_key),
-                contrast=fact["contrast"],
-                route=fact["route"] or Route.OTHER.value,
-                plane=fact["plane"],
-                region=region,
-                split=split.value,
-                instances=tuple(
-                    (row["instance_key"], row["instance_number"], str(dicom / row["dicom_path"]))
-                    for row in members
-                ),
-            )
-        )
-    tasks.sort(key=lambda task: (task.route, task.split, task.study_key, task.series_key))
-    return tasks, skipped
-
-
-def _reason_by_header(
-    fact: dict[str, Any] | None, members: list[dict[str, Any]], settings: ShardSettings
-) -> SkipReason | None:
-    if fact is None:
-        return SkipReason.UNCLASSIFIED
-    if fact["contrast"] in _UNUSABLE:
-        return _UNUSABLE[fact["contrast"]]
-    if all("MOSAIC" in (row["image_type"] or "").upper().split("\\") for row in members):
-        return SkipReason.MOSAIC
-    region = fact["region"] or Region.UNKNOWN.value
-    if settings.other_regions == "drop" and region in _OUTSIDE:
-        return _OUTSIDE[region]
-    return None
-
-
-def _skipped_row(member: dict[str, Any], reason: SkipReason, n: int) -> dict[str, Any]:
-    names = ("batch_key", "patient_key", "study_key", "series_key")
-    return {name: member[name] for name in names} | {"reason": reason.value, "n": n}
-
-
 @contextmanager
-def _results(tasks: list[SeriesTask], settings: ShardSettings) -> Iterator[Iterable[SeriesSlices]]:
+def _results(plan: Plan, settings: ShardSettings) -> Iterator[Iterable[SeriesSlices]]:
     """Results in the order of the tasks. Workers are spawned: forking a process with threads can hang."""
     work = partial(shard_series, settings=settings)
-    if settings.workers == 1 or len(tasks) < _MIN_POOL_SERIES:
-        yield map(work, tasks)
+    if settings.workers == 1 or len(plan) < _MIN_POOL_SERIES:
+        yield map(work, plan.tasks())
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(settings.workers, mp_context=context) as pool:
-        yield pool.map(work, tasks)
+        yield _in_order(pool, work, plan.tasks(), settings.workers * _AHEAD)
 
 
-class _Rows:
-    """Rows of a table, kept as columns: a Python dictionary a slice would be most of a batch's memory."""
-
-    _CHUNK: Final = 1024
-
-    def __init__(self, schema: pl.Schema):
-        self._schema = schema
-        self._rows: list[dict[str, Any]] = []
-        self._frames: list[pl.DataFrame] = []
-
-    def extend(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add rows in order."""
-        self._rows.extend(rows)
-        if len(self._rows) >= self._CHUNK:
-            self._frames.append(pl.DataFrame(self._rows, schema=self._schema))
-            self._rows = []
-
-    def frame(self) -> pl.DataFrame:
-        """All rows."""
-        return pl.concat([*self._frames, pl.DataFrame(self._rows, schema=self._schema)])
+def _in_order(
+    pool: Executor, work: Callable[[SeriesTask], SeriesSlices], tasks: Iterator[SeriesTask], ahead: int
+) -> Iterator[SeriesSlices]:
+    """As ``pool.map``, which gives everything out at once and keeps what one slow series holds up."""
+    waiting = deque(pool.submit(work, task) for task in islice(tasks, ahead))
+    while waiting:
+        yield waiting.popleft().result()
+        waiting.extend(pool.submit(work, task) for task in islice(tasks, 1))
 
 
 class _TarSeries:
@@ -246,6 +167,7 @@ class _TarSeries:
             member = tarfile.TarInfo(f"{row['slice_key']}.{suffix}")
             member.size, member.mode, member.mtime = len(content), 0o444, 0
             self._tar.addfile(member, io.BytesIO(content))
+        self._tar.members.clear()  # which only a reader of the open tar would need, at a kilobyte each
         # The tar stands behind the padding of the member that was added last.
         start = self._tar.offset - -(-len(image) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         self._members.append(Member(row["slice_key"], row["study_key"], SUFFIX, start, len(image)))

@@ -68,9 +68,18 @@ def _arch(
         & (v > b.body_depth / 2 - 3)
         & (v < rear + 2)
     )
-    out[lamina | spinous | pedicle] = Tissue.MARROW
+    # The pars interarticularis, from the pedicle down and back to the lower articular process.
+    across = v - rear - 1.0 + 0.4 * (s - centre)
+    isthmus = (
+        (np.abs(u - b.foramen_u) < 5.5)
+        & (np.abs(across) < 4.0)
+        & (np.abs(s - centre + 0.22 * height) < 0.32 * height)
+    )
+    isthmus &= shape.spine.region is Region.LUMBAR
+    out[lamina | spinous | pedicle | isthmus] = Tissue.MARROW
     rim = (lamina & ((v < rear + 1.6) | (v > rear + 6))) | (spinous & (u > 2.7))
     rim |= pedicle & (np.abs(u - b.canal_width / 2 - 3.5) > 3.0)
+    rim |= isthmus & (np.abs(across) > 3.0) & ~pedicle
     out[rim] = Tissue.CORTEX
 
 

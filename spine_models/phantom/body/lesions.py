@@ -7,7 +7,7 @@ that reshape the anatomy (``shapes``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from spine_models.phantom.body.tissue import Tissue
 
 if TYPE_CHECKING:
     from spine_models.phantom.body.shapes import Shape
+
+PARS_HALF_MM: Final = 7.0
+"""Half the width of the isthmus, left to right, that a defect of the pars takes."""
 
 Placing = Callable[["Shape", Finding, np.ndarray], None]
 
@@ -92,16 +95,16 @@ def centre_and_radii(
                 6.2 * size,
             )
         case "pars":
-            spread = 5.5 if sign else b.foramen_u + 5.0
-            return (sign * b.foramen_u, canal_v + b.canal_depth / 2 + 3.5, s - 0.2 * h), (
+            spread = PARS_HALF_MM if sign else b.foramen_u + PARS_HALF_MM
+            return (sign * b.foramen_u, canal_v + b.canal_depth / 2 + 2.0, s - 0.2 * h), (
                 spread,
-                5.5,
-                0.22 * h + 2.5,
+                8.0,
+                0.3 * h + 2.5,
             )
         case "lipomatosis":
             return (0.0, canal_v + 0.2 * b.canal_depth, s), (b.canal_width / 2, 0.4 * b.canal_depth, 1.5 * h)
         case "intramedullary":
-            return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 9.0 * size)
+            return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 11.0 * size)
         case "extramedullary":
             return (sign * 0.26 * b.canal_width, canal_v, s), (
                 0.24 * b.canal_width * size,
@@ -145,20 +148,21 @@ def _herniation(shape: Shape, finding: Finding, out: np.ndarray) -> None:
 
 
 def _pars(shape: Shape, finding: Finding, out: np.ndarray) -> None:
-    """An oblique gap through the isthmus; fluid in it unless it is mild."""
-    b = shape.b
-    level = shape.spine.levels.index(finding.level)
-    sign = sign_of(finding.side)
-    middle = shape.spine.centre_s[level] - 0.2 * shape.spine.heights[level]
-    oblique = (shape.s - middle) + 0.55 * (shape.v - shape.rear - 3.5)
-    place = (np.abs(np.abs(shape.u) - b.foramen_u) < 5.5) & (np.abs(shape.v - shape.rear - 3.5) < 6.5)
-    if sign:
-        place &= shape.u * sign > 0
-    gap = finding.graded(1.5, 3.8, 5.2, 6.8)
-    bone = np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
-    edge = place & (np.abs(oblique) < gap / 2 + 1.0) & bone
-    out[edge] = Tissue.CORTEX
-    out[place & (np.abs(oblique) < gap / 2) & bone] = Tissue.SCAR if gap < 3.2 else Tissue.CLEFT
+    """A gap across the isthmus with sclerotic edges: scar if narrow, else fluid; active ones have oedema about it."""
+    (u, v, s), (_, dv, ds) = centre_and_radii(shape.spine, finding)
+    behind, along = shape.v - v, shape.s - s
+    place = (np.abs(np.abs(shape.u) - shape.b.foramen_u) < PARS_HALF_MM) & (np.abs(behind) < dv)
+    place &= np.abs(along) < ds
+    if u:
+        place &= shape.u * u > 0
+    bone = place & np.isin(out, (Tissue.MARROW, Tissue.CORTEX, Tissue.LIGAMENT))
+    # The isthmus runs down and back; the gap lies across it.
+    oblique = np.abs(along - 0.4 * behind)
+    gap = finding.graded(0.0, 4.0, 5.5, 7.0)
+    active = bone & (oblique < gap / 2 + finding.graded(0.0, 0.0, 3.5, 6.0))
+    out[active & (out == Tissue.MARROW)] = Tissue.OEDEMA
+    out[bone & (oblique < gap / 2 + 1.0)] = Tissue.CORTEX
+    out[bone & (oblique < gap / 2)] = Tissue.SCAR if gap < 3.2 else Tissue.CLEFT
 
 
 def _endplates(shape: Shape, finding: Finding, out: np.ndarray) -> None:

@@ -34,11 +34,14 @@ SEVERITIES: Final = (0.35, 0.35, 0.3)
 """Shares of mild, moderate and severe."""
 _STRENGTH: Final = (-0.6, 0.4)
 """Spread of the strength about the typical one of a grade."""
+_COMPRESSED: Final = -0.2
+"""Shift of a compression's strength: it begins where a stenosis without one may be as tight."""
 VARIANTS: Final = 0.55
 VARIANT_LIMIT: Final = 1.4
 VARIANT_LIMITS: Final[dict[str, float]] = {
-    "canal": 2.2, "lipomatosis": 2.0, "herniation": 1.8, "cyst": 1.8, "subarticular": 1.2, "synovial": 1.0,
-    "extramedullary": 1.0,
+    "canal": 2.4, "lipomatosis": 2.1, "herniation": 1.8, "cyst": 2.0, "subarticular": 1.0, "synovial": 1.0,
+    "extramedullary": 0.8, "intramedullary": 1.0, "edema": 1.55, "spondylolisthesis": 1.6,
+    "disc_height": 1.1,
 }  # fmt: skip
 """Readers draw the line between a variant and a mild finding at different places: variants reach beyond mild ones."""
 
@@ -117,7 +120,7 @@ def draw_findings(
         if not present or not occurs_in(condition, region):
             continue
         if condition == "compression":
-            severity = Severity.SEVERE
+            severity, shift = Severity.SEVERE, shift + _COMPRESSED
         if condition not in ("lipomatosis",):
             taken.add(level)
         found.append(Finding(condition, level, side, severity, strength=_strength(severity, shift)))

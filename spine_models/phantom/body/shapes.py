@@ -81,7 +81,7 @@ class Shape:
         front, back, width = np.zeros_like(s), np.zeros_like(s), np.ones_like(s)
         for disc, bulge in zip(self.spine.disc_s, self.spine.bulge, strict=True):
             front += bulge * np.exp(-(((s - disc) / 4.5) ** 2))
-        narrow = [(f, f.graded(0.04, 0.22, 0.42, 0.66)) for f in self.of("canal")]
+        narrow = [(f, f.graded(0.04, 0.22, 0.42, 0.62)) for f in self.of("canal")]
         narrow += [(f, f.graded(0.4, 0.45, 0.5, 0.62)) for f in self.of("compression")]
         for finding, share in narrow:
             bump = np.exp(-(((s - self.at(finding.level)) / (0.28 * b.body_height + 2)) ** 2))
@@ -137,7 +137,7 @@ class Shape:
         out[cord & (self.sac < 1.0)] = Tissue.CORD
         self.cord = cord & (self.sac < 1.0)
         for finding in self.of("compression"):
-            # Signal of the cord changes in about half of the compressions.
+            # Signal of the cord changes in about a quarter of the compressions.
             if finding.graded(0, 1, 2, 3) > 2.95:
                 out[self.cord & (np.abs(s - self.at(finding.level)) < 6.5)] = Tissue.MYELOPATHY
 

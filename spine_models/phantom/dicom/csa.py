@@ -56,6 +56,11 @@ def image_header_block(plan: SeriesPlan, frame: Frame, tiles: int | None = None)
     """CSA Image Header Info of one image."""
     grid = frame.grid
     normal = np.cross(grid.iop[:3], grid.iop[3:])
+    if tiles:
+        # In a mosaic it is the direction in which its slices follow each other, whichever side of the sheet that is.
+        stack = [f.grid for f in plan.acquired.frames if f.b_value == frame.b_value]
+        step = np.asarray(stack[-1].ipp_mm) - np.asarray(stack[0].ipp_mm)
+        normal = normal if np.dot(step, normal) >= 0 else -normal
     numbers = [f"{c:.8f}" for c in normal]
     b = [] if frame.b_value is None else [f"{frame.b_value:.0f}"]
     return sv10(

@@ -30,6 +30,21 @@ class Mosaic:
     frames: tuple[int, ...]
 
 
+def is_stack(frames: Sequence[Frame]) -> bool:
+    """Whether the frames of one weighting are parallel and evenly spaced along their normal, as a mosaic implies."""
+    grids = [frame.grid for frame in frames if frame.b_value == frames[0].b_value]
+    places = np.array([grid.ipp_mm for grid in grids])
+    normal = np.cross(grids[0].iop[:3], grids[0].iop[3:])
+    steps = np.diff(places, axis=0)
+    along = steps @ normal
+    return (
+        len(grids) > 1
+        and all(np.allclose(grid.iop, grids[0].iop) for grid in grids)
+        and np.allclose(along, along[0])
+        and np.allclose(steps, along[:, None] * normal)
+    )
+
+
 def mosaics(plan: SeriesPlan) -> list[Mosaic]:
     """One image for each b-value of a series."""
     frames = plan.acquired.frames

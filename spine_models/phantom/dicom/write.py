@@ -19,7 +19,7 @@ from spine_models.phantom.dicom.damage import damaged
 from spine_models.phantom.dicom.encode import part10
 from spine_models.phantom.dicom.enhanced import enhanced_object
 from spine_models.phantom.dicom.headers import image_header, put, shared_elements
-from spine_models.phantom.dicom.mosaic import mosaics
+from spine_models.phantom.dicom.mosaic import is_stack, mosaics
 from spine_models.phantom.dicom.private import add_numbers, seal
 from spine_models.phantom.dicom.series import SeriesPlan, plan_series
 from spine_models.phantom.dicom.syntaxes import draw_syntax, set_pixels
@@ -27,7 +27,7 @@ from spine_models.phantom.scanner.examination import Acquired
 from spine_models.phantom.study import Study
 
 MOSAIC: float = 0.8
-"""Share of Siemens diffusion series that are stored as mosaics."""
+"""Share of Siemens diffusion series of parallel slices that are stored as mosaics."""
 
 _UNDEFINED_LENGTHS = ("Philips", "GE")
 """Makers whose sequences end with a delimiter."""
@@ -119,7 +119,8 @@ def _layout(plan: SeriesPlan, rng: np.random.Generator) -> str:
     scanner, frames = plan.study.scanner, plan.acquired.frames
     chance = rng.random(2)
     if scanner.vendor == "Siemens" and scanner.generation != "XA" and plan.acquired.name == "DWI":
-        return "mosaic" if chance[0] < MOSAIC and len(frames) >= 4 else "classic"
+        tiled = chance[0] < MOSAIC and len(frames) >= 4 and is_stack(frames)
+        return "mosaic" if tiled else "classic"
     return "enhanced" if chance[1] < scanner.enhanced and len(frames) > 1 else "classic"
 
 

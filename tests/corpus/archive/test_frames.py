@@ -12,7 +12,7 @@ from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive import index_batch, scan_inbox
 from spine_models.corpus.archive.instance import examine
 from spine_models.corpus.csa import csa_values
-from spine_models.corpus.frames import frame_facts, mosaic_geometry
+from spine_models.corpus.frames import frame_facts, mosaic_geometry, mosaic_order, tile_shape
 
 SETTINGS = ArchiveSettings(workers=1)
 SAGITTAL, AXIAL = [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 1, 0]
@@ -165,3 +165,24 @@ def test_a_mosaic_that_says_too_little_places_nothing(dataset, encode):
     del ds.ImagePositionPatient
     assert mosaic_geometry(ds) == []
     assert mosaic_geometry(mosaic(dataset, encode, normal=("nonsense",)))[1].ipp_mm == (-8.0, -8.0, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("normal", "order"),
+    [(("0", "0", "1"), 1), (("0", "0", "-1"), -1), (("0", "1", "0"), None), (("nonsense",), None)],
+)
+def test_the_order_of_a_mosaic_is_one_bit(put, inbox, dataset, encode, normal, order):
+    ds = mosaic(dataset, encode, normal=normal)
+    assert mosaic_order(ds) == order
+    put("m", encode(ds))
+    put("plain", encode(dataset()))
+    ledger = scan_inbox(inbox, cohort="internal", ledger=None, settings=SETTINGS)
+    rows = index_batch(ledger, "internal-0001", settings=SETTINGS).instances.sort("relative_path")
+    assert rows.select("mosaic_tiles", "mosaic_order").rows()[:1] == [(10, order)]
+
+
+def test_tiles_divide_their_sheet_or_are_none():
+    assert tile_shape(64, 128, 10) == (16, 32)
+    assert tile_shape(64, 64, 1) == (64, 64)
+    for sheet in ((65, 64, 10), (64, 64, 0), (64, 64, None), (None, 64, 4), (64, 64, 400), (0, 0, 4)):
+        assert tile_shape(*sheet) is None

@@ -1,4 +1,4 @@
-"""The hand-written reports of ``reports_heldout.yaml``, and how a cleaned text is judged against their marks.
+"""The hand-written reports of the ``reports_*.yaml``, and how a cleaned text is judged against their marks.
 
 Belongs here: reading the marks, aligning a cleaned text with its source, counting what left and what stayed.
 Does not belong here: the texts (yaml), thresholds (test_text_heldout).
@@ -230,11 +230,11 @@ class Score:
         return sum(self.removed[k] for k in kinds) / max(1, sum(self.marked[k] for k in kinds))
 
 
-def documents() -> list[Document]:
-    """Every report and note; notes are numbered from 1001."""
-    data = yaml.safe_load(Path(__file__).with_name("reports_heldout.yaml").read_text(encoding="utf-8"))
+def documents(file: str = "reports_heldout.yaml") -> list[Document]:
+    """Every report and note of a file beside this one; notes are numbered from 1001."""
+    data = yaml.safe_load(Path(__file__).with_name(file).read_text(encoding="utf-8"))
     made = [_document(entry, 0) for entry in data["reports"]]
-    return made + [_document(entry, 1000) for entry in data["notes"]]
+    return made + [_document(entry, 1000) for entry in data.get("notes", [])]
 
 
 def _document(entry: dict[str, object], offset: int) -> Document:

@@ -159,10 +159,12 @@ def test_diffusion_weightings_of_one_series_agree():
 
 
 @pytest.mark.parametrize(
-    ("image_type", "frames", "slices"), [("ORIGINAL\\MOSAIC", 1, None), ("ORIGINAL", 20, 20)]
+    ("image_type", "tiles", "frames", "slices"),
+    [("ORIGINAL\\MOSAIC", None, 1, None), ("ORIGINAL\\MOSAIC", 24, 1, 24), ("ORIGINAL", None, 20, 20)],
 )
-def test_many_slices_in_one_instance(image_type, frames, slices):
-    row = classify(instance(image_type=image_type, frames=frames, spacing_between_mm=3.3))[0]
+def test_many_slices_in_one_instance(image_type, tiles, frames, slices):
+    facts = {"image_type": image_type, "mosaic_tiles": tiles, "frames": frames}
+    row = classify(instance(**facts, spacing_between_mm=3.3))[0]
     assert (row["n_slices"], row["slice_spacing_mm"]) == (slices, 3.3)
 
 

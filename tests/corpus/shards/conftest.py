@@ -11,6 +11,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from spine_models.corpus.deid.tables import INSTANCES
+from spine_models.corpus.header import MOSAIC
 from spine_models.corpus.sequences.tables import SERIES
 
 SAGITTAL = [0.0, 1.0, 0.0, 0.0, 0.0, -1.0]
@@ -64,15 +65,16 @@ class Batch:
         who = {"batch_key": "internal-0001", "patient_key": patient, "study_key": f"study-{patient}"}
         who["series_key"] = series
         number = 0 if isinstance(content, bytes) else content.InstanceNumber
-        image_type = facts.pop("image_type", "ORIGINAL\\PRIMARY\\M")
+        said = {"image_type": "ORIGINAL\\PRIMARY\\M"}
+        said |= {name: facts.pop(name) for name in ("image_type", *MOSAIC) if name in facts}
         self._instances.append(
             who
             | {
                 "instance_key": instance,
                 "dicom_path": path.name,
                 "instance_number": number,
-                "image_type": image_type,
             }
+            | said
         )
         default = {"contrast": "T2", "route": "t2", "plane": "sagittal", "region": "lumbar"}
         self._series[series] = who | default | facts

@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import tarfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -78,6 +79,15 @@ def test_pixels_belong_to_their_keys(tars):
     stored = dict(read_slices(tars))
     for key, array in EpochReader(tars, seed=0).epoch(0):
         assert array.dtype == np.uint16
+        np.testing.assert_array_equal(array, stored[key])
+
+
+def test_slices_that_are_kept_stay_as_they_were(tars):
+    stored, reader = dict(read_slices(tars)), EpochReader(tars, seed=0)
+    with ThreadPoolExecutor(4) as pool:
+        kept = [*reader.epoch(0), *pool.map(reader.__getitem__, list(range(len(reader))) * 5)]
+    assert len(kept) == 6 * len(stored)
+    for key, array in kept:
         np.testing.assert_array_equal(array, stored[key])
 
 

@@ -16,7 +16,7 @@ from spine_models.phantom.dicom.scanners import SCANNERS, Scanner
 from spine_models.phantom.dicom.write import WrittenSeries, write_series
 from spine_models.phantom.records.identity import draw_patient
 from spine_models.phantom.records.plants import identify
-from spine_models.phantom.scanner.examination import Acquired
+from spine_models.phantom.scanner.examination import Acquired, Frame
 from spine_models.phantom.study import Study
 
 SIZE = 32
@@ -39,6 +39,8 @@ def acquired_of(name: str, seed: int = 0, frames: int = 4) -> Acquired:
         else [series.frames[n % len(series.frames)] for n in range(frames)]
     )
     made = []
+    if name == "DWI":
+        slices = _stacked(slices, series.spacing_mm)
     for n, frame in enumerate(slices):
         shift = np.array(frame.grid.ipp_mm) + (
             0 if name in ("DWI", "localizer") else n // len(series.frames) * 12.0
@@ -46,6 +48,17 @@ def acquired_of(name: str, seed: int = 0, frames: int = 4) -> Acquired:
         pixels = rng.integers(0, 2**series.bits_stored, (SIZE, SIZE)).astype(np.uint16)
         made.append(replace(frame, grid=replace(frame.grid, matrix=SIZE, ipp_mm=shift), pixels=pixels))
     return replace(series, frames=tuple(made))
+
+
+def _stacked(frames: list[Frame], spacing_mm: float) -> list[Frame]:
+    """The frames as one stack that runs against its normal, once for each b-value."""
+    first = frames[0].grid
+    step = -spacing_mm * np.cross(first.iop[:3], first.iop[3:])
+    of_one = sum(frame.b_value == frames[0].b_value for frame in frames)
+    return [
+        replace(frame, grid=replace(first, ipp_mm=np.asarray(first.ipp_mm) + n % of_one * step))
+        for n, frame in enumerate(frames)
+    ]
 
 
 def study_on(scanner: Scanner, number: int = 0) -> Study:

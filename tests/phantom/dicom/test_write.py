@@ -11,9 +11,11 @@ from pydicom.uid import UID
 
 from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive.instance import examine
+from spine_models.corpus.frames import mosaic_order
 from spine_models.corpus.header import acquisition_facts
 from spine_models.phantom.dicom import write
 from spine_models.phantom.dicom.damage import FAULTS
+from spine_models.phantom.dicom.mosaic import is_stack
 from spine_models.phantom.dicom.syntaxes import RATES, draw_syntax, set_pixels
 from tests.phantom.dicom.conftest import acquired_of, scanner_of
 
@@ -122,6 +124,18 @@ def test_mosaic_holds_every_slice_at_its_place(written, monkeypatch):
         extra = (ds.Columns - size) / 2 * spacing
         corner = np.array(ds.ImagePositionPatient, float) + extra * (iop[:3] + iop[3:])
         assert np.allclose(corner, members[0].grid.ipp_mm, atol=1e-2)
+        # The stack runs against the normal of its orientation, and the CSA header says so.
+        assert mosaic_order(ds) == -1
+
+
+def test_slices_that_are_no_stack_are_no_mosaic():
+    acquired = acquired_of("DWI", 1)
+    assert is_stack(acquired.frames)
+    turned = replace(acquired.frames[1].grid, iop=(1, 0, 0, 0, 1, 0))
+    moved = replace(acquired.frames[1].grid, ipp_mm=np.asarray(acquired.frames[1].grid.ipp_mm) + np.eye(3)[1])
+    for grid in (turned, moved):
+        frames = [replace(frame, grid=grid) if n == 1 else frame for n, frame in enumerate(acquired.frames)]
+        assert not is_stack(frames)
 
 
 def test_frames_are_told_apart_by_b_value(written):
