@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sequence_headers import Example, real_examples, real_folder
 from sequence_images import real_pictures
 from sequence_phantom import phantom_examples
-from sequence_pictures import drawn_pictures
+from sequence_drawn_images import drawn_pictures
 from sequence_protocols import drawn_examples
 
 from spine_models.corpus.sequences.calibration import Calibration, expected_calibration_error
@@ -181,7 +181,7 @@ def train_pixels() -> None:
         "training": {
             "seed": TRAINING_SEED,
             "pictures": "phantom anatomy with tissues, protocols and coils drawn anew for every series, "
-            "tests/benchmarks/sequence_pictures.py",
+            "tests/benchmarks/sequence_drawn_images.py",
             "patients": PICTURED_PATIENTS,
             "left_out": f"every patient with a number that {HELD_EVERY} divides, for calibration",
             "by_class": dict(sorted(counts.items())),

@@ -107,9 +107,9 @@ def centre_and_radii(
             return (0.0, canal_v, s), (0.4 * b.cord_width * size, 0.46 * b.cord_depth * size, 11.0 * size)
         case "extramedullary":
             return (sign * 0.26 * b.canal_width, canal_v, s), (
-                0.24 * b.canal_width * size,
-                0.38 * b.canal_depth * size,
-                8.5 * size,
+                0.25 * b.canal_width * size,
+                0.40 * b.canal_depth * size,
+                9.0 * size,
             )
     raise ValueError(f"no place is known for {finding.condition}")
 

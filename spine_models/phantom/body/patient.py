@@ -55,8 +55,8 @@ def make_spine(
     for finding in [*seen_as_normal, *findings]:
         if finding.condition == "disc_height":
             n = names.index(finding.level)
-            disc_heights[n] = min(disc_heights[n], build.disc_height * finding.graded(0.9, 0.62, 0.44, 0.27))
-            dryness[n] = max(dryness[n], finding.graded(0.3, 0.7, 0.85, 0.95))
+            disc_heights[n] = min(disc_heights[n], build.disc_height * finding.graded(0.92, 0.54, 0.38, 0.24))
+            dryness[n] = max(dryness[n], finding.graded(0.3, 0.75, 0.88, 0.95))
     transitional = None
     if region is Region.LUMBAR and rng.random() < TRANSITIONAL:
         transitional = "lumbarised S1" if rng.random() < 0.5 else "sacralised L5"
@@ -139,7 +139,9 @@ def _wear(
     facet = 0.9 + 0.35 * age * rng.random(discs)
     pitted, fat = rng.random(discs), rng.random(discs)
     up, u, v = rng.choice([-1, 1], discs), rng.normal(0, 5, discs), rng.normal(0, 4, discs)
-    free = [n not in {names.index(f.level) for f in findings if f.level in names} for n in range(discs)]
+    # Only inflamed endplates are spared: wear that kept away from any finding would betray where there is none.
+    inflamed = {names.index(f.level) for f in findings if f.condition == "inflammation"}
+    free = [n not in inflamed for n in range(discs)]
     pits = [(n, int(up[n]), float(u[n]), float(v[n])) for n in range(discs) if pitted[n] < 0.05 and free[n]]
     fatty = [n for n in range(discs) if fat[n] < 0.06 * (0.5 + age) and free[n]]
     return Wear(facet.astype(np.float32), tuple(pits), tuple(fatty))

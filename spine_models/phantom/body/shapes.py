@@ -82,7 +82,7 @@ class Shape:
         for disc, bulge in zip(self.spine.disc_s, self.spine.bulge, strict=True):
             front += bulge * np.exp(-(((s - disc) / 4.5) ** 2))
         narrow = [(f, f.graded(0.04, 0.22, 0.42, 0.62)) for f in self.of("canal")]
-        narrow += [(f, f.graded(0.4, 0.45, 0.5, 0.62)) for f in self.of("compression")]
+        narrow += [(f, f.graded(0.36, 0.40, 0.47, 0.60)) for f in self.of("compression")]
         for finding, share in narrow:
             bump = np.exp(-(((s - self.at(finding.level)) / (0.28 * b.body_height + 2)) ** 2))
             front = np.maximum(front, 0.48 * share * b.canal_depth * bump)
