@@ -20,10 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from sequence_drawn_images import drawn_pictures
 from sequence_headers import Example, real_examples, real_folder
 from sequence_images import real_pictures
 from sequence_phantom import phantom_examples
-from sequence_drawn_images import drawn_pictures
 from sequence_protocols import drawn_examples
 
 from spine_models.corpus.sequences.calibration import Calibration, expected_calibration_error

@@ -135,10 +135,13 @@ def _kinds(instances: pl.DataFrame) -> dict[Key, list[_Kind]]:
 
 
 def _heard(kinds: Sequence[_Kind]) -> tuple[Verdict, Opinion]:
-    """What the rules and what the model say of the series as a whole."""
+    """What the rules and what the model say of the series as a whole; of a mixture the model says nothing either."""
     total = sum(kind.count for kind in kinds)
     mean = sum(kind.probabilities * kind.count for kind in kinds) / total
     best = int(mean.argmax())
+    for_best = sum(kind.count for kind in kinds if int(kind.probabilities.argmax()) == best)
+    if for_best < _MAJORITY * total:
+        return _majority(kinds, total), Opinion(None, 0.0)
     return _majority(kinds, total), Opinion(CLASSES[best], header_model().confidence(float(mean[best])), mean)
 
 
