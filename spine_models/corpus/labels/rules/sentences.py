@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from spine_models.corpus.labels.rules.headings import SUBJECT, heading_at, inline_headings
+from spine_models.corpus.labels.rules.headings import SUBJECT, has_findings, heading_at, inline_headings
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels
 from spine_models.domain import Region
 
@@ -45,6 +45,11 @@ _LISTED: Final = re.compile(
 _MARKED: Final = re.compile(r"[ctls]\d{1,2} ?[-/] ?[ctls]?\d{1,2} ?(?::|- )")
 """A line that opens with a level and a mark never goes on with the one before."""
 _LINE_ENDS: Final = re.compile(r"[.?!] *\n")
+_ASKED: Final = re.compile(
+    r"(?:r/o|rule out|evaluat|assess|query|quer|exclude|\?|please|known|patient|pt\b|\d+ ?-?(?:years?|y)|history|s/p"
+    r"|status|prior|previous|h/o|pain|he\b|she\b|fell|fall|trauma|surgery)"
+)
+"""How a further line of what was asked begins."""
 _ANSWER: Final = re.compile(r" ?(?:no|none|nil|yes|absent|present|negative|not seen)\b")
 _ABBREVIATION: Final = re.compile(
     r"\b(?:(?P<always>e\.g|i\.e|vs|dr|mr|mrs|ms|approx|cf|resp|incl|w|gr)|(?P<number>no|fig|ca|st)|etc)$"
@@ -112,7 +117,7 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
     context: LevelGroup | None = None
     subject: str | None = None
     sticky = False
-    blocks = list(_blocks(folded, text))
+    blocks = list(_blocks(folded, text, headless=not has_findings(folded)))
     last_finding = max((i for i, block in enumerate(blocks) if block is not None and block[2]), default=-1)
     for number, block in enumerate(blocks):
         if block is None:
@@ -169,10 +174,13 @@ def _label(
     return None, False
 
 
-def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, bool] | None]:
+def _blocks(
+    folded: str, text: str, *, headless: bool
+) -> Iterator[tuple[int, int, bool | None, bool] | None]:
     """Runs of lines that are one piece of text: (start, end, evidence or null where unchanged, new paragraph).
 
-    Yields None for a blank line.
+    Yields None for a blank line. Where no heading of findings follows (``headless``), what stands in the line
+    behind "Clinical: neurogenic claudication." is findings.
     """
     held: list[int] | None = None
     state: bool | None = None
@@ -184,7 +192,7 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
         position += len(line)
         if not line.strip():
             if held is not None:
-                yield from _cut(folded, text, held[0], held[1], state, fresh)
+                yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
                 held, state = None, None
                 if inline_text:
                     state, inline_text = True, False
@@ -204,8 +212,10 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
             held[1] = stop
             continue
         if held is not None:
-            yield from _cut(folded, text, held[0], held[1], state, fresh)
+            yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
             state, fresh = None, True
+        if headless and inline_text and heading is None and not _ASKED.match(folded, content, stop):
+            state, inline_text = True, False
         if heading is not None:
             kind, after = heading
             state = kind
@@ -217,15 +227,15 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
             continue
         held = [content, stop]
     if held is not None:
-        yield from _cut(folded, text, held[0], held[1], state, fresh)
+        yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
 
 
 def _cut(
-    folded: str, text: str, start: int, end: int, state: bool | None, fresh: bool
+    folded: str, text: str, start: int, end: int, state: bool | None, fresh: bool, *, headless: bool
 ) -> Iterator[tuple[int, int, bool | None, bool]]:
     """Cut a block at headings inside it, as in a report on one line."""
     position = start
-    opened = state is True
+    opened = state is True or headless
     for match in inline_headings(folded, text, start, end):
         if match.start() > position:
             yield from _resumed(folded, position, match.start(), state, fresh, opened=opened)
@@ -244,7 +254,7 @@ def _resumed(
     "Report: MRI spine. Clinical details: ... " has the findings on the next line, without a heading.
     """
     back = _LINE_ENDS.search(folded, start, end) if opened and state is False else None
-    if back is None:
+    if back is None or _ASKED.match(folded, back.end(), end):
         yield start, end, state, fresh
         return
     yield start, back.start() + 1, False, fresh
