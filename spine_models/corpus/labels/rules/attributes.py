@@ -201,9 +201,12 @@ _LINK: Final = re.compile(
 _APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b")
 
 
+# "a nodule at T9 and a second one at L3, both in keeping with metastases"
+_EACH: Final = re.compile(r"\b(?:both|all|each|these|either)\b(?! (?:sides?|the |lateral|neural|foram|left|right|recess))")
 _FACET: Final = re.compile(r"\b(left|right)(?:-sided)? (?:\S+ )?(?:facet|zygapophys)")
 _NOT_TOGETHER: Final = re.compile(
-    r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative)\b"
+    r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative"
+    r"|secondary|due|from|because|related|caused|owing|given)\b"
 )
 
 
@@ -247,6 +250,10 @@ def level_of(
             return _together(sentence, following, others)
     if preceding:
         group = preceding[-1]
+        if _EACH.search(sentence, group.end, start):
+            return LevelGroup(
+                preceding[0].start, group.end, tuple(span for one in preceding for span in one.spans)
+            )
         claimed = any(
             other_end <= group.start
             and _LINK.match(sentence[other_end : group.start])

@@ -27,6 +27,30 @@ _SAME_THING: Final = re.compile(
     r"(?:this|these|it|they|(?:findings?|features|appearances?|changes) (?:is|are|would|suggest\w*|favou?r\w*)) "
     r"(?!level)"
 )
+_DEFINITE: Final = re.compile(
+    r"(?:the|this) (?:(?:left|right|associated|same|residual|remaining|posterior|central|spinal|neural|exit|lateral"
+    r"|thecal|vertebral) )*(?:dis[ck](?: space)?|canal|foramen|recess|(?:thecal )?sac|cord|endplates?|facet(?: joint)?|slip)"
+    r" (?:is|has|shows?|demonstrates?|at this|appears?|itself|remains?)\b"
+    r"|(?:in (?:combination|conjunction)|together|combined|in association|as a (?:result|consequence)|consequently|there is"
+    r" (?:also|associated|resultant|resulting|consequent|secondary|accompanying|concomitant)|associated|resultant|resulting"
+    r"|secondary|consequent|with (?:associated|resultant|resulting)|causing|producing|both (?:foramina|neural|exit|lateral"
+    r"|recesses))\b"
+)
+"""A sentence that goes on with the place of the one right before it."""
+_ANOTHER: Final = re.compile(
+    r"(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*|second|third|next|others?|another|largest"
+    r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more) )+(?:(?:ones?|lesions?|focus|foci"
+    r"|of (?:these|them|which)|nodules?|deposits?|example) ?)?"
+    r"(?=,|is\b|are\b|at\b|in\b|on\b|lies?\b|lying\b|measur|involv|affect|seen\b|within\b|noted\b|present\b)"
+)
+_STRUCTURE: Final = re.compile(
+    r"\b(?:lateral recess(?:es)?|subarticular (?:recess(?:es)?|zones?)|(?:neural |exit )?foram(?:en|ina)|(?:central |spinal )*canal"
+    r"|dis[ck] space|cord|lateral recess|foraminal)\b"
+)
+_PRONOUN: Final = re.compile(
+    r"\b(?:it|they|these|this)(?= (?:is|are|remains?|appears?) (?:\w+ )??(?:\w+ly )*(?:narrow|stenos|effac|compromis|compress"
+    r"|flatten|encroach|occlu))"
+)
 UNDONE: Final = re.compile(
     r"(?:this|these|it|they|both) (?:(?:has|have|is|are|was|were) )?(?:\w+ly |now |since |been |both )*"
     r"(?:resolved|resorbed|no longer (?:seen|present|visible|identified|evident|demonstrated)|disappeared)\b"
@@ -61,6 +85,28 @@ def same_place(sentence: str) -> bool:
     return _SAME_THING.match(sentence) is not None or (
         "level" in sentence and _SAME_LEVEL.search(sentence) is not None
     )
+
+
+def goes_on(sentence: str) -> bool:
+    """Whether a sentence without a level speaks of the place of the sentence right before it."""
+    return _DEFINITE.match(sentence) is not None
+
+
+def another(sentence: str) -> bool:
+    """Whether a sentence tells of one more of what the sentence before named: "The largest, at C3-4, ..."."""
+    return _ANOTHER.match(sentence) is not None
+
+
+def with_antecedent(sentence: str, before: str) -> str | None:
+    """The sentence with the structure named last in place of "it"; null where there is neither."""
+    pronoun = _PRONOUN.search(sentence)
+    if pronoun is None:
+        return None
+    named = [m.group(0) for m in _STRUCTURE.finditer(before)]
+    if not named:
+        return None
+    name = {"foraminal": "foramina"}.get(named[-1], named[-1])
+    return f"{sentence[: pronoun.start()]}{name}{sentence[pronoun.end() :]}"
 
 
 def completed(sentence: str, subject: str | None) -> str | None:

@@ -27,9 +27,10 @@ from spine_models.corpus.labels.rules.attributes import (
     grades,
     level_of,
     merge_sides,
+    read_grades,
     severity_rank,
 )
-from spine_models.corpus.labels.rules.ellipsis import UNDONE, completed, same_place, shares
+from spine_models.corpus.labels.rules.ellipsis import UNDONE, another, completed, goes_on, same_place, shares, with_antecedent
 from spine_models.corpus.labels.rules.finding import Finding
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
@@ -37,15 +38,18 @@ from spine_models.corpus.labels.rules.narrowing import narrowings
 from spine_models.corpus.labels.rules.normals import normals, whole_level
 from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.corpus.labels.rules.sections import Section, Sections
-from spine_models.corpus.labels.rules.sentences import Sentence, evidence_sentences, fold
+from spine_models.corpus.labels.rules.sentences import Sentence, elsewhere, evidence_sentences, fold
 from spine_models.corpus.labels.rules.spelling import corrected
 from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
-RULES_VERSION: Final = "rules-1.1"
+RULES_VERSION: Final = "rules-1.2"
 
 
+_COUNTED: Final = frozenset(
+    {"herniation", "fracture", "cyst", "synovial", "hemangioma", "intramedullary", "extramedullary"}
+)
 _OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
 
 
@@ -106,14 +110,24 @@ def read_report(text: str) -> list[Mention]:
     read: list[Sentence] = []
     previous = 0
     for sentence in evidence_sentences(text, region):
-        context = sentence.context
+        context, before = sentence.context, read[-1] if read else None
+        carried = None
         if context is None and same_place(sentence.text):
             context = _last_place(read, region)
+        elif before is not None and not elsewhere(sentence.text):
+            if text[: sentence.start].rstrip().endswith(";"):
+                carried = _last_place(read[-1:], region)
+            elif context is None and goes_on(sentence.text):
+                carried = _last_place(read[-2:], region)
         read.append(sentence)
         if UNDONE.match(sentence.text):
             found[previous:] = [_undone(mention) for mention in found[previous:]]
+        section, latest = sections.at(sentence.start), found[previous:]
         previous = len(found)
-        found.extend(_read_sentence(sentence, context, sections.at(sentence.start), region, words))
+        own = list(_read_sentence(sentence, before, (context, carried), section, region, words))
+        if another(sentence.text):
+            own.extend(_one_more(sentence, own, latest, section, region, words))
+        found.extend(own)
     return found
 
 
@@ -126,12 +140,44 @@ def _last_place(read: list[Sentence], region: Region | None) -> LevelGroup | Non
     return None
 
 
-def _read_sentence(
-    sentence: Sentence, context: LevelGroup | None, section: Section, region: Region | None, words: Lexicon
+def _one_more(
+    sentence: Sentence,
+    own: list[Mention],
+    latest: list[Mention],
+    section: Section,
+    region: Region | None,
+    words: Lexicon,
 ) -> Iterator[Mention]:
+    """ "Others are at T5-6 and L2-3": one more of what the sentence before tells of, where it can be counted."""
+    told = [m for m in latest if m.condition in _COUNTED and m.status is not Status.ABSENT]
+    groups = find_levels(sentence.text, region)
+    if not told or not groups or any(m.condition in _COUNTED for m in own):
+        return
+    model = told[-1]
+    side = merge_sides({g.side for g in read_grades(sentence.text[:90], model.condition) if g.side})
+    levels = tuple(name for g in groups[:1] for name in g.names(words.of(model.condition).level_kind))
+    side = side if words.of(model.condition).lateral else None
+    end = sentence.start + len(sentence.text)
+    yield replace(
+        model, levels=levels, side=side, severity=None, section=section, start=sentence.start, end=end
+    )
+
+
+def _read_sentence(
+    sentence: Sentence,
+    before: Sentence | None,
+    places: tuple[LevelGroup | None, LevelGroup | None],
+    section: Section,
+    region: Region | None,
+    words: Lexicon,
+) -> Iterator[Mention]:
+    """``places``: the level that the sentence stands under, and one that holds for what is found only."""
+    context, carried = places
     start, end = sentence.start, sentence.start + len(sentence.text)
     findings = _analysed(sentence.text, region)
     if not findings and (whole := completed(sentence.text, sentence.subject)) is not None:
+        findings = _analysed(whole, region)
+    if not findings and before is not None and (whole := with_antecedent(sentence.text, before.text)):
         findings = _analysed(whole, region)
     if not findings and sentence.context is not None:
         # A label on a line of its own, and "Normal." below it.
@@ -140,9 +186,11 @@ def _read_sentence(
             for condition in whole_level(sentence.text, words)
         )
     for finding in findings:
-        levels = finding.levels
-        if levels is None and context is not None:
-            levels = context.names(words.of(finding.condition).level_kind)
+        levels, place = finding.levels, context
+        if carried is not None and finding.status is not Status.ABSENT:
+            place = carried
+        if levels is None and place is not None:
+            levels = place.names(words.of(finding.condition).level_kind)
         yield Mention(
             finding.condition,
             finding.status,
@@ -316,6 +364,10 @@ def _verdicts(
         chosen = [(row, mention) for row, mention in own if mention.status is worst]
         row, top = max(chosen, key=lambda pair: severity_rank(pair[1].severity))
         places = {level for _, mention in chosen for level in mention.levels} - set(top.levels[:1])
+        if condition == "pars":
+            # "L5 spondylolysis", "isthmic slip at L5-S1": the pars is that of the upper vertebra.
+            named = places | set(top.levels[:1])
+            places = {level for level in places if level.partition("-")[0] == level or level.partition("-")[0] not in named}
         same_place = [m for _, m in chosen if m.levels == top.levels]
         yield (
             row,

@@ -88,6 +88,7 @@ _NEGATION_ENDS: Final = re.compile(
     rf"|bilateral)\b"
     rf"|\b(?:is|are|was|were)\s+(?:\w+ly\s+)?(?:not |again )?(?:{_SEEN}|patent|normal|preserved|maintained"
     rf"|intact)\b"
+    r"|,\s*(?:and |then |next |next level )?(?:at )?(?:the )?[ctl]-?\d{1,2} ?[-/][^,;]*(?:(?:mild|moderate|severe|minimal|marked)|there)"
     r"|,[^,]*\b(?:is|are|shows?|demonstrat\w+|reveals?|has|have|exhibits?)\b"
     r"|,\s*(?:which|causing|resulting|producing|contributing)\b"
 )
@@ -166,7 +167,8 @@ _DOUBT_AFTER: Final = re.compile(
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
 _ELSEWHEN: Final = re.compile(
-    r"\b(?:history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
+    r"\b(?:(?:mother|father|sister|brother|parents?|siblings?|aunt|uncle|grand\w+|cousin|relatives?|family"
+    r" (?:history|members?)|maternal|paternal|twin)\b[^.;,]{0,40}?(?:has|had|with|of|for|:)|history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
     r"|of)|to assess|to look"
     r" for|work-?up (?:of|for)|(?:clinical|there is) (?:concern|suspicion|question) (?:for"
     r"|of)(?= .* (?:recommend|consider))"
@@ -188,7 +190,7 @@ _NOT_ASSESSED: Final = re.compile(
     r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?|included|imaged|covered)\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
-    r"[,;]|\b(?:with|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
+    r"[,;]|\b(?:with|without|w/o|no|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
 )
 
 
@@ -201,7 +203,8 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "conceiv", "likely", "?",
     ),
     _ELSEWHEN: (
-        "history", "h/o", "hx", "s/p", "status", "evaluat", "assess", "look", "work", "concern", "suspicion",
+        "mother", "father", "sister", "brother", "parent", "sibling", "aunt", "uncle", "grand", "cousin", "relative",
+        "family", "twin", "maternal", "paternal", "history", "h/o", "hx", "s/p", "status", "evaluat", "assess", "look", "work", "concern", "suspicion",
         "question", "suspected", "present", "complain", "risk", "surg", "treat", "ectomy", "fusion", "decompr",
         "repair", "resect", "screen", "plasty", "augment", "fixat", "stabili", "monitor", "prior", "previous",
         "should", "absence", "correlat", "predispos", "secondary", "exclude", "rule", "characteri", "determin",

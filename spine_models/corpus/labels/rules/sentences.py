@@ -30,7 +30,8 @@ _BULLET: Final = re.compile(
 _NUMBERED: Final = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s+$")
 _ENDS: Final = re.compile(
     r"[.!?]+[\"')\]]*(?=\s|$)|;|(?<=[a-z0-9)])\.(?=[A-Z][a-z])|(?<=[a-z]) (?=At (?:the )?[CTL]-?\d)"
-    # A dictated run-on: "no stenosis at L4-5 there is a protrusion".
+    # Dictated marks, and a run-on: "no stenosis at L4-5 there is a protrusion".
+    r"|(?<=[a-z0-9]) (?:period|full stop|new line|next line|new paragraph)(?=[ ,.]|$)"
     r"|(?<=[a-z0-9]) (?=at (?:the )?(?:level of )?[ctlCTL]-?\d{1,2}[-/ctlsCTLS0-9]{0,5} (?:level )?"
     r"(?:there (?:is|are)|the (?:dis[ck]|canal|cord|foramina) (?:is|are|shows?))\b)"
 )
@@ -153,6 +154,11 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
             if named is not None:
                 subject = named["subject"]
             yield Sentence(left, sentence, None if _SACRAL.search(sentence) else context, subject)
+
+
+def elsewhere(sentence: str) -> bool:
+    """Whether a folded sentence opens with what is not at the level that the text stands under."""
+    return _ELSEWHERE.match(sentence) is not None
 
 
 def _label(
