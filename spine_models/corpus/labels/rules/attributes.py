@@ -202,7 +202,10 @@ _APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with
 
 
 # "a nodule at T9 and a second one at L3, both in keeping with metastases"
-_EACH: Final = re.compile(r"\b(?:both|all|each|these|either)\b(?! (?:sides?|the |lateral|neural|foram|left|right|recess))")
+_EACH: Final = re.compile(
+    r"\b(?:both|all|each|these)(?: of (?:which|them|these))? (?:are|being|in keeping|in line|consistent|compatible|likely|most"
+    r"|represent\w*|suggest\w*|suspicious|concerning|having|with|typical|characteristic)\b"
+)
 _FACET: Final = re.compile(r"\b(left|right)(?:-sided)? (?:\S+ )?(?:facet|zygapophys)")
 _NOT_TOGETHER: Final = re.compile(
     r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative"
@@ -220,6 +223,12 @@ def _together(sentence: str, groups: list[LevelGroup], others: list[tuple[int, i
             break
         chosen = LevelGroup(chosen.start, group.end, (*chosen.spans, *group.spans))
     return chosen
+
+
+def only_side(sentence: str) -> Side | None:
+    """The one side that a sentence names for all that it tells of: "oedema about the facets bilaterally"."""
+    named = {value for kind, value in _read(sentence, "") if kind == "side"} - {"central"}
+    return Side(named.pop()) if len(named) == 1 else None
 
 
 def facet_side(sentence: str) -> Side | None:

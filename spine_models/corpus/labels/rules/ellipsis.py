@@ -39,7 +39,7 @@ _DEFINITE: Final = re.compile(
 """A sentence that goes on with the place of the one right before it."""
 _ANOTHER: Final = re.compile(
     r"(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*|second|third|next|others?|another|largest"
-    r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more) )+(?:(?:ones?|lesions?|focus|foci"
+    r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more)(?: |(?=,)))+(?:(?:ones?|lesions?|focus|foci"
     r"|of (?:these|them|which)|nodules?|deposits?|example) ?)?"
     r"(?=,|is\b|are\b|at\b|in\b|on\b|lies?\b|lying\b|measur|involv|affect|seen\b|within\b|noted\b|present\b)"
 )

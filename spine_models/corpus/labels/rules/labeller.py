@@ -24,6 +24,7 @@ from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
 from spine_models.corpus.labels.rules.attributes import (
     Grade,
     facet_side,
+    only_side,
     grades,
     level_of,
     merge_sides,
@@ -50,6 +51,9 @@ RULES_VERSION: Final = "rules-1.2"
 _COUNTED: Final = frozenset(
     {"herniation", "fracture", "cyst", "synovial", "hemangioma", "intramedullary", "extramedullary"}
 )
+_AROUND: Final = frozenset({"edema", "inflammation"})
+_BY: Final = _AROUND | {"fracture", "pars", "synovial", "spondylolisthesis", "disc_height"}
+"""Findings to which a sentence's one side belongs, told of one another as they are."""
 _OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
 
 
@@ -253,10 +257,13 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
                 ):
                     analysed.append(_placed(phrases, status, share.group, grade))
             continue
+        lent = finding.condition in _AROUND and all(f.condition in _BY for f in findings)
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):
             own = _placed(phrases, status, group, grade)
             if own.side is None and finding.condition == "synovial":
                 own = replace(own, side=facet_side(text))
+            if own.side is None and lent:
+                own = replace(own, side=only_side(text))
             if finding.chain is not None:
                 own = replace(own, severity=own.severity or inherited.get(finding.chain))
                 inherited[finding.chain] = own.severity

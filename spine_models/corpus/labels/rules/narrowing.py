@@ -161,6 +161,10 @@ def _places_of(
     """The places that a head is about, in order, and whether it stands as their predicate."""
     before = [p for p in places if p.end <= head.start()]
     after = [p for p in places if p.start >= head.end()]
+    owned = bool(before) and before[-1] in used and bool(after)
+    if owned and _AFTER_HEAD.fullmatch(sentence[head.end() : after[0].start]):
+        # "narrowing of both lateral recesses and mild narrowing of the canal": the recesses have theirs.
+        return _extended(sentence, after[::-1], backwards=False), False
     if head.group("noun") and before and _tight(sentence[before[-1].end : head.start()]):
         return _extended(sentence, before), False
     if after and _AFTER_HEAD.fullmatch(sentence[head.end() : after[0].start]):
