@@ -68,7 +68,9 @@ _SHARE: Final = re.compile(
     rf"(?:[ ,;:()/-]|\b(?:and|at|is|to|on|in|the|with|then|also|more|worse|than|greater|most|through|thru|level"
     rf"|degree|{_GRADE}|{_LEVEL})\b)*"
 )
-_ASIDE: Final = re.compile(r" ?\([a-z -]+\)")
+_ASIDE: Final = re.compile(
+    r" ?\([a-z -]+\)| (?:on|to) (?:the )?(?:left|right|both sides)(?: side)?(?=,? (?:and|with)\b|[,;])"
+)
 _GRADED: Final = re.compile(rf"\b(?:{_GRADE})\b")
 
 

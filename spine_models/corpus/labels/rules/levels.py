@@ -18,7 +18,7 @@ _ONE: Final = r"(?:c-?[1-7]|[td]-?1[0-2]|[td]-?[1-9]|l-?[1-5]|s-?1)(?!\d)"
 _JOIN: Final = r" ?(?:-|/) ?"
 _PAIR: Final = (
     rf"{_ONE}{_JOIN}(?:{_ONE}|1[0-2](?!\d)|[1-9](?!\d|\.\d|%| ?(?:mm|cm)\b))"
-    rf"|{_ONE} (?:(?:is )?(?:displaced|slipped|subluxed|translated|forward|backward|anteriorly"
+    rf"|{_ONE} (?:(?:(?:is|has) )?(?:displaced|slipped|subluxed|translated|forward|backward|anteriorly"
     rf"|posteriorly)(?: \w+)? )?"
     rf"(?:on|over|upon|relative to|with respect to) {_ONE}"
 )

@@ -57,7 +57,7 @@ _AFTER_HEAD: Final = re.compile(
 )
 _SUBJECT: Final = re.compile(
     r"[^;]{0,70}?(?::|\b(?:is|are|was|were|appears?|remains?|shows?|showing|demonstrates?|demonstrating|has"
-    r"|have|with"
+    r"|have|with|be"
     r"|exhibits?|reveals?|there is|there are|becomes|not)\b)[^;:]{0,60}"
     # telegraphic: "foramina mildly narrowed"
     r"|(?:[ ]|\b(?:\w+ly|left|right|both|r|l|mod|sev)\b)*"
@@ -76,7 +76,8 @@ _VALUE: Final = re.compile(
 """A table's value behind its place: "canal: none", "NF R sev / L mild", "LR -". A heading with a sentence behind it
 ("Foramina: left perineural cyst") is no table: nothing but grades, sides and levels may stand in the value."""
 _SMALL: Final = re.compile(
-    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated)\b"
+    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated|pinched|squeezed"
+    r"|reduced|diminished)\b"
 )
 _SMALL_SIZE: Final = re.compile(
     rf" (?:calib(?:re|er)|(?:ap )?diameter|dimensions?|cross-sectional area)(?: at {_LEVEL})? (?:is|are|appears?"

@@ -65,7 +65,7 @@ _PSEUDO: Final = re.compile(
 _NEGATION: Final = re.compile(
     r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)"
     r"|nothing suspicious for|relie(?:ved|ving)|relief of|eliminated|argu(?:es|ing) against|negative for|absence of"
-    r"|lack of|lacks?"
+    r"|lack of|lacks?|clear of|(?<!\w )absent(?= [a-z])|nowhere"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
     r"|rules? out the presence|not(?! (?:well|clearly|fully|definitely|readily|optimally|adequately)? ?"
@@ -107,10 +107,11 @@ _DENIED_AFTER: Final = re.compile(
     rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed|disappeared"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since |been |all )*(?:resolved|resorbed|disappeared|gone|settled"
+    r"|subsided|vanished|relieved|alleviated|eliminated|reabsorbed|abated"
     r"|(?:completely|fully|entirely) (?:regressed|cleared)"
     r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
-    r"|are) (?:\w+ly )?(?:absent|ruled out)"
+    r"|are) (?:\w+ly )?(?:absent|ruled out|excluded)"
     r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
 )
 _DENIED_VALUE: Final = re.compile(
@@ -123,7 +124,8 @@ _ANSWERED: Final = re.compile(
     r"|[^;:.?]{0,80}: ?(?P<all>(?:all|each|both) (?:absent|negative|none|excluded))"
 )
 _DOUBT_BEFORE: Final = re.compile(
-    r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
+    r"\b(?:quer(?:y|ied)|wonder(?:ing)? (?:about|if|whether)|(?:can ?not|unable to|hard to|difficult to) (?:tell|say|know)"
+    r"(?: whether| if)?|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
     r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
     r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
@@ -155,7 +157,9 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:may|might|could) (?:be|have been) (?:missed|overlooked|occult|obscured)\b"
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
-    r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
+    r"|\b(?:may|might|could) be (?:present|considered)|\b(?:should|needs? to|must|has to|to) be (?:considered|excluded|ruled out)\b|\b(?:is|are|was) (?:\w+ly )?suggested\b"
+    r"|\b(?:difficult|hard|impossible|not possible) to (?:be (?:sure|certain)|exclude|confirm|say|judge|appreciate|verify|tell)"
+    r"|\bcan ?not be (?:\w+ly )?(?:dismissed|discounted|confirmed|verified)|\bnot (?:\w+ly )?(?:certain|conclusive|confirmed)"
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
     r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
     r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
@@ -164,11 +168,13 @@ _DOUBT_AFTER: Final = re.compile(
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
     r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"
     r"|less likely)(?=[.;]?$)"
+    r"|[^,;:.?]{0,40},? (?:which |that |but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
+_ASKED: Final = re.compile(rf"\? ?(?:(?:{_DEGREE}|left|right|bilateral|early|old|new|of|a|an) )*$")
 _ELSEWHEN: Final = re.compile(
     r"\b(?:(?:mother|father|sister|brother|parents?|siblings?|aunt|uncle|grand\w+|cousin|relatives?|family"
-    r" (?:history|members?)|maternal|paternal|twin)\b[^.;,]{0,40}?(?:has|had|with|of|for|:)|history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
+    r" (?:history|members?)|maternal|paternal|twin)\b[^.;,]{0,40}?(?:has|had|with|of|for|: ?(?=\w))|history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
     r"|of)|to assess|to look"
     r" for|work-?up (?:of|for)|(?:clinical|there is) (?:concern|suspicion|question) (?:for"
     r"|of)(?= .* (?:recommend|consider))"
@@ -197,7 +203,7 @@ _ELSEWHEN_ENDS: Final = re.compile(
 # Bits of words without which a pattern cannot match: most sentences hold none and are not searched (for speed alone).
 _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     _DOUBT_BEFORE: (
-        "quer", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "whether", "possib",
+        "quer", "wonder", "tell", "say", "know", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "whether", "possib",
         "question", "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule",
         "r/o", "suggest", "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps",
         "conceiv", "likely", "?",
@@ -212,13 +218,15 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     _NOT_ASSESSED: ("assess", "evalua", "determin", "included", "imaged", "covered"),
     _ANSWERED: ("?", ": "),
     _DOUBT_AFTER: (
+        "suggested", "difficult", "hard", "impossible", "dismiss", "discount", "confirm", "verif", "certain", "conclusive",
         "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
         "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag",
         "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
         "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
     _DENIED_AFTER: ("not", "no longer", "never", "none"),
-    _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu"),
+    _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu", "gone", "settled",
+        "subsid", "vanish", "relieved", "alleviat", "eliminat", "reabsor", "abated"),
 }  # fmt: skip
 
 
@@ -261,7 +269,7 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
     denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
-    asked = masked[max(0, start - 2) : start].rstrip(" ").endswith("?")
+    asked = _ASKED.search(masked, max(0, start - 40), start) is not None
     if doubt_after or asked or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, masked, start):
         return Status.AMBIGUOUS
     if _DENIED_VALUE.match(after) or _match(_DENIED_AFTER, after) or _match(_DENIED_STATE, after):

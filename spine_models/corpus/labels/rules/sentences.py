@@ -196,6 +196,7 @@ def _blocks(
     inline_text = False
     position = 0
     fresh = True
+    head = (False, 0)
     for line in folded.splitlines(keepends=True):
         begin, stop = position, position + len(line.rstrip())
         position += len(line)
@@ -235,6 +236,11 @@ def _blocks(
                 state = None
             continue
         held = [content, stop]
+        column = begin - position + len(line)
+        # Bullets under a line that is none, or further out, are about the same.
+        fresh = bullet is None or (head[0] and column <= head[1])
+        if fresh:
+            head = (bullet is not None, column)
     if held is not None:
         yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
 
