@@ -55,7 +55,7 @@ _BREAK_AFTER: Final = re.compile(
     r"|are) (?:eccentric|asymmetric|more|worse|mild|mod|sev|large|small))|there (?:is|are)|due to"
     r"|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
-    r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
+    r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*\b(?! (?:on|to|at|left|right|bilat)))"
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
     r"|measur|project)\w*)\b"
 )

@@ -63,7 +63,7 @@ _PSEUDO: Final = re.compile(
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
 _NEGATION: Final = re.compile(
-    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)"
+    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|none(?= \w+ing\b)|nothing to (?:suggest|indicate)"
     r"|nothing suspicious for|relie(?:ved|ving)|relief of|eliminated|argu(?:es|ing) against|negative for|absence of"
     r"|lack of|lacks?|clear of|(?<!\w )absent(?= [a-z])|nowhere"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
