@@ -31,7 +31,16 @@ from spine_models.corpus.labels.rules.attributes import (
     read_grades,
     severity_rank,
 )
-from spine_models.corpus.labels.rules.ellipsis import UNDONE, another, completed, goes_on, same_place, shares, with_antecedent
+from spine_models.corpus.labels.rules.ellipsis import (
+    UNDONE,
+    another,
+    completed,
+    goes_on,
+    same_place,
+    shares,
+    with_antecedent,
+)
+from spine_models.corpus.labels.rules.exceptions import excepted
 from spine_models.corpus.labels.rules.finding import Finding
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
@@ -244,7 +253,13 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
         group = level_of(text, finding.start, finding.end, groups, others)
         levels = None if group is None else group.names(phrases.level_kind)
         if status is Status.ABSENT:
-            analysed.append(_Analysed(finding.condition, status, levels, None, None))
+            after = min((s for s, _ in others if s >= finding.end), default=len(text))
+            named = finding.reading is not Status.ABSENT
+            but = excepted(text, finding.condition, (finding.end, after), groups, denied=named)
+            if but is None:
+                analysed.append(_Analysed(finding.condition, status, levels, None, None))
+            else:
+                analysed.extend(_placed(phrases, Status.PRESENT, but.group, grade) for grade in but.grades)
             continue
         low = max((e for _, e in others if e <= finding.start), default=0)
         high = min((s for s, _ in others if s >= finding.end), default=len(text))
@@ -374,7 +389,11 @@ def _verdicts(
         if condition == "pars":
             # "L5 spondylolysis", "isthmic slip at L5-S1": the pars is that of the upper vertebra.
             named = places | set(top.levels[:1])
-            places = {level for level in places if level.partition("-")[0] == level or level.partition("-")[0] not in named}
+            places = {
+                level
+                for level in places
+                if level.partition("-")[0] == level or level.partition("-")[0] not in named
+            }
         same_place = [m for _, m in chosen if m.levels == top.levels]
         yield (
             row,

@@ -43,7 +43,9 @@ _BODY_AFTER: Final = re.compile(
 _BODY_BEFORE: Final = re.compile(
     r"\b(?:at|of|in|within|involving|through|to|from|the|superior|inferior|and|or|c7,?|t2,?)[ ]*$"
 )
-_SEQUENCES: Final = re.compile(r"\b(?:on|both|bright|hyper-?intense|high|low|dark)(?: on)?(?: both)? t1(?:,| and| or|/| &|-) ?$")
+_SEQUENCES: Final = re.compile(
+    r"\b(?:on|both|bright|hyper-?intense|high|low|dark)(?: on)?(?: both)? t1(?:,| and| or|/| &|-) ?$"
+)
 """What makes the T2 behind it an image, as in "bright on T1 and T2"."""
 _RANGE: Final = re.compile(r" ?(?:through|thru|to|down to|until|up to|-) ?(?:the )?$")
 _LIST: Final = re.compile(

@@ -104,7 +104,7 @@ _NOT_ENDS: Final = re.compile(r",|\band\b")
 _DENIED_AFTER: Final = re.compile(
     rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
     r"|[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
-    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
+    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?(?:{_SEEN}|an? (?:\w+ )?feature|in evidence|obvious|encountered)\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
     r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since |been |all )*(?:resolved|resorbed|disappeared|gone|settled"
@@ -112,7 +112,7 @@ _DENIED_STATE: Final = re.compile(
     r"|(?:completely|fully|entirely) (?:regressed|cleared)"
     r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out|excluded)"
-    r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
+    r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b| neither (?:in|on|at|before)\b"
 )
 _DENIED_VALUE: Final = re.compile(
     r"[^,;:.?\w]{0,2}(?:\([^)]*\))? ?(?::|=|-) ?(?:none|no\b(?! (?:significant |interval )?change)|nil"
@@ -226,7 +226,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     ),
     _DENIED_AFTER: ("not", "no longer", "never", "none"),
     _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu", "gone", "settled",
-        "subsid", "vanish", "relieved", "alleviat", "eliminat", "reabsor", "abated"),
+        "subsid", "vanish", "relieved", "alleviat", "eliminat", "reabsor", "abated", "neither"),
 }  # fmt: skip
 
 

@@ -183,9 +183,7 @@ def _label(
     return None, False
 
 
-def _blocks(
-    folded: str, text: str, *, headless: bool
-) -> Iterator[tuple[int, int, bool | None, bool] | None]:
+def _blocks(folded: str, text: str, *, headless: bool) -> Iterator[tuple[int, int, bool | None, bool] | None]:
     """Runs of lines that are one piece of text: (start, end, evidence or null where unchanged, new paragraph).
 
     Yields None for a blank line. Where no heading of findings follows (``headless``), what stands in the line
