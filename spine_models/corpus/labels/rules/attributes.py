@@ -203,7 +203,8 @@ _APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with
 
 # "a nodule at T9 and a second one at L3, both in keeping with metastases"
 _EACH: Final = re.compile(
-    r"\b(?:both|all|each|these)(?: of (?:which|them|these))? (?:are|being|in keeping|in line|consistent|compatible|likely|most"
+    r"\b(?:both|all|each|these)(?: of (?:which|them|these))? (?:are|being|in keeping|in line|consistent"
+    r"|compatible|likely|most"
     r"|represent\w*|suggest\w*|suspicious|concerning|having|with|typical|characteristic)\b"
 )
 _FACET: Final = re.compile(r"\b(left|right)(?:-sided)? (?:\S+ )?(?:facet|zygapophys)")

@@ -29,26 +29,34 @@ _SAME_THING: Final = re.compile(
 )
 _DEFINITE: Final = re.compile(
     r"(?:the|this) (?:(?:left|right|associated|same|residual|remaining|posterior|central|spinal|neural|exit|lateral"
-    r"|thecal|vertebral) )*(?:dis[ck](?: space)?|canal|foramen|recess|(?:thecal )?sac|cord|endplates?|facet(?: joint)?|slip)"
+    r"|thecal|vertebral) )*(?:dis[ck](?: space)?|canal|foramen|recess|(?:thecal )?sac|cord|endplates?"
+    r"|facet(?: joint)?|slip)"
     r" (?:is|has|shows?|demonstrates?|at this|appears?|itself|remains?)\b"
-    r"|(?:in (?:combination|conjunction)|together|combined|in association|as a (?:result|consequence)|consequently|there is"
-    r" (?:also|associated|resultant|resulting|consequent|secondary|accompanying|concomitant)|associated|resultant|resulting"
-    r"|secondary|consequent|with (?:associated|resultant|resulting)|causing|producing|both (?:foramina|neural|exit|lateral"
+    r"|(?:in (?:combination|conjunction)|together|combined|in association|as a (?:result|consequence)"
+    r"|consequently|there is"
+    r" (?:also|associated|resultant|resulting|consequent|secondary|accompanying|concomitant)|associated"
+    r"|resultant|resulting"
+    r"|secondary|consequent|with (?:associated|resultant|resulting)|causing|producing|both (?:foramina"
+    r"|neural|exit|lateral"
     r"|recesses))\b"
 )
 """A sentence that goes on with the place of the one right before it."""
 _ANOTHER: Final = re.compile(
-    r"(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*|second|third|next|others?|another|largest"
-    r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more)(?: |(?=,)))+(?:(?:ones?|lesions?|focus|foci"
+    r"(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*|second|third|next"
+    r"|others?|another|largest"
+    r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more)(?: "
+    r"|(?=,)))+(?:(?:ones?|lesions?|focus|foci"
     r"|of (?:these|them|which)|nodules?|deposits?|example) ?)?"
     r"(?=,|is\b|are\b|at\b|in\b|on\b|lies?\b|lying\b|measur|involv|affect|seen\b|within\b|noted\b|present\b)"
 )
 _STRUCTURE: Final = re.compile(
-    r"\b(?:lateral recess(?:es)?|subarticular (?:recess(?:es)?|zones?)|(?:neural |exit )?foram(?:en|ina)|(?:central |spinal )*canal"
+    r"\b(?:lateral recess(?:es)?|subarticular (?:recess(?:es)?|zones?)|(?:neural |exit )?foram(?:en|ina)"
+    r"|(?:central |spinal )*canal"
     r"|dis[ck] space|cord|lateral recess|foraminal)\b"
 )
 _PRONOUN: Final = re.compile(
-    r"\b(?:it|they|these|this)(?= (?:is|are|remains?|appears?) (?:\w+ )??(?:\w+ly )*(?:narrow|stenos|effac|compromis|compress"
+    r"\b(?:it|they|these|this)(?= (?:is|are|remains?|appears?) (?:\w+ )??(?:\w+ly )*(?:narrow|stenos|effac"
+    r"|compromis|compress"
     r"|flatten|encroach|occlu))"
 )
 UNDONE: Final = re.compile(

@@ -24,11 +24,10 @@ from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
 from spine_models.corpus.labels.rules.attributes import (
     Grade,
     facet_side,
-    only_side,
     grades,
     level_of,
     merge_sides,
-    read_grades,
+    only_side,
     severity_rank,
 )
 from spine_models.corpus.labels.rules.ellipsis import (
@@ -46,6 +45,7 @@ from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, lev
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
 from spine_models.corpus.labels.rules.narrowing import narrowings
 from spine_models.corpus.labels.rules.normals import normals, whole_level
+from spine_models.corpus.labels.rules.passage import Mention, last_place, one_more, undone
 from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.corpus.labels.rules.sections import Section, Sections
 from spine_models.corpus.labels.rules.sentences import Sentence, elsewhere, evidence_sentences, fold
@@ -57,9 +57,6 @@ LABELLER: Final = "rules"
 RULES_VERSION: Final = "rules-1.2"
 
 
-_COUNTED: Final = frozenset(
-    {"herniation", "fracture", "cyst", "synovial", "hemangioma", "intramedullary", "extramedullary"}
-)
 _AROUND: Final = frozenset({"edema", "inflammation"})
 _BY: Final = _AROUND | {"fracture", "pars", "synovial", "spondylolisthesis", "disc_height"}
 """Findings to which a sentence's one side belongs, told of one another as they are."""
@@ -72,20 +69,6 @@ class LabelTables:
 
     rules: pl.DataFrame
     mentions: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class Mention:
-    """One condition in one sentence; ``start`` and ``end`` are of the evidence in the report."""
-
-    condition: str
-    status: Status
-    levels: tuple[str, ...]
-    side: Side | None
-    severity: str | None
-    section: Section
-    start: int
-    end: int
 
 
 def label_reports(reports: pl.DataFrame, *, not_mentioned: Silent = 0) -> LabelTables:
@@ -126,54 +109,22 @@ def read_report(text: str) -> list[Mention]:
         context, before = sentence.context, read[-1] if read else None
         carried = None
         if context is None and same_place(sentence.text):
-            context = _last_place(read, region)
+            context = last_place(read, region)
         elif before is not None and not elsewhere(sentence.text):
             if text[: sentence.start].rstrip().endswith(";"):
-                carried = _last_place(read[-1:], region)
+                carried = last_place(read[-1:], region)
             elif context is None and goes_on(sentence.text):
-                carried = _last_place(read[-2:], region)
+                carried = last_place(read[-2:], region)
         read.append(sentence)
         if UNDONE.match(sentence.text):
-            found[previous:] = [_undone(mention) for mention in found[previous:]]
+            found[previous:] = [undone(mention) for mention in found[previous:]]
         section, latest = sections.at(sentence.start), found[previous:]
         previous = len(found)
         own = list(_read_sentence(sentence, before, (context, carried), section, region, words))
         if another(sentence.text):
-            own.extend(_one_more(sentence, own, latest, section, region, words))
+            own.extend(one_more(sentence, own, latest, section, region, words))
         found.extend(own)
     return found
-
-
-def _last_place(read: list[Sentence], region: Region | None) -> LevelGroup | None:
-    """The level named last, or that under which the text last stood."""
-    for sentence in reversed(read):
-        groups = find_levels(sentence.text, region)
-        if groups or sentence.context is not None:
-            return groups[-1] if groups else sentence.context
-    return None
-
-
-def _one_more(
-    sentence: Sentence,
-    own: list[Mention],
-    latest: list[Mention],
-    section: Section,
-    region: Region | None,
-    words: Lexicon,
-) -> Iterator[Mention]:
-    """ "Others are at T5-6 and L2-3": one more of what the sentence before tells of, where it can be counted."""
-    told = [m for m in latest if m.condition in _COUNTED and m.status is not Status.ABSENT]
-    groups = find_levels(sentence.text, region)
-    if not told or not groups or any(m.condition in _COUNTED for m in own):
-        return
-    model = told[-1]
-    side = merge_sides({g.side for g in read_grades(sentence.text[:90], model.condition) if g.side})
-    levels = tuple(name for g in groups[:1] for name in g.names(words.of(model.condition).level_kind))
-    side = side if words.of(model.condition).lateral else None
-    end = sentence.start + len(sentence.text)
-    yield replace(
-        model, levels=levels, side=side, severity=None, section=section, start=sentence.start, end=end
-    )
 
 
 def _read_sentence(
@@ -299,10 +250,6 @@ def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterat
                 at = group.end
                 yield from (Finding(condition, at, at, at, at, Status.ABSENT) for condition in denied)
                 break
-
-
-def _undone(mention: Mention) -> Mention:
-    return replace(mention, status=Status.ABSENT, side=None, severity=None)
 
 
 def _placed(phrases: Phrases, status: Status, group: LevelGroup | None, grade: Grade) -> _Analysed:

@@ -76,7 +76,8 @@ _VALUE: Final = re.compile(
 """A table's value behind its place: "canal: none", "NF R sev / L mild", "LR -". A heading with a sentence behind it
 ("Foramina: left perineural cyst") is no table: nothing but grades, sides and levels may stand in the value."""
 _SMALL: Final = re.compile(
-    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated|pinched|squeezed"
+    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated"
+    rf"|pinched|squeezed"
     r"|reduced|diminished)\b"
 )
 _SMALL_SIZE: Final = re.compile(

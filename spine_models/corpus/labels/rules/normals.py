@@ -55,7 +55,8 @@ _OF_PROPERTY: Final = {
 }
 """What is denied where bodies ("fracture") or discs ("herniation") are called normal in some respect only."""
 _HEIGHT: Final = re.compile(
-    r"(?<!loss of )(?<!loss in )(?<!reduction of )(?<!reduction in )(?<!without )\bheights?\b(?! (?:loss|reduction|decrease))"
+    r"(?<!loss of )(?<!loss in )(?<!reduction of )(?<!reduction in )(?<!without )\bheights?\b(?! (?:loss"
+    r"|reduction|decrease))"
 )
 _WHOLE_LEVEL: Final = re.compile(
     r"(?:segment |interspace |dis[ck] )?(?:is |are |appears? |there is "

@@ -31,9 +31,12 @@ _NUMBERED: Final = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s+$")
 _ENDS: Final = re.compile(
     r"[.!?]+[\"')\]]*(?=\s|$)|;|(?<=[a-z0-9)])\.(?=[A-Z][a-z])|(?<=[a-z]) (?=At (?:the )?[CTL]-?\d)"
     # Dictated marks, and a run-on: "no stenosis at L4-5 there is a protrusion".
-    r"|(?<=[a-z]),(?= (?:and |then |next )*(?:level )?(?:at )?[ctlCTL]-?\d{1,2}[-/][ctlsCTLS0-9]{1,3} (?:level )?(?:there (?:is|are)"
-    r"|the (?:dis[ck]|canal|cord|foramina)|(?:a |an )?(?:(?:mild|moderate|severe|minimal|slight|marked|small|large|left|right"
-    r"|bilateral|central|broad-based|shallow|to) )+(?:dis[ck]|narrow|stenos|protru|extru|bulg|foram|canal|lateral recess|facet)))"
+    r"|(?<=[a-z]),(?= (?:and |then |next )*(?:level )?(?:at )?[ctlCTL]-?\d{1,2}[-/][ctlsCTLS0-9]{1,3} (?:level )?"
+    r"(?:there (?:is|are)"
+    r"|the (?:dis[ck]|canal|cord|foramina)|(?:a |an )?(?:(?:mild|moderate|severe|minimal|slight|marked"
+    r"|small|large|left|right"
+    r"|bilateral|central|broad-based|shallow|to) )+(?:dis[ck]|narrow|stenos|protru|extru|bulg|foram|canal"
+    r"|lateral recess|facet)))"
     r"|(?<=[a-z0-9]) (?:period|full stop|new line|next line|new paragraph)(?=[ ,.]|$)"
     r"|(?<=[a-z0-9]) (?=at (?:the )?(?:level of )?[ctlCTL]-?\d{1,2}[-/ctlsCTLS0-9]{0,5} (?:level )?"
     r"(?:there (?:is|are)|the (?:dis[ck]|canal|cord|foramina) (?:is|are|shows?))\b)"
