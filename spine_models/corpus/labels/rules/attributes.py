@@ -198,7 +198,7 @@ _LINK: Final = re.compile(
     r"|[ (]{0,2}$"
     r"|[ \w]{0,25}[ (]$"
 )
-_APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b")
+_APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b|\band the $")
 
 
 # "a nodule at T9 and a second one at L3, both in keeping with metastases"

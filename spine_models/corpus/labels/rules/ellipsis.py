@@ -76,6 +76,12 @@ _SHARE: Final = re.compile(
     rf"(?:[ ,;:()/-]|\b(?:and|at|is|to|on|in|the|with|then|also|more|worse|than|greater|most|through|thru|level"
     rf"|degree|{_GRADE}|{_LEVEL})\b)*"
 )
+_GRADED_ONLY: Final = re.compile(
+    rf"(?:and |while |whereas )?(?:at )?(?:the )?{_LEVEL}(?: level)?,? ?(?:(?:it|this|they|narrowing"
+    rf"|stenosis) )?(?:is |are )?"
+    rf"(?:(?:{_GRADE}|to|on|the|and|narrowing|stenosis)[ ,]*)+[.;]?"
+)
+_HEADED: Final = re.compile(r" ?(?:level )?(?:(?:dis[ck]|neural|central|spinal|canal|bilateral) )*")
 _ASIDE: Final = re.compile(
     r" ?\([a-z -]+\)| (?:on|to) (?:the )?(?:left|right|both sides)(?: side)?(?=,? (?:and|with)\b|[,;])"
 )
@@ -105,6 +111,11 @@ def goes_on(sentence: str) -> bool:
 def another(sentence: str) -> bool:
     """Whether a sentence tells of one more of what the sentence before named: "The largest, at C3-4, ..."."""
     return _ANOTHER.match(sentence) is not None
+
+
+def graded_only(sentence: str) -> bool:
+    """Whether a sentence only grades, at a further level, what the sentence before told of: "at C4-5 it is mild"."""
+    return _GRADED_ONLY.fullmatch(sentence) is not None
 
 
 def with_antecedent(sentence: str, before: str) -> str | None:
@@ -159,5 +170,22 @@ def shares(sentence: str, end: int, high: int, groups: list[LevelGroup], conditi
     ]
     read = [read_grades(piece, condition) for piece in pieces]
     if sum(any(grade.severity or grade.side for grade in grades) for grades in read[1:]) == 0:
+        return []
+    return [Share(group, grades) for group, grades in zip(listed, read, strict=True)]
+
+
+def shares_before(
+    sentence: str, low: int, start: int, groups: list[LevelGroup], condition: str
+) -> list[Share]:
+    """What each place has that stands graded before the finding: "mild L4-5 and severe L5-S1 stenosis"."""
+    listed = [g for g in groups if low <= g.start and g.end <= start]
+    if len(listed) < 2 or _HEADED.fullmatch(sentence, listed[-1].end, start) is None:
+        return []
+    begins = [low, *(g.end for g in listed[:-1])]
+    pieces = [sentence[since : g.start] for since, g in zip(begins, listed, strict=True)]
+    if any(_SHARE.fullmatch(piece) is None for piece in pieces[1:]):
+        return []
+    read = [read_grades(piece[-40:], condition) for piece in pieces]
+    if not all(any(grade.severity or grade.side for grade in grades) for grades in read):
         return []
     return [Share(group, grades) for group, grades in zip(listed, read, strict=True)]

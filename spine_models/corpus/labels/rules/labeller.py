@@ -32,11 +32,11 @@ from spine_models.corpus.labels.rules.attributes import (
 )
 from spine_models.corpus.labels.rules.ellipsis import (
     UNDONE,
-    another,
     completed,
     goes_on,
     same_place,
     shares,
+    shares_before,
     with_antecedent,
 )
 from spine_models.corpus.labels.rules.exceptions import excepted
@@ -121,8 +121,7 @@ def read_report(text: str) -> list[Mention]:
         section, latest = sections.at(sentence.start), found[previous:]
         previous = len(found)
         own = list(_read_sentence(sentence, before, (context, carried), section, region, words))
-        if another(sentence.text):
-            own.extend(one_more(sentence, own, latest, section, region, words))
+        own.extend(one_more(sentence, own, latest, section, region, words))
         found.extend(own)
     return found
 
@@ -143,7 +142,7 @@ def _read_sentence(
         findings = _analysed(whole, region)
     if not findings and before is not None and (whole := with_antecedent(sentence.text, before.text)):
         findings = _analysed(whole, region)
-    if not findings and sentence.context is not None:
+    if not findings and sentence.context is not None and _of_discs(sentence.context):
         # A label on a line of its own, and "Normal." below it.
         findings = tuple(
             _Analysed(condition, Status.ABSENT, None, None, None)
@@ -215,6 +214,7 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
         low = max((e for _, e in others if e <= finding.start), default=0)
         high = min((s for s, _ in others if s >= finding.end), default=len(text))
         listed = shares(text, finding.end, high, groups, finding.condition)
+        listed = listed or shares_before(text, low, finding.start, groups, finding.condition)
         if listed:
             for share in listed:
                 first = share.group.start
@@ -240,7 +240,7 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
 def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterator[Finding]:
     """ "L2-3 normal, L3-4 unremarkable": the first may be said of at length, one in a list up to its comma."""
     for number, group in enumerate(groups):
-        if not _OPENS.search(text, 0, group.start):
+        if not _of_discs(group) or not _OPENS.search(text, 0, group.start):
             continue
         rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[group.end :])
         pieces = [rest] if number == 0 else []
@@ -250,6 +250,11 @@ def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterat
                 at = group.end
                 yield from (Finding(condition, at, at, at, at, Status.ABSENT) for condition in denied)
                 break
+
+
+def _of_discs(group: LevelGroup) -> bool:
+    """Whether a level is one of discs: of the vertebra L3 "normal" says nothing of the canal."""
+    return any(span.first != span.last for span in group.spans)
 
 
 def _placed(phrases: Phrases, status: Status, group: LevelGroup | None, grade: Grade) -> _Analysed:

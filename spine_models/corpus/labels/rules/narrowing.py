@@ -91,6 +91,7 @@ _EXCEPT: Final = re.compile(
     r"(?![^,;]*[,;])"
 )
 _HAS: Final = re.compile(r" (?:with|has|have|shows?|demonstrates?|exhibits?) [^,;]*$")
+_PLAINLY: Final = re.compile(r" (?:is|are|appears?|remains?)(?: \w+ly)+ ")
 _SAC_HEADS: Final = re.compile(r"narrow|stenos|constrict|compress")
 
 
@@ -135,8 +136,12 @@ def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
             used.add(place)
             if predicate or place.start > head.start():
                 start, end = min(place.start, head.start()), max(place.end, head.end())
+                plain = _PLAINLY.fullmatch(sentence, place.end, head.start())
                 one_phrase = (
-                    not predicate or head.group("noun") or _HAS.match(sentence, place.end, head.start())
+                    not predicate
+                    or plain
+                    or head.group("noun")
+                    or _HAS.match(sentence, place.end, head.start())
                 )
                 inside = (start, end) if one_phrase else (place.start, place.end)
                 judged = (head.start(), head.end()) if predicate else (start, end)

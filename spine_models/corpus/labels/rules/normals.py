@@ -16,7 +16,7 @@ from spine_models.domain import Status
 _COPULA: Final = re.compile(
     r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?"
     r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -"
-    r"|(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
+    r"|:?(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
     r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still|now|again|currently) )*$"
 )
 _AS_ARE: Final = re.compile(

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from spine_models.corpus.labels.rules.attributes import merge_sides, read_grades
+from spine_models.corpus.labels.rules.attributes import merge_sides, read_grades, severity_rank
+from spine_models.corpus.labels.rules.ellipsis import another, graded_only
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels
 from spine_models.corpus.labels.rules.lexicon import Lexicon
 from spine_models.corpus.labels.rules.sections import Section
@@ -58,17 +59,29 @@ def one_more(
     words: Lexicon,
 ) -> Iterator[Mention]:
     """ "Others are at T5-6 and L2-3": one more of what the sentence before tells of, where it can be counted."""
-    told = [m for m in latest if m.condition in _COUNTED and m.status is not Status.ABSENT]
-    groups = find_levels(sentence.text, region)
-    if not told or not groups or _DENIES.search(sentence.text) or any(m.condition in _COUNTED for m in own):
+    told = [m for m in latest if m.status is not Status.ABSENT]
+    graded = graded_only(sentence.text) and len({m.condition for m in told}) == 1 and not own
+    if not graded:
+        told = [m for m in told if m.condition in _COUNTED and another(sentence.text)]
+    if not told or _DENIES.search(sentence.text) or any(m.condition in _COUNTED for m in own):
         return
-    model = told[-1]
-    side = merge_sides({g.side for g in read_grades(sentence.text[:90], model.condition) if g.side})
-    levels = tuple(name for g in groups[:1] for name in g.names(words.of(model.condition).level_kind))
-    side = side if words.of(model.condition).lateral else None
-    end = sentence.start + len(sentence.text)
+    groups = find_levels(sentence.text, region)
+    if not groups:
+        return
+    model, phrases = told[-1], words.of(told[-1].condition)
+    read = read_grades(sentence.text[:90], model.condition)
+    side = merge_sides({g.side for g in read if g.side}) if phrases.lateral else None
+    severity = (
+        max((g.severity for g in read if g.severity), key=severity_rank, default=None) if graded else None
+    )
     yield replace(
-        model, levels=levels, side=side, severity=None, section=section, start=sentence.start, end=end
+        model,
+        levels=groups[0].names(phrases.level_kind),
+        side=side,
+        severity=severity.value if severity else None,
+        section=section,
+        start=sentence.start,
+        end=sentence.start + len(sentence.text),
     )
 
 

@@ -101,7 +101,7 @@ _OTHER_SIDE: Final = re.compile(
     r"\b(?:mild|moderate|severe|minimal|slight)\w* (?:left|right)(?:[ -]sided)?,? (?:and|but|with) $"
 )
 _LISTED: Final = re.compile(r"(?:(?!\b(?:and|with|but|is|are|there)\b)[^;.])*,? \b(?:or|nor)\b")
-_NOT_ENDS: Final = re.compile(r",|\band\b")
+_NOT_ENDS: Final = re.compile(r",|\b(?:and|by)\b")
 
 _DENIED_AFTER: Final = re.compile(
     rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
@@ -171,7 +171,7 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
     r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
     r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
-    r"|\bis a (?:\w+ )?(?:possibility|consideration)\b"
+    r"|\bis (?:a|one|another) (?:\w+ )?(?:possibility|consideration|option)\b"
     r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
     r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"

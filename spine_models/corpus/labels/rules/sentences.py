@@ -76,7 +76,8 @@ _AFTER_LABEL: Final = re.compile(
 _ELSEWHERE: Final = re.compile(
     r"(?:the )?(?:other|remaining|remainder|rest of|otherwise|elsewhere|additional|para-?spin\w+"
     r"|para-?vert\w+"
-    r"|pre-?vert\w+|visuali[sz]ed|vertebral|conus|spinal cord|soft tissue|bone marrow|marrow|alignment)\b"
+    r"|pre-?vert\w+|visuali[sz]ed|vertebral|conus|spinal cord|soft tissue|bone marrow(?! o?edema)"
+    r"|marrow(?! o?edema)|alignment)\b"
 )
 _SACRAL: Final = re.compile(r"\bs[2-5]\b|\bsacr(?:um|al|a)\b|\bcoccy")
 """Places that no level names: what is there is not at the level that the text stands under."""
@@ -164,7 +165,7 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
 
 def elsewhere(sentence: str) -> bool:
     """Whether a folded sentence opens with what is not at the level that the text stands under."""
-    return _ELSEWHERE.match(sentence) is not None
+    return _ELSEWHERE.match(sentence) is not None or _SACRAL.search(sentence) is not None
 
 
 def _label(
@@ -227,6 +228,12 @@ def _blocks(folded: str, text: str, *, headless: bool) -> Iterator[tuple[int, in
             state, fresh = None, True
         if headless and inline_text and heading is None and not _ASKED.match(folded, content, stop):
             state, inline_text = True, False
+        if heading is None or heading[1] == content:
+            column = begin - position + len(line)
+            # Bullets under a line that is none, or further out, are about the same.
+            fresh = bullet is None or (head[0] and column <= head[1])
+            if fresh:
+                head = (bullet is not None, column)
         if heading is not None:
             kind, after = heading
             state = kind
@@ -237,11 +244,6 @@ def _blocks(folded: str, text: str, *, headless: bool) -> Iterator[tuple[int, in
                 state = None
             continue
         held = [content, stop]
-        column = begin - position + len(line)
-        # Bullets under a line that is none, or further out, are about the same.
-        fresh = bullet is None or (head[0] and column <= head[1])
-        if fresh:
-            head = (bullet is not None, column)
     if held is not None:
         yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
 
