@@ -14,8 +14,9 @@ from spine_models.corpus.labels.rules.ellipsis import Share
 from spine_models.corpus.labels.rules.levels import LevelGroup
 
 _EXCEPT: Final = re.compile(
-    r"[\w ,/()-]{0,50}?\b(?:except(?:ing)?|apart from|aside from|other than|save"
+    r"[\w ,/():-]{0,50}?\b(?:except(?:ing)?|apart from|aside from|other than|save"
     r"|with the exception of)(?: for| only)?"
+    r"(?: (?:mild|moderate|severe|minimal|slight|marked)(?:ly)?)?"
     r"(?: at| in| of| on| that)?(?: of| at)?(?: the)?(?: left| right)?(?: the)? ?$"
 )
 _WORD: Final = ("except", "apart from", "aside from", "other than", "save ")

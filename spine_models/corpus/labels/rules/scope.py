@@ -162,8 +162,8 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:may|might|could) (?:be|have been) (?:missed|overlooked|occult|obscured)\b"
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
-    r"|\b(?:may|might|could) be (?:present|considered)|\b(?:should|needs? to|must|has to"
-    r"|to) be (?:considered|excluded|ruled out)\b|\b(?:is|are|was) (?:\w+ly )?suggested\b"
+    r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered\b(?! for)|\b(?:should|needs? to|must"
+    r"|has to) be (?:excluded|ruled out)\b(?! from)|\b(?:is|are|was) (?:\w+ly )?suggested\b"
     r"|\b(?:difficult|hard|impossible|not possible) to (?:be (?:sure|certain)|exclude|confirm|say|judge"
     r"|appreciate|verify|tell)"
     r"|\bcan ?not be (?:\w+ly )?(?:dismissed|discounted|confirmed|verified)|\bnot (?:\w+ly )?(?:certain"
@@ -176,7 +176,7 @@ _DOUBT_AFTER: Final = re.compile(
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
     r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"
     r"|less likely)(?=[.;]?$)"
-    r"|[^,;:.?]{0,40},? (?:which |that |but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) "
+    r"|[^,;:.?]{0,40}, (?:but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) an? "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
 _ASKED: Final = re.compile(rf"\? ?(?:(?:{_DEGREE}|left|right|bilateral|early|old|new|of|a|an) )*$")

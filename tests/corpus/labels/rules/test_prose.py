@@ -19,6 +19,7 @@ UNREAD = {
     "Central, lateral recess and foraminal stenosis is": "a grade behind a shared head is the last place's only",
     "Bilateral L5 pars are thinned; a defect is": "what a defect is of is said before the semicolon",
     "Suspected right pars stress reaction at L5": "what is seen beside a doubted finding is doubted with it",
+    "Stenosis, which could be treated": "a grade behind an aside is not lent to what stands before it",
     "Isthmic defects of L5 bilaterally with": "a slip on S1 does not take its upper vertebra from the pars before it",
 }
 """Texts in several countries' habits that are read with a detail missing, by how they begin, and why."""
