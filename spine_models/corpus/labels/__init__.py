@@ -16,10 +16,10 @@ from spine_models.corpus.labels.panel.review import review_queue
 from spine_models.corpus.labels.rules.labeller import (
     RULES_VERSION,
     LabelTables,
-    Mention,
     label_reports,
     read_report,
 )
+from spine_models.corpus.labels.rules.passage import Mention
 
 __all__ = [
     "AdjudicationError",

@@ -55,7 +55,7 @@ _BREAK_AFTER: Final = re.compile(
     r"|are) (?:eccentric|asymmetric|more|worse|mild|mod|sev|large|small))|there (?:is|are)|due to"
     r"|from|secondary to"
     r"|contributing|and (?=(?:left|right|bilateral|no)?\w* ?(?:central|canal|neural|foram|lateral|subart|disc|facet))"
-    r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*(?! (?:on|to|at|left|right|bilat)))"
+    r"|and (?=(?:a |an )?(?:mild|moderate|severe?|minimal|slight|marked)\w*\b(?! (?:on|to|at|left|right|bilat)))"
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
     r"|measur|project)\w*)\b"
 )
@@ -198,12 +198,19 @@ _LINK: Final = re.compile(
     r"|[ (]{0,2}$"
     r"|[ \w]{0,25}[ (]$"
 )
-_APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b")
+_APART: Final = re.compile(r"[;]|\b(?:while|whereas|but)\b|, (?:and )?(?:at|with)\b|\band at\b|\band the $")
 
 
+# "a nodule at T9 and a second one at L3, both in keeping with metastases"
+_EACH: Final = re.compile(
+    r"\b(?:both|all|each|these)(?: of (?:which|them|these))? (?:are|being|in keeping|in line|consistent"
+    r"|compatible|likely|most"
+    r"|represent\w*|suggest\w*|suspicious|concerning|having|with|typical|characteristic)\b"
+)
 _FACET: Final = re.compile(r"\b(left|right)(?:-sided)? (?:\S+ )?(?:facet|zygapophys)")
 _NOT_TOGETHER: Final = re.compile(
-    r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative)\b"
+    r";|\b(?:but|except|not|no|sparing|spares|while|whereas|with|without|there|relative"
+    r"|secondary|due|from|because|related|caused|owing|given)\b"
 )
 
 
@@ -217,6 +224,12 @@ def _together(sentence: str, groups: list[LevelGroup], others: list[tuple[int, i
             break
         chosen = LevelGroup(chosen.start, group.end, (*chosen.spans, *group.spans))
     return chosen
+
+
+def only_side(sentence: str) -> Side | None:
+    """The one side that a sentence names for all that it tells of: "oedema about the facets bilaterally"."""
+    named = {value for kind, value in _read(sentence, "") if kind == "side"} - {"central"}
+    return Side(named.pop()) if len(named) == 1 else None
 
 
 def facet_side(sentence: str) -> Side | None:
@@ -247,6 +260,10 @@ def level_of(
             return _together(sentence, following, others)
     if preceding:
         group = preceding[-1]
+        if _EACH.search(sentence, group.end, start):
+            return LevelGroup(
+                preceding[0].start, group.end, tuple(span for one in preceding for span in one.spans)
+            )
         claimed = any(
             other_end <= group.start
             and _LINK.match(sentence[other_end : group.start])

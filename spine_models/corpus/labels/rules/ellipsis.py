@@ -27,6 +27,38 @@ _SAME_THING: Final = re.compile(
     r"(?:this|these|it|they|(?:findings?|features|appearances?|changes) (?:is|are|would|suggest\w*|favou?r\w*)) "
     r"(?!level)"
 )
+_DEFINITE: Final = re.compile(
+    r"(?:the|this) (?:(?:left|right|associated|same|residual|remaining|posterior|central|spinal|neural|exit|lateral"
+    r"|thecal|vertebral) )*(?:dis[ck](?: space)?|canal|foramen|recess|(?:thecal )?sac|cord|endplates?"
+    r"|facet(?: joint)?|slip)"
+    r" (?:is|has|shows?|demonstrates?|at this|appears?|itself|remains?)\b"
+    r"|(?:in (?:combination|conjunction)|together|combined|in association|as a (?:result|consequence)"
+    r"|consequently|there is"
+    r" (?:also|associated|resultant|resulting|consequent|secondary|accompanying|concomitant)|associated"
+    r"|resultant|resulting"
+    r"|secondary|consequent|with (?:associated|resultant|resulting)|causing|producing|both (?:foramina"
+    r"|neural|exit|lateral"
+    r"|recesses))\b"
+)
+"""A sentence that goes on with the place of the one right before it."""
+_ANOTHER: Final = re.compile(
+    r"(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*|second|third|next"
+    r"|others?|another|largest"
+    r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more)(?: "
+    r"|(?=,)))+(?:(?:ones?|lesions?|focus|foci"
+    r"|of (?:these|them|which)|nodules?|deposits?|example) ?)?"
+    r"(?=,|is\b|are\b|at\b|in\b|on\b|lies?\b|lying\b|measur|involv|affect|seen\b|within\b|noted\b|present\b)"
+)
+_STRUCTURE: Final = re.compile(
+    r"\b(?:lateral recess(?:es)?|subarticular (?:recess(?:es)?|zones?)|(?:neural |exit )?foram(?:en|ina)"
+    r"|(?:central |spinal )*canal"
+    r"|dis[ck] space|cord|lateral recess|foraminal)\b"
+)
+_PRONOUN: Final = re.compile(
+    r"\b(?:it|they|these|this)(?= (?:is|are|remains?|appears?) (?:\w+ )??(?:\w+ly )*(?:narrow|stenos|effac"
+    r"|compromis|compress"
+    r"|flatten|encroach|occlu))"
+)
 UNDONE: Final = re.compile(
     r"(?:this|these|it|they|both) (?:(?:has|have|is|are|was|were) )?(?:\w+ly |now |since |been |both )*"
     r"(?:resolved|resorbed|no longer (?:seen|present|visible|identified|evident|demonstrated)|disappeared)\b"
@@ -44,7 +76,15 @@ _SHARE: Final = re.compile(
     rf"(?:[ ,;:()/-]|\b(?:and|at|is|to|on|in|the|with|then|also|more|worse|than|greater|most|through|thru|level"
     rf"|degree|{_GRADE}|{_LEVEL})\b)*"
 )
-_ASIDE: Final = re.compile(r" ?\([a-z -]+\)")
+_GRADED_ONLY: Final = re.compile(
+    rf"(?:and |while |whereas )?(?:at )?(?:the )?{_LEVEL}(?: level)?,? ?(?:(?:it|this|they|narrowing"
+    rf"|stenosis) )?(?:is |are )?"
+    rf"(?:(?:{_GRADE}|to|on|the|and|narrowing|stenosis)[ ,]*)+[.;]?"
+)
+_HEADED: Final = re.compile(r" ?(?:level )?(?:(?:dis[ck]|neural|central|spinal|canal|bilateral) )*")
+_ASIDE: Final = re.compile(
+    r" ?\([a-z -]+\)| (?:on|to) (?:the )?(?:left|right|both sides)(?: side)?(?=,? (?:and|with)\b|[,;])"
+)
 _GRADED: Final = re.compile(rf"\b(?:{_GRADE})\b")
 
 
@@ -61,6 +101,33 @@ def same_place(sentence: str) -> bool:
     return _SAME_THING.match(sentence) is not None or (
         "level" in sentence and _SAME_LEVEL.search(sentence) is not None
     )
+
+
+def goes_on(sentence: str) -> bool:
+    """Whether a sentence without a level speaks of the place of the sentence right before it."""
+    return _DEFINITE.match(sentence) is not None
+
+
+def another(sentence: str) -> bool:
+    """Whether a sentence tells of one more of what the sentence before named: "The largest, at C3-4, ..."."""
+    return _ANOTHER.match(sentence) is not None
+
+
+def graded_only(sentence: str) -> bool:
+    """Whether a sentence only grades, at a further level, what the sentence before told of: "at C4-5 it is mild"."""
+    return _GRADED_ONLY.fullmatch(sentence) is not None
+
+
+def with_antecedent(sentence: str, before: str) -> str | None:
+    """The sentence with the structure named last in place of "it"; null where there is neither."""
+    pronoun = _PRONOUN.search(sentence)
+    if pronoun is None:
+        return None
+    named = [m.group(0) for m in _STRUCTURE.finditer(before)]
+    if not named:
+        return None
+    name = {"foraminal": "foramina"}.get(named[-1], named[-1])
+    return f"{sentence[: pronoun.start()]}{name}{sentence[pronoun.end() :]}"
 
 
 def completed(sentence: str, subject: str | None) -> str | None:
@@ -103,5 +170,22 @@ def shares(sentence: str, end: int, high: int, groups: list[LevelGroup], conditi
     ]
     read = [read_grades(piece, condition) for piece in pieces]
     if sum(any(grade.severity or grade.side for grade in grades) for grades in read[1:]) == 0:
+        return []
+    return [Share(group, grades) for group, grades in zip(listed, read, strict=True)]
+
+
+def shares_before(
+    sentence: str, low: int, start: int, groups: list[LevelGroup], condition: str
+) -> list[Share]:
+    """What each place has that stands graded before the finding: "mild L4-5 and severe L5-S1 stenosis"."""
+    listed = [g for g in groups if low <= g.start and g.end <= start]
+    if len(listed) < 2 or _HEADED.fullmatch(sentence, listed[-1].end, start) is None:
+        return []
+    begins = [low, *(g.end for g in listed[:-1])]
+    pieces = [sentence[since : g.start] for since, g in zip(begins, listed, strict=True)]
+    if any(_SHARE.fullmatch(piece) is None for piece in pieces[1:]):
+        return []
+    read = [read_grades(piece[-40:], condition) for piece in pieces]
+    if not all(any(grade.severity or grade.side for grade in grades) for grades in read):
         return []
     return [Share(group, grades) for group, grades in zip(listed, read, strict=True)]

@@ -78,6 +78,18 @@ SUBJECT: Final = re.compile(
 """A sentence that opens with a part of the body and a colon; ``rest`` may be empty."""
 
 
+_OBSERVES: Final = re.compile(
+    r"(?:^|\n|(?<=[.:;!?\])] )|(?<=  ))[ \t*#>-]*(?:(?:detailed|imaging|mri?|radiolog\w+|general|pertinent) )?"
+    r"(?:findings?|results?|reports?|observations?|body of report|description|befunde?|hallazgos|informe|resultados?"
+    r"|descripci[oó]n|r[eé]sultats?|constatations?)(?: ?/ ?\w+| and \w+)?[ *]*(?::|-(?= )|(?=\n))"
+)
+
+
+def has_findings(folded: str) -> bool:
+    """Whether some heading of the folded report opens its findings, as one of an impression does not."""
+    return _OBSERVES.search(folded) is not None
+
+
 def heading_at(folded: str, text: str, begin: int, stop: int) -> tuple[bool, int] | None:
     """(is evidence, where its text begins) of a heading at the line's start; null where there is none.
 

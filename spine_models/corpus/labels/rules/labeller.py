@@ -27,25 +27,39 @@ from spine_models.corpus.labels.rules.attributes import (
     grades,
     level_of,
     merge_sides,
+    only_side,
     severity_rank,
 )
-from spine_models.corpus.labels.rules.ellipsis import UNDONE, completed, same_place, shares
+from spine_models.corpus.labels.rules.ellipsis import (
+    UNDONE,
+    completed,
+    goes_on,
+    same_place,
+    shares,
+    shares_before,
+    with_antecedent,
+)
+from spine_models.corpus.labels.rules.exceptions import excepted
 from spine_models.corpus.labels.rules.finding import Finding
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, level_rank, region_of
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
 from spine_models.corpus.labels.rules.narrowing import narrowings
 from spine_models.corpus.labels.rules.normals import normals, whole_level
+from spine_models.corpus.labels.rules.passage import Mention, last_place, one_more, undone
 from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.corpus.labels.rules.sections import Section, Sections
-from spine_models.corpus.labels.rules.sentences import Sentence, evidence_sentences, fold
+from spine_models.corpus.labels.rules.sentences import Sentence, elsewhere, evidence_sentences, fold
 from spine_models.corpus.labels.rules.spelling import corrected
 from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
-RULES_VERSION: Final = "rules-1.1"
+RULES_VERSION: Final = "rules-1.2"
 
 
+_AROUND: Final = frozenset({"edema", "inflammation"})
+_BY: Final = _AROUND | {"fracture", "pars", "synovial", "spondylolisthesis", "disc_height"}
+"""Findings to which a sentence's one side belongs, told of one another as they are."""
 _OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
 
 
@@ -55,20 +69,6 @@ class LabelTables:
 
     rules: pl.DataFrame
     mentions: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class Mention:
-    """One condition in one sentence; ``start`` and ``end`` are of the evidence in the report."""
-
-    condition: str
-    status: Status
-    levels: tuple[str, ...]
-    side: Side | None
-    severity: str | None
-    section: Section
-    start: int
-    end: int
 
 
 def label_reports(reports: pl.DataFrame, *, not_mentioned: Silent = 0) -> LabelTables:
@@ -106,43 +106,54 @@ def read_report(text: str) -> list[Mention]:
     read: list[Sentence] = []
     previous = 0
     for sentence in evidence_sentences(text, region):
-        context = sentence.context
+        context, before = sentence.context, read[-1] if read else None
+        carried = None
         if context is None and same_place(sentence.text):
-            context = _last_place(read, region)
+            context = last_place(read, region)
+        elif before is not None and not elsewhere(sentence.text):
+            if text[: sentence.start].rstrip().endswith(";"):
+                carried = last_place(read[-1:], region)
+            elif context is None and goes_on(sentence.text):
+                carried = last_place(read[-2:], region)
         read.append(sentence)
         if UNDONE.match(sentence.text):
-            found[previous:] = [_undone(mention) for mention in found[previous:]]
+            found[previous:] = [undone(mention) for mention in found[previous:]]
+        section, latest = sections.at(sentence.start), found[previous:]
         previous = len(found)
-        found.extend(_read_sentence(sentence, context, sections.at(sentence.start), region, words))
+        own = list(_read_sentence(sentence, before, (context, carried), section, region, words))
+        own.extend(one_more(sentence, own, latest, section, region, words))
+        found.extend(own)
     return found
 
 
-def _last_place(read: list[Sentence], region: Region | None) -> LevelGroup | None:
-    """The level named last, or that under which the text last stood."""
-    for sentence in reversed(read):
-        groups = find_levels(sentence.text, region)
-        if groups or sentence.context is not None:
-            return groups[-1] if groups else sentence.context
-    return None
-
-
 def _read_sentence(
-    sentence: Sentence, context: LevelGroup | None, section: Section, region: Region | None, words: Lexicon
+    sentence: Sentence,
+    before: Sentence | None,
+    places: tuple[LevelGroup | None, LevelGroup | None],
+    section: Section,
+    region: Region | None,
+    words: Lexicon,
 ) -> Iterator[Mention]:
+    """``places``: the level that the sentence stands under, and one that holds for what is found only."""
+    context, carried = places
     start, end = sentence.start, sentence.start + len(sentence.text)
     findings = _analysed(sentence.text, region)
     if not findings and (whole := completed(sentence.text, sentence.subject)) is not None:
         findings = _analysed(whole, region)
-    if not findings and sentence.context is not None:
+    if not findings and before is not None and (whole := with_antecedent(sentence.text, before.text)):
+        findings = _analysed(whole, region)
+    if not findings and sentence.context is not None and _of_discs(sentence.context):
         # A label on a line of its own, and "Normal." below it.
         findings = tuple(
             _Analysed(condition, Status.ABSENT, None, None, None)
             for condition in whole_level(sentence.text, words)
         )
     for finding in findings:
-        levels = finding.levels
-        if levels is None and context is not None:
-            levels = context.names(words.of(finding.condition).level_kind)
+        levels, place = finding.levels, context
+        if carried is not None and finding.status is not Status.ABSENT:
+            place = carried
+        if levels is None and place is not None:
+            levels = place.names(words.of(finding.condition).level_kind)
         yield Mention(
             finding.condition,
             finding.status,
@@ -192,11 +203,18 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
         group = level_of(text, finding.start, finding.end, groups, others)
         levels = None if group is None else group.names(phrases.level_kind)
         if status is Status.ABSENT:
-            analysed.append(_Analysed(finding.condition, status, levels, None, None))
+            after = min((s for s, _ in others if s >= finding.end), default=len(text))
+            named = finding.reading is not Status.ABSENT
+            but = excepted(text, finding.condition, (finding.end, after), groups, denied=named)
+            if but is None:
+                analysed.append(_Analysed(finding.condition, status, levels, None, None))
+            else:
+                analysed.extend(_placed(phrases, Status.PRESENT, but.group, grade) for grade in but.grades)
             continue
         low = max((e for _, e in others if e <= finding.start), default=0)
         high = min((s for s, _ in others if s >= finding.end), default=len(text))
         listed = shares(text, finding.end, high, groups, finding.condition)
+        listed = listed or shares_before(text, low, finding.start, groups, finding.condition)
         if listed:
             for share in listed:
                 first = share.group.start
@@ -205,10 +223,13 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
                 ):
                     analysed.append(_placed(phrases, status, share.group, grade))
             continue
+        lent = finding.condition in _AROUND and all(f.condition in _BY for f in findings)
         for grade in grades(text, finding.start, finding.end, low, high, finding.condition):
             own = _placed(phrases, status, group, grade)
             if own.side is None and finding.condition == "synovial":
                 own = replace(own, side=facet_side(text))
+            if own.side is None and lent:
+                own = replace(own, side=only_side(text))
             if finding.chain is not None:
                 own = replace(own, severity=own.severity or inherited.get(finding.chain))
                 inherited[finding.chain] = own.severity
@@ -219,7 +240,7 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
 def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterator[Finding]:
     """ "L2-3 normal, L3-4 unremarkable": the first may be said of at length, one in a list up to its comma."""
     for number, group in enumerate(groups):
-        if not _OPENS.search(text, 0, group.start):
+        if not _of_discs(group) or not _OPENS.search(text, 0, group.start):
             continue
         rest = re.sub(r"^ ?(?:level)? ?[:,.-]? ?", "", text[group.end :])
         pieces = [rest] if number == 0 else []
@@ -231,8 +252,9 @@ def _whole_levels(text: str, groups: list[LevelGroup], words: Lexicon) -> Iterat
                 break
 
 
-def _undone(mention: Mention) -> Mention:
-    return replace(mention, status=Status.ABSENT, side=None, severity=None)
+def _of_discs(group: LevelGroup) -> bool:
+    """Whether a level is one of discs: of the vertebra L3 "normal" says nothing of the canal."""
+    return any(span.first != span.last for span in group.spans)
 
 
 def _placed(phrases: Phrases, status: Status, group: LevelGroup | None, grade: Grade) -> _Analysed:
@@ -316,6 +338,14 @@ def _verdicts(
         chosen = [(row, mention) for row, mention in own if mention.status is worst]
         row, top = max(chosen, key=lambda pair: severity_rank(pair[1].severity))
         places = {level for _, mention in chosen for level in mention.levels} - set(top.levels[:1])
+        if condition == "pars":
+            # "L5 spondylolysis", "isthmic slip at L5-S1": the pars is that of the upper vertebra.
+            named = places | set(top.levels[:1])
+            places = {
+                level
+                for level in places
+                if level.partition("-")[0] == level or level.partition("-")[0] not in named
+            }
         same_place = [m for _, m in chosen if m.levels == top.levels]
         yield (
             row,

@@ -18,7 +18,7 @@ _ONE: Final = r"(?:c-?[1-7]|[td]-?1[0-2]|[td]-?[1-9]|l-?[1-5]|s-?1)(?!\d)"
 _JOIN: Final = r" ?(?:-|/) ?"
 _PAIR: Final = (
     rf"{_ONE}{_JOIN}(?:{_ONE}|1[0-2](?!\d)|[1-9](?!\d|\.\d|%| ?(?:mm|cm)\b))"
-    rf"|{_ONE} (?:(?:is )?(?:displaced|slipped|subluxed|translated|forward|backward|anteriorly"
+    rf"|{_ONE} (?:(?:(?:is|has) )?(?:displaced|slipped|subluxed|translated|forward|backward|anteriorly"
     rf"|posteriorly)(?: \w+)? )?"
     rf"(?:on|over|upon|relative to|with respect to) {_ONE}"
 )
@@ -43,6 +43,10 @@ _BODY_AFTER: Final = re.compile(
 _BODY_BEFORE: Final = re.compile(
     r"\b(?:at|of|in|within|involving|through|to|from|the|superior|inferior|and|or|c7,?|t2,?)[ ]*$"
 )
+_SEQUENCES: Final = re.compile(
+    r"\b(?:on|both|bright|hyper-?intense|high|low|dark)(?: on)?(?: both)? t1(?:,| and| or|/| &|-) ?$"
+)
+"""What makes the T2 behind it an image, as in "bright on T1 and T2"."""
 _RANGE: Final = re.compile(r" ?(?:through|thru|to|down to|until|up to|-) ?(?:the )?$")
 _LIST: Final = re.compile(
     r"[ ]*(?:,|/|&|and|or|as well as|, and|, or|, as well as|plus|and/or)?[ ]*(?:at |the )?$"
@@ -140,6 +144,8 @@ def _span(text: str, match: re.Match[str]) -> Span | None:
     if {first, last} <= {"T1", "T2"}:
         before = text[max(0, match.start() - 20) : match.start()]
         if _IMAGE.match(after):
+            return None
+        if _SEQUENCES.search(before):
             return None
         if first == last and not (_BODY_AFTER.match(after) or _BODY_BEFORE.search(before)):
             return None

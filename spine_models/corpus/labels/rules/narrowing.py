@@ -57,7 +57,7 @@ _AFTER_HEAD: Final = re.compile(
 )
 _SUBJECT: Final = re.compile(
     r"[^;]{0,70}?(?::|\b(?:is|are|was|were|appears?|remains?|shows?|showing|demonstrates?|demonstrating|has"
-    r"|have|with"
+    r"|have|with|be"
     r"|exhibits?|reveals?|there is|there are|becomes|not)\b)[^;:]{0,60}"
     # telegraphic: "foramina mildly narrowed"
     r"|(?:[ ]|\b(?:\w+ly|left|right|both|r|l|mod|sev)\b)*"
@@ -76,7 +76,9 @@ _VALUE: Final = re.compile(
 """A table's value behind its place: "canal: none", "NF R sev / L mild", "LR -". A heading with a sentence behind it
 ("Foramina: left perineural cyst") is no table: nothing but grades, sides and levels may stand in the value."""
 _SMALL: Final = re.compile(
-    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated)\b"
+    rf"(?: bilaterally)?(?: at {_LEVEL})? (?:is|are|appears?) (?:\w+ly )*(?:small|tight|narrow|attenuated"
+    rf"|pinched|squeezed"
+    r"|reduced|diminished)\b"
 )
 _SMALL_SIZE: Final = re.compile(
     rf" (?:calib(?:re|er)|(?:ap )?diameter|dimensions?|cross-sectional area)(?: at {_LEVEL})? (?:is|are|appears?"
@@ -89,6 +91,7 @@ _EXCEPT: Final = re.compile(
     r"(?![^,;]*[,;])"
 )
 _HAS: Final = re.compile(r" (?:with|has|have|shows?|demonstrates?|exhibits?) [^,;]*$")
+_PLAINLY: Final = re.compile(r" (?:is|are|appears?|remains?)(?: \w+ly)+ ")
 _SAC_HEADS: Final = re.compile(r"narrow|stenos|constrict|compress")
 
 
@@ -133,8 +136,12 @@ def narrowings(sentence: str, words: Lexicon) -> list[Finding]:
             used.add(place)
             if predicate or place.start > head.start():
                 start, end = min(place.start, head.start()), max(place.end, head.end())
+                plain = _PLAINLY.fullmatch(sentence, place.end, head.start())
                 one_phrase = (
-                    not predicate or head.group("noun") or _HAS.match(sentence, place.end, head.start())
+                    not predicate
+                    or plain
+                    or head.group("noun")
+                    or _HAS.match(sentence, place.end, head.start())
                 )
                 inside = (start, end) if one_phrase else (place.start, place.end)
                 judged = (head.start(), head.end()) if predicate else (start, end)
@@ -161,6 +168,10 @@ def _places_of(
     """The places that a head is about, in order, and whether it stands as their predicate."""
     before = [p for p in places if p.end <= head.start()]
     after = [p for p in places if p.start >= head.end()]
+    owned = bool(before) and before[-1] in used and bool(after)
+    if owned and _AFTER_HEAD.fullmatch(sentence[head.end() : after[0].start]):
+        # "narrowing of both lateral recesses and mild narrowing of the canal": the recesses have theirs.
+        return _extended(sentence, after[::-1], backwards=False), False
     if head.group("noun") and before and _tight(sentence[before[-1].end : head.start()]):
         return _extended(sentence, before), False
     if after and _AFTER_HEAD.fullmatch(sentence[head.end() : after[0].start]):

@@ -16,8 +16,11 @@ from spine_models.domain import Status
 _COPULA: Final = re.compile(
     r"(?:[\w ,/()-]{0,45}?\b(?:is|are|appears?|remains?|has been|have been|otherwise|demonstrates?|shows?"
     r"|has|have|exhibits?|displays?)|[\w ,/()-]{0,20}(?::|=)| -"
-    r"|(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
+    r"|:?(?: (?:is|ends|terminates|lies))? at [\w/-]{2,8},|) ?"
     r"(?:(?:\w+ly|otherwise|all|within|overall|of|also|both|well|to be|still|now|again|currently) )*$"
+)
+_AS_ARE: Final = re.compile(
+    r"[\w ]{0,25},? (?:as|so|and so)(?: too)? (?:is|are) (?:the |both |all )*(?:left |right |neural |exit )*"
 )
 _OTHERWISE: Final = re.compile(r"\b(?:stenos\w+|narrow\w+|encroach\w+|effac\w+|while|whereas|but|except)\b")
 _IS: Final = re.compile(r"\b(?:is|are|appears?|remains?|been)\b")
@@ -51,7 +54,10 @@ _OF_PROPERTY: Final = {
     "herniation": {"height": "disc_height", "contour": "herniation", "morpholog": "herniation"},
 }
 """What is denied where bodies ("fracture") or discs ("herniation") are called normal in some respect only."""
-_HEIGHT: Final = re.compile(r"\bheights?\b")
+_HEIGHT: Final = re.compile(
+    r"(?<!loss of )(?<!loss in )(?<!reduction of )(?<!reduction in )(?<!without )\bheights?\b(?! (?:loss"
+    r"|reduction|decrease))"
+)
 _WHOLE_LEVEL: Final = re.compile(
     r"(?:segment |interspace |dis[ck] )?(?:is |are |appears? |there is "
     r"|shows )?(?:(?:otherwise|grossly|essentially) )?(?:normal|unremarkable|negative|within normal limits"
@@ -84,6 +90,8 @@ def normals(sentence: str, words: Lexicon) -> list[Finding]:
             chosen = _chain(sentence, after)
         elif link:
             chosen = _chain(sentence, before[::-1])
+            if after and _AS_ARE.fullmatch(sentence[mark.end() : after[0][1]]):
+                chosen = [*chosen, *_chain(sentence, after)]
         else:
             chosen = []
         for condition, start, end in chosen:

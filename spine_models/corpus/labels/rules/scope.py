@@ -63,9 +63,10 @@ _PSEUDO: Final = re.compile(
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
 _NEGATION: Final = re.compile(
-    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|nothing to (?:suggest|indicate)"
+    r"\b(?:no longer|no|without(?: evidence of)?|w/o|nor|neither|never|none of|none(?= \w+ing\b)"
+    r"|nothing to (?:suggest|indicate)"
     r"|nothing suspicious for|relie(?:ved|ving)|relief of|eliminated|argu(?:es|ing) against|negative for|absence of"
-    r"|lack of|lacks?"
+    r"|lack of|lacks?|clear of|(?<!\w )absent(?= [a-z])|nowhere"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
     r"|rules? out the presence|not(?! (?:well|clearly|fully|definitely|readily|optimally|adequately)? ?"
@@ -88,6 +89,8 @@ _NEGATION_ENDS: Final = re.compile(
     rf"|bilateral)\b"
     rf"|\b(?:is|are|was|were)\s+(?:\w+ly\s+)?(?:not |again )?(?:{_SEEN}|patent|normal|preserved|maintained"
     rf"|intact)\b"
+    r"|,\s*(?:and |then |next |next level )?(?:at )?(?:the )?[ctl]-?\d{1,2} ?[-/][^,;]*(?:(?:mild|moderate"
+    r"|severe|minimal|marked)|there)"
     r"|,[^,]*\b(?:is|are|shows?|demonstrat\w+|reveals?|has|have|exhibits?)\b"
     r"|,\s*(?:which|causing|resulting|producing|contributing)\b"
 )
@@ -98,19 +101,22 @@ _OTHER_SIDE: Final = re.compile(
     r"\b(?:mild|moderate|severe|minimal|slight)\w* (?:left|right)(?:[ -]sided)?,? (?:and|but|with) $"
 )
 _LISTED: Final = re.compile(r"(?:(?!\b(?:and|with|but|is|are|there)\b)[^;.])*,? \b(?:or|nor)\b")
-_NOT_ENDS: Final = re.compile(r",|\band\b")
+_NOT_ENDS: Final = re.compile(r",|\b(?:and|by)\b")
 
 _DENIED_AFTER: Final = re.compile(
     rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
     r"|[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
-    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?{_SEEN}\b(?! well)"
+    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?(?:{_SEEN}|an? (?:\w+ )?feature|in evidence|obvious"
+    rf"|encountered)\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
-    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since )*(?:resolved|resorbed|disappeared"
+    r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since |been |all )*(?:resolved|resorbed"
+    r"|disappeared|gone|settled"
+    r"|subsided|vanished|relieved|alleviated|eliminated|reabsorbed|abated"
     r"|(?:completely|fully|entirely) (?:regressed|cleared)"
     r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
-    r"|are) (?:\w+ly )?(?:absent|ruled out)"
-    r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b"
+    r"|are) (?:\w+ly )?(?:absent|ruled out|excluded)"
+    r"|(?:has|have) been (?:ruled out|excluded)|resolution)\b| neither (?:in|on|at|before)\b"
 )
 _DENIED_VALUE: Final = re.compile(
     r"[^,;:.?\w]{0,2}(?:\([^)]*\))? ?(?::|=|-) ?(?:none|no\b(?! (?:significant |interval )?change)|nil"
@@ -122,7 +128,9 @@ _ANSWERED: Final = re.compile(
     r"|[^;:.?]{0,80}: ?(?P<all>(?:all|each|both) (?:absent|negative|none|excluded))"
 )
 _DOUBT_BEFORE: Final = re.compile(
-    r"\b(?:quer(?:y|ied)|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
+    r"\b(?:quer(?:y|ied)|wonder(?:ing)? (?:about|if|whether)|(?:can ?not|unable to|hard to"
+    r"|difficult to) (?:tell|say|know)"
+    r"(?: whether| if)?|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
     r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
     r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
@@ -154,19 +162,28 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:may|might|could) (?:be|have been) (?:missed|overlooked|occult|obscured)\b"
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
     r"|\bcan ?not (?:be )?(?:\w+ly )?(?:exclude\w*|ruled out)|\bnot (?:be )?(?:\w+ly )?(?:excluded|ruled out)"
-    r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered|\bdifficult to exclude"
+    r"|\b(?:may|might|could) be (?:present|considered)|\bshould be considered\b(?! for)|\b(?:should|needs? to|must"
+    r"|has to) be (?:excluded|ruled out)\b(?! from)|\b(?:is|are|was) (?:\w+ly )?suggested\b"
+    r"|\b(?:difficult|hard|impossible|not possible) to (?:be (?:sure|certain)|exclude|confirm|say|judge"
+    r"|appreciate|verify|tell)"
+    r"|\bcan ?not be (?:\w+ly )?(?:dismissed|discounted|confirmed|verified)|\bnot (?:\w+ly )?(?:certain"
+    r"|conclusive|confirmed)"
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
     r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
     r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
-    r"|\bis a (?:\w+ )?(?:possibility|consideration)\b"
+    r"|\bis (?:a|one|another) (?:\w+ )?(?:possibility|consideration|option)\b"
     r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
     r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"
     r"|less likely)(?=[.;]?$)"
+    r"|[^,;:.?]{0,40}, (?:but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) an? "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
 )
+_ASKED: Final = re.compile(rf"\? ?(?:(?:{_DEGREE}|left|right|bilateral|early|old|new|of|a|an) )*$")
 _ELSEWHEN: Final = re.compile(
-    r"\b(?:history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
+    r"\b(?:(?:mother|father|sister|brother|parents?|siblings?|aunt|uncle|grand\w+|cousin|relatives?|family"
+    r" (?:history|members?)|maternal|paternal|twin)\b[^.;,]{0,40}?(?:has|had|with|of|for|: ?(?=\w))"
+    r"|history of|h/o|hx(?: of)?|s/p|status[- ]post|evaluat(?:e|ion) (?:for|of)|assess(?:ment)? (?:for"
     r"|of)|to assess|to look"
     r" for|work-?up (?:of|for)|(?:clinical|there is) (?:concern|suspicion|question) (?:for"
     r"|of)(?= .* (?:recommend|consider))"
@@ -188,20 +205,24 @@ _NOT_ASSESSED: Final = re.compile(
     r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?|included|imaged|covered)\b"
 )
 _ELSEWHEN_ENDS: Final = re.compile(
-    r"[,;]|\b(?:with|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again|is|are|and there)\b"
+    r"[,;]|\b(?:with|without|w/o|no|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again"
+    r"|is|are|and there)\b"
 )
 
 
 # Bits of words without which a pattern cannot match: most sentences hold none and are not searched (for speed alone).
 _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     _DOUBT_BEFORE: (
-        "quer", "indeterm", "inconclus", "convinc", "confirm", "hint", "represent", "impending", "whether", "possib",
+        "quer", "wonder", "tell", "say", "know", "indeterm", "inconclus", "convinc", "confirm", "hint",
+        "represent", "impending", "whether", "possib",
         "question", "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule",
         "r/o", "suggest", "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps",
         "conceiv", "likely", "?",
     ),
     _ELSEWHEN: (
-        "history", "h/o", "hx", "s/p", "status", "evaluat", "assess", "look", "work", "concern", "suspicion",
+        "mother", "father", "sister", "brother", "parent", "sibling", "aunt", "uncle", "grand", "cousin", "relative",
+        "family", "twin", "maternal", "paternal", "history", "h/o", "hx", "s/p", "status", "evaluat", "assess",
+        "look", "work", "concern", "suspicion",
         "question", "suspected", "present", "complain", "risk", "surg", "treat", "ectomy", "fusion", "decompr",
         "repair", "resect", "screen", "plasty", "augment", "fixat", "stabili", "monitor", "prior", "previous",
         "should", "absence", "correlat", "predispos", "secondary", "exclude", "rule", "characteri", "determin",
@@ -209,13 +230,16 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
     _NOT_ASSESSED: ("assess", "evalua", "determin", "included", "imaged", "covered"),
     _ANSWERED: ("?", ": "),
     _DOUBT_AFTER: (
+        "suggested", "difficult", "hard", "impossible", "dismiss", "discount", "confirm", "verif", "certain",
+        "conclusive",
         "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
         "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag",
         "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
         "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
     _DENIED_AFTER: ("not", "no longer", "never", "none"),
-    _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu"),
+    _DENIED_STATE: ("resol", "resor", "disappear", "regress", "cleared", "absent", "ruled", "exclu", "gone", "settled",
+        "subsid", "vanish", "relieved", "alleviat", "eliminat", "reabsor", "abated", "neither"),
 }  # fmt: skip
 
 
@@ -258,7 +282,7 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
     denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
-    asked = masked[max(0, start - 2) : start].rstrip(" ").endswith("?")
+    asked = _ASKED.search(masked, max(0, start - 40), start) is not None
     if doubt_after or asked or _reaches(_DOUBT_BEFORE, _DOUBT_ENDS, masked, start):
         return Status.AMBIGUOUS
     if _DENIED_VALUE.match(after) or _match(_DENIED_AFTER, after) or _match(_DENIED_STATE, after):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from spine_models.corpus.labels.rules.headings import SUBJECT, heading_at, inline_headings
+from spine_models.corpus.labels.rules.headings import SUBJECT, has_findings, heading_at, inline_headings
 from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels
 from spine_models.domain import Region
 
@@ -30,7 +30,14 @@ _BULLET: Final = re.compile(
 _NUMBERED: Final = re.compile(r"(?:^|\s)\(?\d{1,2}[.)]\s+$")
 _ENDS: Final = re.compile(
     r"[.!?]+[\"')\]]*(?=\s|$)|;|(?<=[a-z0-9)])\.(?=[A-Z][a-z])|(?<=[a-z]) (?=At (?:the )?[CTL]-?\d)"
-    # A dictated run-on: "no stenosis at L4-5 there is a protrusion".
+    # Dictated marks, and a run-on: "no stenosis at L4-5 there is a protrusion".
+    r"|(?<=[a-z]),(?= (?:and |then |next )*(?:level )?(?:at )?[ctlCTL]-?\d{1,2}[-/][ctlsCTLS0-9]{1,3} (?:level )?"
+    r"(?:there (?:is|are)"
+    r"|the (?:dis[ck]|canal|cord|foramina)|(?:a |an )?(?:(?:mild|moderate|severe|minimal|slight|marked"
+    r"|small|large|left|right"
+    r"|bilateral|central|broad-based|shallow|to) )+(?:dis[ck]|narrow|stenos|protru|extru|bulg|foram|canal"
+    r"|lateral recess|facet)))"
+    r"|(?<=[a-z0-9]) (?:period|full stop|new line|next line|new paragraph)(?=[ ,.]|$)"
     r"|(?<=[a-z0-9]) (?=at (?:the )?(?:level of )?[ctlCTL]-?\d{1,2}[-/ctlsCTLS0-9]{0,5} (?:level )?"
     r"(?:there (?:is|are)|the (?:dis[ck]|canal|cord|foramina) (?:is|are|shows?))\b)"
 )
@@ -45,6 +52,11 @@ _LISTED: Final = re.compile(
 _MARKED: Final = re.compile(r"[ctls]\d{1,2} ?[-/] ?[ctls]?\d{1,2} ?(?::|- )")
 """A line that opens with a level and a mark never goes on with the one before."""
 _LINE_ENDS: Final = re.compile(r"[.?!] *\n")
+_ASKED: Final = re.compile(
+    r"(?:r/o|rule out|evaluat|assess|query|quer|exclude|\?|please|known|patient|pt\b|\d+ ?-?(?:years?|y)|history|s/p"
+    r"|status|prior|previous|h/o|pain|he\b|she\b|fell|fall|trauma|surgery)"
+)
+"""How a further line of what was asked begins."""
 _ANSWER: Final = re.compile(r" ?(?:no|none|nil|yes|absent|present|negative|not seen)\b")
 _ABBREVIATION: Final = re.compile(
     r"\b(?:(?P<always>e\.g|i\.e|vs|dr|mr|mrs|ms|approx|cf|resp|incl|w|gr)|(?P<number>no|fig|ca|st)|etc)$"
@@ -64,7 +76,8 @@ _AFTER_LABEL: Final = re.compile(
 _ELSEWHERE: Final = re.compile(
     r"(?:the )?(?:other|remaining|remainder|rest of|otherwise|elsewhere|additional|para-?spin\w+"
     r"|para-?vert\w+"
-    r"|pre-?vert\w+|visuali[sz]ed|vertebral|conus|spinal cord|soft tissue|bone marrow|marrow|alignment)\b"
+    r"|pre-?vert\w+|visuali[sz]ed|vertebral|conus|spinal cord|soft tissue|bone marrow(?! o?edema)"
+    r"|marrow(?! o?edema)|alignment)\b"
 )
 _SACRAL: Final = re.compile(r"\bs[2-5]\b|\bsacr(?:um|al|a)\b|\bcoccy")
 """Places that no level names: what is there is not at the level that the text stands under."""
@@ -112,7 +125,7 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
     context: LevelGroup | None = None
     subject: str | None = None
     sticky = False
-    blocks = list(_blocks(folded, text))
+    blocks = list(_blocks(folded, text, headless=not has_findings(folded)))
     last_finding = max((i for i, block in enumerate(blocks) if block is not None and block[2]), default=-1)
     for number, block in enumerate(blocks):
         if block is None:
@@ -150,6 +163,11 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
             yield Sentence(left, sentence, None if _SACRAL.search(sentence) else context, subject)
 
 
+def elsewhere(sentence: str) -> bool:
+    """Whether a folded sentence opens with what is not at the level that the text stands under."""
+    return _ELSEWHERE.match(sentence) is not None or _SACRAL.search(sentence) is not None
+
+
 def _label(
     sentence: str, region: Region | None, *, opens_block: bool = True
 ) -> tuple[LevelGroup | None, bool]:
@@ -169,22 +187,24 @@ def _label(
     return None, False
 
 
-def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, bool] | None]:
+def _blocks(folded: str, text: str, *, headless: bool) -> Iterator[tuple[int, int, bool | None, bool] | None]:
     """Runs of lines that are one piece of text: (start, end, evidence or null where unchanged, new paragraph).
 
-    Yields None for a blank line.
+    Yields None for a blank line. Where no heading of findings follows (``headless``), what stands in the line
+    behind "Clinical: neurogenic claudication." is findings.
     """
     held: list[int] | None = None
     state: bool | None = None
     inline_text = False
     position = 0
     fresh = True
+    head = (False, 0)
     for line in folded.splitlines(keepends=True):
         begin, stop = position, position + len(line.rstrip())
         position += len(line)
         if not line.strip():
             if held is not None:
-                yield from _cut(folded, text, held[0], held[1], state, fresh)
+                yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
                 held, state = None, None
                 if inline_text:
                     state, inline_text = True, False
@@ -204,8 +224,16 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
             held[1] = stop
             continue
         if held is not None:
-            yield from _cut(folded, text, held[0], held[1], state, fresh)
+            yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
             state, fresh = None, True
+        if headless and inline_text and heading is None and not _ASKED.match(folded, content, stop):
+            state, inline_text = True, False
+        if heading is None or heading[1] == content:
+            column = begin - position + len(line)
+            # Bullets under a line that is none, or further out, are about the same.
+            fresh = bullet is None or (head[0] and column <= head[1])
+            if fresh:
+                head = (bullet is not None, column)
         if heading is not None:
             kind, after = heading
             state = kind
@@ -217,15 +245,15 @@ def _blocks(folded: str, text: str) -> Iterator[tuple[int, int, bool | None, boo
             continue
         held = [content, stop]
     if held is not None:
-        yield from _cut(folded, text, held[0], held[1], state, fresh)
+        yield from _cut(folded, text, held[0], held[1], state, fresh, headless=headless)
 
 
 def _cut(
-    folded: str, text: str, start: int, end: int, state: bool | None, fresh: bool
+    folded: str, text: str, start: int, end: int, state: bool | None, fresh: bool, *, headless: bool
 ) -> Iterator[tuple[int, int, bool | None, bool]]:
     """Cut a block at headings inside it, as in a report on one line."""
     position = start
-    opened = state is True
+    opened = state is True or headless
     for match in inline_headings(folded, text, start, end):
         if match.start() > position:
             yield from _resumed(folded, position, match.start(), state, fresh, opened=opened)
@@ -244,7 +272,7 @@ def _resumed(
     "Report: MRI spine. Clinical details: ... " has the findings on the next line, without a heading.
     """
     back = _LINE_ENDS.search(folded, start, end) if opened and state is False else None
-    if back is None:
+    if back is None or _ASKED.match(folded, back.end(), end):
         yield start, end, state, fresh
         return
     yield start, back.start() + 1, False, fresh

@@ -49,7 +49,8 @@ _KNOWN: Final = frozenset(_STEMS.split()) | frozenset(_OTHERS.split())
 
 
 def corrected(text: str) -> str:
-    """Folded text with the misspelt words of findings put right; other words and their order stay."""
+    """Folded text with the misspelt words of findings put right, and dictated commas; other words stay."""
+    text = text.replace(" comma ", ", ")
     return _WORD.sub(_of_match, text)
 
 
