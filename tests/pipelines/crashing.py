@@ -56,6 +56,8 @@ class Moments:
 
         def written(frame: pl.DataFrame, file: Any, **more: Any) -> None:
             write(frame, file, **more)
+            if not isinstance(file, str | os.PathLike):
+                return  # rows that wait in memory or in a file without a name
             path = Path(file)
             stage = stage_of(path)
             if stage == self.stage and self.seen.get(stage, 0) + 1 == self.kill_at:
