@@ -1,29 +1,21 @@
-"""labels: 17 conditions per report by each configured labeller, their consensus, and what the labellers are worth.
+"""labels: what the labellers of a batch agree on, and over all batches what they are worth and what waits for a person.
 
-Belongs here: one asset per labeller of the profile, the consensus of a batch, the panel over all batches. Does not
-belong here: how a report is read (``spine_models.corpus.labels``), which server answers (``runtime.models``).
+Belongs here: the consensus of a batch and the panel over all of them. Does not belong here: the labellers
+(``labellers``), agreement, error rates, review (``spine_models.corpus.labels``).
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import dagster as dg
 import polars as pl
-from dagster import AssetExecutionContext
 
+from assets.corpus.labels.labellers import CONFIGURED, LAYER
 from pipelines.runtime.metadata import counts, markdown, table_out, table_result
-from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.partitions import study_batches
-from pipelines.runtime.profiles import Settings
-from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
-from spine_models.config import LlmSettings, load_profile
-from spine_models.corpus.labels import RULES_VERSION, tables
+from spine_models.corpus.labels import tables
 
-LAYER = "corpus"
-PANEL_VERSION = "2"
-CONFIGURED = load_profile(Settings().profile).labels
-"""Which labellers are assets is decided when the code location is loaded, by the profile of the environment."""
+CODE_VERSION = "2"
 VOTERS = (*(["rules"] if CONFIGURED.rules else []), *(model.name for model in CONFIGURED.llms))
 QUOTED = dg.AssetCheckSpec(
     "evidence_is_verbatim",
@@ -42,122 +34,7 @@ STABLE = dg.AssetCheckSpec(
     asset=["labels", "drift"],
     description="No batch differs from all others in how often a condition is present (Fisher, Holm).",
 )
-USEFUL = {
-    model.name: dg.AssetCheckSpec(
-        "answers_are_usable",
-        asset=["labels", model.name],
-        description="At least 98 % of the questions were answered within their schema.",
-    )
-    for model in CONFIGURED.llms
-}
-LEAST_USEFUL = 0.98
 
-
-@dg.multi_asset(
-    name="labels_rules",
-    ins={"reports": dg.AssetIn(["deid", "reports"])},
-    outs={
-        "rules": table_out(
-            ("labels", "rules"),
-            tables.LABELS,
-            "The rules labeller: status, level, side, severity, evidence quote.",
-            layer=LAYER,
-            code_version=RULES_VERSION,
-        ),
-        "mentions": table_out(
-            ("labels", "mentions"),
-            tables.MENTIONS,
-            "Every mention of a condition that the rules labeller read, by section.",
-            layer=LAYER,
-            code_version=RULES_VERSION,
-        ),
-    },
-    partitions_def=study_batches,
-)
-def rules(reports: pl.DataFrame) -> Iterator[object]:
-    """Label the batch's reports by rules."""
-    from spine_models.corpus.labels import label_reports
-
-    labelled = label_reports(reports, not_mentioned=CONFIGURED.not_mentioned)
-    yield _labelled("rules", labelled.rules)
-    yield table_result(("labels", "mentions"), labelled.mentions)
-
-
-def language_model(settings: LlmSettings) -> dg.AssetsDefinition:
-    """The assets of one language model: its labels, what it was asked, and what it said when asked again."""
-    from spine_models.corpus.labels.llm import labeller_version
-
-    name, version = settings.name, labeller_version(settings)
-
-    @dg.multi_asset(
-        name=f"labels_{name}",
-        ins={"reports": dg.AssetIn(["deid", "reports"])},
-        outs={
-            name: table_out(
-                ("labels", name),
-                tables.LABELS,
-                f"{settings.model} on vLLM: status, level, side, severity, evidence quote.",
-                layer=LAYER,
-                code_version=version,
-            ),
-            f"{name}_requests": table_out(
-                ("labels", f"{name}_requests"),
-                tables.REQUESTS,
-                "Every question asked: outcome, finish reason, tokens, cached tokens, seconds, seed.",
-                layer=LAYER,
-                code_version=version,
-            ),
-            f"{name}_repeats": table_out(
-                ("labels", f"{name}_repeats"),
-                tables.LABELS,
-                "The labels of reports that were asked about a second time.",
-                layer=LAYER,
-                code_version=version,
-            ),
-        },
-        partitions_def=study_batches,
-        check_specs=[USEFUL[name]],
-        pool="gpu",
-    )
-    def labeller(
-        context: AssetExecutionContext,
-        reports: pl.DataFrame,
-        hospital: Hospital,
-        language_models: LanguageModels,
-    ) -> Iterator[object]:
-        """Ask the model about the batch's reports; what it answered before is not asked again."""
-        from spine_models.corpus.labels.llm import count_open, label_with_llm
-
-        answers = hospital.answers_folder(name, context.partition_key)
-        unanswered = count_open(reports, settings=settings, answers=answers)
-        with language_models.serving(settings) if unanswered else nullcontext("") as endpoint:
-            asked = label_with_llm(
-                reports,
-                settings=settings,
-                endpoint=endpoint,
-                answers=answers,
-                api_key=language_models.api_key or None,
-                not_mentioned=CONFIGURED.not_mentioned,
-                progress=reporter(f"labels by {name}", "questions"),
-            )
-        yield _labelled(name, asked.labels)
-        yield table_result(
-            ("labels", f"{name}_requests"), asked.requests, by_outcome=counts(asked.requests, "outcome")
-        )
-        yield table_result(("labels", f"{name}_repeats"), asked.repeats)
-        usable = asked.requests.filter(pl.col("outcome") == "answered").height
-        yield dg.AssetCheckResult(
-            asset_key=["labels", name],
-            check_name=USEFUL[name].name,
-            passed=usable >= LEAST_USEFUL * asked.requests.height,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"questions": asked.requests.height, "answered": usable},
-        )
-
-    return labeller
-
-
-LANGUAGE_MODELS = tuple(language_model(settings) for settings in CONFIGURED.llms)
 _LLM_TABLES = tuple(
     f"{model.name}{kind}" for model in CONFIGURED.llms for kind in ("", "_requests", "_repeats")
 )
@@ -168,7 +45,7 @@ _LLM_TABLES = tuple(
     ins={name: dg.AssetIn(["labels", name]) for name in ("rules", "mentions", *_LLM_TABLES)}
     | {"reports": dg.AssetIn(["deid", "reports"])},
     outs={
-        name: table_out(("labels", name), schema, description, layer=LAYER, code_version=PANEL_VERSION)
+        name: table_out(("labels", name), schema, description, layer=LAYER, code_version=CODE_VERSION)
         for name, schema, description in (
             ("verdicts", tables.LABELS, "Every labeller's labels under one another."),
             ("requests", tables.REQUESTS, "Every question that a language model was asked."),
@@ -184,7 +61,7 @@ _LLM_TABLES = tuple(
     partitions_def=study_batches,
     check_specs=[QUOTED, COMPLETE],
 )
-def consensus(context: AssetExecutionContext, hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
+def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     """Agree over the voting labellers, and let people's decisions override."""
     from spine_models.corpus.labels import consensus as agree
     from spine_models.corpus.labels import contradictions, misquotes
@@ -229,7 +106,7 @@ def consensus(context: AssetExecutionContext, hospital: Hospital, **frames: pl.D
         name: dg.AssetIn(["labels", name]) for name in ("verdicts", "consensus", "repeats", "contradictions")
     },
     outs={
-        name: table_out(("labels", name), schema, description, layer=LAYER, code_version=PANEL_VERSION)
+        name: table_out(("labels", name), schema, description, layer=LAYER, code_version=CODE_VERSION)
         for name, schema, description in (
             ("agreement", tables.AGREEMENT, "Cohen's and prevalence-adjusted kappa, by condition and pair."),
             ("raters", tables.RATERS, "Each labeller's error rates, estimated from three or more of them."),
@@ -241,7 +118,7 @@ def consensus(context: AssetExecutionContext, hospital: Hospital, **frames: pl.D
     },
     check_specs=[STABLE],
 )
-def panel(
+def measures(
     verdicts: pl.DataFrame,
     consensus: pl.DataFrame,
     repeats: pl.DataFrame,
@@ -289,16 +166,6 @@ def panel(
         passed=moved.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"drifted": moved.height, "rows": markdown(moved)},
-    )
-
-
-def _labelled(name: str, frame: pl.DataFrame) -> dg.MaterializeResult:
-    present = frame.filter(pl.col("status") == "present")
-    return table_result(
-        ("labels", name),
-        frame,
-        by_status=counts(frame, "status"),
-        present_by_condition=counts(present, "condition"),
     )
 
 
