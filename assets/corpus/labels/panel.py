@@ -16,7 +16,8 @@ from pipelines.runtime.resources import Hospital
 from spine_models.corpus.labels import tables
 
 CODE_VERSION = "2"
-VOTERS = (*(["rules"] if CONFIGURED.rules else []), *(model.name for model in CONFIGURED.llms))
+MODELS = tuple(model.name for model in CONFIGURED.llms)
+VOTERS = (*(["rules"] if CONFIGURED.rules else []), *MODELS)
 QUOTED = dg.AssetCheckSpec(
     "evidence_is_verbatim",
     asset=["labels", "verdicts"],
@@ -35,9 +36,12 @@ STABLE = dg.AssetCheckSpec(
     description="No batch differs from all others in how often a condition is present (Fisher, Holm).",
 )
 
-_LLM_TABLES = tuple(
-    f"{model.name}{kind}" for model in CONFIGURED.llms for kind in ("", "_requests", "_repeats")
-)
+
+def _keys(*things: str) -> set[dg.AssetKey]:
+    return {dg.AssetKey(["labels", thing]) for thing in things}
+
+
+_LLM_TABLES = tuple(f"{name}{kind}" for name in MODELS for kind in ("", "_requests", "_repeats"))
 
 
 @dg.multi_asset(
@@ -58,6 +62,13 @@ _LLM_TABLES = tuple(
             ),
         )
     },
+    internal_asset_deps={
+        "verdicts": _keys("rules", *MODELS),
+        "requests": _keys(*(f"{name}_requests" for name in MODELS)),
+        "repeats": _keys(*(f"{name}_repeats" for name in MODELS)),
+        "contradictions": _keys("mentions"),
+        "consensus": _keys(*VOTERS) | {dg.AssetKey(["deid", "reports"])},
+    },
     partitions_def=study_batches,
     check_specs=[QUOTED, COMPLETE],
 )
@@ -67,13 +78,12 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     from spine_models.corpus.labels import contradictions, misquotes
     from spine_models.domain import condition_keys
 
-    models = [model.name for model in CONFIGURED.llms]
     decided = hospital.adjudications()
-    verdicts = pl.concat([frames["rules"], *(frames[name] for name in models)])
+    verdicts = pl.concat([frames["rules"], *(frames[name] for name in MODELS)])
     frame = agree([frames[name] for name in VOTERS], decided, not_mentioned=CONFIGURED.not_mentioned)
     yield table_result(("labels", "verdicts"), verdicts, by_status=_by_labeller(verdicts))
     for thing, schema in (("requests", tables.REQUESTS), ("repeats", tables.LABELS)):
-        stacked = [frames[f"{name}_{thing}"] for name in models]
+        stacked = [frames[f"{name}_{thing}"] for name in MODELS]
         yield table_result(("labels", thing), pl.concat([pl.DataFrame(schema=schema), *stacked]))
     yield table_result(("labels", "contradictions"), contradictions(frames["mentions"]))
     adjudicated = frame.filter(pl.col("labellers").list.contains("adjudication")).height
@@ -95,8 +105,8 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     yield dg.AssetCheckResult(
         asset_key=["labels", "consensus"],
         check_name=COMPLETE.name,
-        passed=frame.height == expected and verdicts.height == expected * (1 + len(models)),
-        metadata={"rows": frame.height, "labellers": 1 + len(models)},
+        passed=frame.height == expected and verdicts.height == expected * (1 + len(MODELS)),
+        metadata={"rows": frame.height, "labellers": 1 + len(MODELS)},
     )
 
 
@@ -115,6 +125,14 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
             ("reliability", tables.RELIABILITY, "Evidence, repeats, contradictions, audited accuracy."),
             ("drift", tables.DRIFT, "Each batch's prevalence against that of the others."),
         )
+    },
+    internal_asset_deps={
+        "agreement": _keys("verdicts"),
+        "raters": _keys("verdicts"),
+        "review_queue": _keys("verdicts", "consensus"),
+        "audit": _keys("verdicts"),
+        "reliability": _keys("verdicts", "repeats", "contradictions"),
+        "drift": _keys("consensus"),
     },
     check_specs=[STABLE],
 )
