@@ -24,7 +24,7 @@ from spine_models.encoder.backbone.encoder import (
     CONFIG,
     WEIGHTS,
     EncoderError,
-    open_backbone,
+    read_config,
     version_of,
     write_card,
 )
@@ -111,7 +111,7 @@ def anchor(
     if out.resolve() == start.resolve():
         raise ValueError("the anchored encoder needs a folder of its own: out is start")
     teacher = GramTeacher.from_folder(start, gram, route=route)
-    _, config = open_backbone(start)
+    config = read_config(start)
     if differing := _differing(config["settings"], settings):
         raise EncoderError(
             f"the encoder in folder {start.name} was trained with other {', '.join(differing)}: anchor it with the "

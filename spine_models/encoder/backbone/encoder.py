@@ -130,6 +130,20 @@ class Encoder:
             yield self._backbone(to_unit(images[start : start + CHUNK]).to(device))
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """What the config of an encoder's folder says: route, trained, settings.
+
+    Raises:
+        EncoderError: a file of the encoder is missing.
+    """
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise EncoderError(
+            f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone"
+        )
+    return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+
+
 def open_backbone(folder: Path) -> tuple[Backbone, dict[str, Any]]:
     """Backbone of an encoder's folder, on the CPU, and what its config says: route, trained, settings.
 
@@ -137,13 +151,9 @@ def open_backbone(folder: Path) -> tuple[Backbone, dict[str, Any]]:
         EncoderError: a file is missing, or the weights do not fit the config.
     """
     folder = Path(folder)
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        raise EncoderError(
-            f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone"
-        )
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    backbone = Backbone(BackboneSettings.model_validate(config["settings"]))
+    config = read_config(folder)
+    with torch.random.fork_rng(devices=[]):  # the draws of an initialisation that is overwritten at once
+        backbone = Backbone(BackboneSettings.model_validate(config["settings"]))
     try:
         backbone.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:
