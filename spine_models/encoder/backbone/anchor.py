@@ -78,7 +78,7 @@ def anchor(
     stop_after: int | None = None,
     open_reader: OpenReader = EpochReader,
 ) -> TrainingResult:
-    """Train an encoder on with Gram anchoring (DINOv3, arXiv 2508.10104, 4.2 and 4.3).
+    """Train an encoder on with Gram anchoring (DINOv3, arXiv 2508.10104, section 4).
 
     Student and EMA teacher begin with the encoder's weights, as does the Gram teacher. Heads come from the last
     checkpoint of the encoder's run, the student's and the teacher's each; where there is none they are fresh, and

@@ -21,7 +21,7 @@ def gram_loss(
     remove_negative: bool = False,
     remove_only_teacher_negative: bool = False,
 ) -> Tensor:
-    """Mean squared difference of the entries of two Gram matrices, in float32 (DINOv3, arXiv 2508.10104, 4.2).
+    """Mean squared difference of the entries of two Gram matrices, in float32 (DINOv3, arXiv 2508.10104, section 4).
 
     The paper writes the squared Frobenius norm of X_S X_S^T - X_G X_G^T. Here that sum is divided by the number of
     entries (diagonal included), so neither the number of patches nor that of images changes the loss's weight: with

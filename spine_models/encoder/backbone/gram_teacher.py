@@ -21,7 +21,7 @@ from spine_models.encoder.backbone.vit import Backbone
 def refresh_due(gram: GramSettings, step: int) -> bool:
     """Whether the Gram teacher is replaced when ``step`` steps are done.
 
-    At ``first_refresh`` and every ``refresh_every`` steps after it, at most ``max_refreshes`` times (DINOv3, 4.2).
+    At ``first_refresh`` and every ``refresh_every`` steps after it, at most ``max_refreshes`` times (DINOv3, section 4).
     """
     since = step - gram.first_refresh
     return since >= 0 and since % gram.refresh_every == 0 and since // gram.refresh_every < gram.max_refreshes
@@ -61,7 +61,7 @@ class GramTeacher:
 
     @torch.no_grad()
     def tokens(self, crops: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Patch tokens of high-resolution crops on the student's grid, by bicubic interpolation of the token map.
+        """Patch tokens of high-resolution crops on the student's grid, bicubically resized (DINOv3, section 4).
 
         Tokens are interpolated as they leave the final norm; ``gram_loss`` makes them unit length afterwards.
 

@@ -12,7 +12,7 @@ COLOURS = 3
 
 
 def similarity_map(patches: np.ndarray, row: int, column: int) -> np.ndarray:
-    """Cosine similarity of one patch to all patches of its image (the maps of DINOv3, figure 3).
+    """Cosine similarity of one patch to all patches of its image, as DINOv3 (arXiv 2508.10104) shows them.
 
     Args:
         patches: [h, w, D] float tokens of one image.
@@ -37,7 +37,7 @@ def similarity_map(patches: np.ndarray, row: int, column: int) -> np.ndarray:
 
 
 def principal_colours(patches: np.ndarray) -> np.ndarray:
-    """First three principal components of the tokens as red, green and blue (the maps of DINOv3, figure 1).
+    """First three principal components of the tokens as red, green and blue (as DINOv3 shows them).
 
     Components are of all given images together, so equal colours in two images mean like tokens. Each is stretched
     to [0, 1] over all of them; its sign is such that its largest loading is positive. A component without variance
