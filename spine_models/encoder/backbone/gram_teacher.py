@@ -21,7 +21,7 @@ from spine_models.encoder.backbone.vit import Backbone
 def refresh_due(gram: GramSettings, step: int) -> bool:
     """Whether the Gram teacher is replaced when ``step`` steps are done.
 
-    At ``first_refresh`` and every ``refresh_every`` steps after it, at most ``max_refreshes`` times (DINOv3, section 4).
+    At ``first_refresh`` and every ``refresh_every`` steps on, at most ``max_refreshes`` times (DINOv3, section 4).
     """
     since = step - gram.first_refresh
     return since >= 0 and since % gram.refresh_every == 0 and since // gram.refresh_every < gram.max_refreshes

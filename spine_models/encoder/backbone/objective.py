@@ -43,7 +43,7 @@ def objective(
 ) -> Losses:
     """dino_weight * DINO + ibot_weight * iBOT + koleo_weight * (sum of KoLeo over global crops), as in DINOv2 and v3.
 
-    With a Gram teacher ``gram.weight`` * Gram is added (DINOv3, section 4): over all patch tokens of the student's global
+    With a Gram teacher, ``gram.weight`` * Gram more (DINOv3, section 4): of all patch tokens of the student's global
     crops, masked ones included, against those of the crops' high-resolution twins.
 
     Args:
