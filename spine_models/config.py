@@ -189,6 +189,42 @@ class BackboneSettings(_Section):
     seed: int = 0
 
 
+class GramSettings(_Section):
+    """Gram anchoring, the stage after pretraining. What is not named here is as in ``BackboneSettings``.
+
+    ``px`` is the edge of the Gram teacher's crops, ``image_px`` that of the student's (null: the backbone's). The
+    slices must have ``px`` real pixels in the smallest global crop; a ``global_scale`` of its own (null: the
+    backbone's) that leaves out small crops asks for less. The Gram teacher is replaced by the EMA teacher after
+    ``first_refresh`` steps and every ``refresh_every`` steps from there on, at most ``max_refreshes`` times. ``lr``
+    null takes the backbone's; teacher temperature is the backbone's last.
+    """
+
+    weight: float = Field(2.0, ge=0)
+    px: int = Field(448, ge=16)
+    image_px: int | None = Field(None, ge=16)
+    global_scale: tuple[float, float] | None = None
+    image_level: bool = True
+    normalised: bool = True
+    remove_negative: bool = False
+    remove_only_teacher_negative: bool = False
+    refresh_every: int = Field(5000, ge=1)
+    first_refresh: int = Field(5000, ge=1)
+    max_refreshes: int = Field(3, ge=0)
+    steps: int = Field(75000, ge=1)
+    warmup_steps: int = Field(0, ge=0)
+    lr: float | None = Field(None, gt=0)
+    ema_momentum: float = Field(0.999, ge=0, le=1)
+    beta2: float = Field(0.99, gt=0, lt=1)
+    layer_decay: float = Field(0.98, gt=0, le=1)
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _one_removal(self) -> Self:
+        if self.remove_negative and self.remove_only_teacher_negative:
+            raise ValueError("gram: remove_negative and remove_only_teacher_negative exclude each other")
+        return self
+
+
 class EmbeddingSettings(_Section):
     """Batching of frozen encoders; has no effect on the vectors beyond float rounding."""
 
@@ -224,6 +260,7 @@ class Profile(_Section):
     labels: LabelSettings = LabelSettings()
     shards: ShardSettings = ShardSettings()
     backbone: BackboneSettings = BackboneSettings()
+    gram: GramSettings = GramSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     probes: ProbeSettings = ProbeSettings()
     agents: AgentSettings = AgentSettings()

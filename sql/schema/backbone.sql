@@ -11,6 +11,7 @@ CREATE TABLE backbone.curves (
     dino DOUBLE,
     ibot DOUBLE,
     koleo DOUBLE,
+    gram DOUBLE, -- null in pretraining
     lr DOUBLE,
     teacher_temperature DOUBLE,
     ema_momentum DOUBLE,

@@ -30,11 +30,30 @@ class Crops(NamedTuple):
 
     global_crops: Tensor  # [G, B, 1, image_px, image_px] in [0, 1]
     local_crops: Tensor | None  # [L, B, 1, local_px, local_px] in [0, 1]
+    gram_crops: Tensor | None = None  # [G, B, 1, gram_px, gram_px] in [0, 1]; twins of the global crops
+
+
+class SlicesTooSmall(ValueError):
+    """Slices with fewer pixels than the Gram teacher's crops need."""
 
 
 def to_unit(slices: np.ndarray) -> Tensor:
     """uint16 [N, S, S] to float32 [N, 1, S, S] in [0, 1], losing nothing."""
     return torch.from_numpy(slices.astype(np.float32)).unsqueeze(1) / 65535.0
+
+
+def source_px_needed(settings: BackboneSettings, gram_px: int) -> int:
+    """Smallest edge of a slice whose smallest global crop still has ``gram_px`` pixels along its shorter side."""
+    narrowest = math.sqrt(settings.global_scale[0] * min(settings.crop_ratio[0], 1 / settings.crop_ratio[1]))
+    return math.ceil(gram_px / min(narrowest, 1.0) - 1e-9)
+
+
+def reduced(images: Tensor, size_px: int) -> Tensor:
+    """[B, 1, S, S] made smaller to [B, 1, size, size] with a low-pass; as they are where they are not larger."""
+    if images.shape[-1] <= size_px:
+        return images
+    size = (size_px, size_px)
+    return functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def crop_grid(
@@ -101,21 +120,43 @@ def blur(images: Tensor, draws: Tensor, probability: float, sigma_px: tuple[floa
 
 
 class MultiCrop:
-    """Global and local views of a batch of slices."""
+    """Global and local views of a batch of slices, and with ``gram_px`` the global ones at that resolution too.
 
-    def __init__(self, settings: BackboneSettings) -> None:
-        self.settings = settings
+    With ``gram_px`` a global view is cut out of the slice once, at ``gram_px``: that is the twin, which the Gram
+    teacher sees. The student's view is the twin made smaller, so both show the same rectangle, turned and changed in
+    intensity alike; only the blur is the student's alone. A twin is never made larger than what the slice holds.
+    """
 
-    def _view(
-        self, images: Tensor, draws: Tensor, size_px: int, scale: tuple[float, float], p_blur: float
-    ) -> Tensor:
+    def __init__(self, settings: BackboneSettings, gram_px: int | None = None) -> None:
+        if gram_px is not None and gram_px < settings.image_px:
+            raise ValueError(
+                f"gram.px ({gram_px}) is smaller than the student's crop ({settings.image_px} px)"
+            )
+        self.settings, self.gram_px = settings, gram_px
+
+    def _cut(self, images: Tensor, draws: Tensor, size_px: int, scale: tuple[float, float]) -> Tensor:
+        """A view before its blur."""
         settings = self.settings
         grid = crop_grid(draws[:, :5], size_px, scale, settings.crop_ratio, settings.rotation_degrees)
         view = functional.grid_sample(
             images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
-        view = jitter_intensity(view, draws[:, 5:9], settings)
-        return blur(view, draws[:, 9:11], p_blur, settings.blur_sigma_px)
+        return jitter_intensity(view, draws[:, 5:9], settings)
+
+    def _blurred(self, view: Tensor, draws: Tensor, probability: float) -> Tensor:
+        return blur(view, draws[:, 9:11], probability, self.settings.blur_sigma_px)
+
+    def _globals(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Global views of ``draws`` [G, B, DRAWS] and their twins."""
+        settings = self.settings
+        cut_px = settings.image_px if self.gram_px is None else self.gram_px
+        cut = [self._cut(images, own, cut_px, settings.global_scale) for own in draws]
+        first, other, _ = settings.blur_probability
+        views = [
+            self._blurred(reduced(view, settings.image_px), own, other if index else first)
+            for index, (view, own) in enumerate(zip(cut, draws, strict=True))
+        ]
+        return torch.stack(views), None if self.gram_px is None else torch.stack(cut)
 
     def __call__(self, slices: np.ndarray, seeds: Sequence[int]) -> Crops:
         """Make all views.
@@ -123,25 +164,35 @@ class MultiCrop:
         Args:
             slices: [B, S, S] uint16.
             seeds: one non-negative integer per slice; the same slice and seed give the same views in any batch.
+
+        Raises:
+            SlicesTooSmall: with ``gram_px``, slices whose smallest global crop has fewer pixels than that.
         """
         settings = self.settings
         views = settings.global_crops + settings.local_crops
         uniform = np.stack([np.random.default_rng(seed).random((views, DRAWS)) for seed in seeds], axis=1)
         draws = torch.from_numpy(uniform.astype(np.float32))  # [views, B, DRAWS]
-        images = to_unit(slices)
-        first, other, local = settings.blur_probability
-        global_crops = torch.stack(
-            [
-                self._view(
-                    images, draws[view], settings.image_px, settings.global_scale, other if view else first
+        images = whole = to_unit(slices)
+        if self.gram_px is not None:
+            needed = source_px_needed(settings, self.gram_px)
+            if images.shape[-1] < needed:
+                raise SlicesTooSmall(
+                    f"slices of {images.shape[-1]} px cannot show the Gram teacher crops of {self.gram_px} px without "
+                    f"making them larger: {needed} px are needed for global crops from {settings.global_scale[0]:g} "
+                    "of the area; write shards with a larger shards.size_px, lower gram.px (and gram.image_px), or "
+                    "raise the lower end of gram.global_scale"
                 )
-                for view in range(settings.global_crops)
-            ]
-        )
+            # Large slices alias where a grid skips pixels; local crops see what they saw in pretraining.
+            whole, images = reduced(images, settings.image_px), reduced(images, needed)
+        global_crops, gram_crops = self._globals(images, draws[: settings.global_crops])
         if settings.local_crops == 0:
-            return Crops(global_crops, None)
+            return Crops(global_crops, None, gram_crops)
         local_crops = [
-            self._view(images, draws[view], settings.local_px, settings.local_scale, local)
-            for view in range(settings.global_crops, views)
+            self._blurred(
+                self._cut(whole, own, settings.local_px, settings.local_scale),
+                own,
+                settings.blur_probability[2],
+            )
+            for own in draws[settings.global_crops :]
         ]
-        return Crops(global_crops, torch.stack(local_crops))
+        return Crops(global_crops, torch.stack(local_crops), gram_crops)

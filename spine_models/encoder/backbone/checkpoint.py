@@ -3,6 +3,7 @@
 Belongs here: the files of a checkpoint, written whole or not at all. Does not belong here: encoders for use.
 
 ``<folder>/step-00000120/`` holds ``student.safetensors``, ``teacher.safetensors``, ``optimiser.safetensors``,
+in Gram anchoring ``gram.safetensors`` (the Gram teacher's backbone),
 ``rng-<rank>.safetensors``, ``rank-<rank>.json`` (data positions) and ``run.json``; it is renamed into place when
 complete, so a folder of that name is a whole checkpoint. No pickles.
 """
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from spine_models.encoder.backbone.data import Position
 from spine_models.encoder.backbone.distributed import barrier, rank, world_size
+from spine_models.encoder.backbone.gram_teacher import GramTeacher
 from spine_models.encoder.backbone.optim import GuardedAdamW
 from spine_models.encoder.backbone.tables import CURVES
 
@@ -42,6 +44,7 @@ class RunState:
     step: int
     positions: list[Position]
     rows: list[dict[str, Any]]
+    gram: GramTeacher | None = None
 
 
 def latest(folder: Path) -> Path | None:
@@ -94,6 +97,11 @@ def save(folder: Path, state: RunState, *, identity: dict[str, Any]) -> Path:
             {k: v.contiguous() for k, v in state.teacher.state_dict().items()},
             writing / "teacher.safetensors",
         )
+        if state.gram is not None:
+            save_file(
+                {k: v.contiguous() for k, v in state.gram.backbone.state_dict().items()},
+                writing / "gram.safetensors",
+            )
         save_file(_moments(state.student, state.optimiser.adamw), writing / "optimiser.safetensors")
         pl.DataFrame(state.rows, schema=CURVES).write_parquet(writing / "curves.parquet")
         run = {
@@ -143,6 +151,8 @@ def restore(checkpoint: Path, state: RunState, *, identity: dict[str, Any]) -> N
         )
     state.student.load_state_dict(load_file(checkpoint / "student.safetensors"))
     state.teacher.load_state_dict(load_file(checkpoint / "teacher.safetensors"))
+    if state.gram is not None:
+        state.gram.backbone.load_state_dict(load_file(checkpoint / "gram.safetensors"))
     _restore_moments(state.student, state.optimiser.adamw, load_file(checkpoint / "optimiser.safetensors"))
     state.optimiser.skipped, state.optimiser.skipped_in_row = run["skipped"], run["skipped_in_row"]
     state.step = run["step"]

@@ -75,9 +75,11 @@ class CropStream(IterableDataset):
         step: int = 0,
         positions: Sequence[Position] | None = None,
         excluded: frozenset[str] = frozenset(),
+        gram_px: int | None = None,
     ) -> None:
         self.tars, self.settings, self.open_reader = list(tars), settings, open_reader
         self.rank, self.world, self.step, self.excluded = rank, world, step, excluded
+        self.gram_px = gram_px
         self.lanes = max(settings.workers, 1)
         self.positions = list(positions) if positions is not None else [Position(0, 0)] * self.lanes
         if len(self.positions) != self.lanes:
@@ -113,7 +115,7 @@ class CropStream(IterableDataset):
             epoch, start = epoch + 1, 0
 
     def _batches(self, lane: int) -> Iterator[Batch]:
-        multi_crop = MultiCrop(self.settings)
+        multi_crop = MultiCrop(self.settings, self.gram_px)
         samples = self._samples(lane)
         while True:
             drawn = [next(samples) for _ in range(self.settings.batch_size)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.augment import to_unit
-from spine_models.encoder.backbone.vit import Backbone
+from spine_models.encoder.backbone.vit import Backbone, Tokens
 
 WEIGHTS: Final = "encoder.safetensors"
 CONFIG: Final = "config.json"
@@ -95,15 +96,71 @@ class Encoder:
         Raises:
             EncoderError: another dtype or shape.
         """
-        if images.dtype != np.uint16 or images.ndim != 3:
-            raise EncoderError(f"slices are uint16 [N, S, S], not {images.dtype} {list(images.shape)}")
-        device = self._backbone.mask_token.device
         vectors = [np.zeros((0, self.dim), dtype=np.float32)]
-        for start in range(0, len(images), CHUNK):
-            tokens = self._backbone(to_unit(images[start : start + CHUNK]).to(device))
+        for tokens in self._tokens(images):
             parts: list[Tensor] = [tokens.cls, tokens.patches.mean(dim=1), tokens.patches.amax(dim=1)]
             vectors.append(torch.cat(parts, dim=1).float().cpu().numpy())
         return np.concatenate(vectors)
+
+    @torch.no_grad()
+    def encode_patches(self, images: np.ndarray) -> np.ndarray:
+        """Patch tokens on their grid, for pictures of what the encoder sees (``patch_similarity``).
+
+        Args:
+            images: [N, S, S] uint16 as for ``encode``.
+
+        Returns:
+            [N, h, w, D] float32; h = w = S / patch size.
+
+        Raises:
+            EncoderError: another dtype or shape.
+        """
+        maps = [tokens.patches.float().cpu().numpy() for tokens in self._tokens(images)]
+        grid = self._backbone.grid(*images.shape[1:])
+        return np.concatenate([np.zeros((0, grid[0] * grid[1], self.dim // 3), np.float32), *maps]).reshape(
+            len(images), *grid, self.dim // 3
+        )
+
+    def _tokens(self, images: np.ndarray) -> Iterator[Tokens]:
+        """Tokens of ``CHUNK`` images at a time."""
+        if images.dtype != np.uint16 or images.ndim != 3:
+            raise EncoderError(f"slices are uint16 [N, S, S], not {images.dtype} {list(images.shape)}")
+        device = self._backbone.mask_token.device
+        for start in range(0, len(images), CHUNK):
+            yield self._backbone(to_unit(images[start : start + CHUNK]).to(device))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What the config of an encoder's folder says: route, trained, settings.
+
+    Raises:
+        EncoderError: a file of the encoder is missing.
+    """
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise EncoderError(
+            f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone"
+        )
+    return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+
+
+def open_backbone(folder: Path) -> tuple[Backbone, dict[str, Any]]:
+    """Backbone of an encoder's folder, on the CPU, and what its config says: route, trained, settings.
+
+    Raises:
+        EncoderError: a file is missing, or the weights do not fit the config.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    with torch.random.fork_rng(devices=[]):  # the draws of an initialisation that is overwritten at once
+        backbone = Backbone(BackboneSettings.model_validate(config["settings"]))
+    try:
+        backbone.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise EncoderError(
+            f"the weights in folder {folder.name} do not fit its {CONFIG}: train the backbone again"
+        ) from error
+    return backbone, config
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -112,20 +169,7 @@ def load_encoder(folder: Path) -> Encoder:
     Raises:
         EncoderError: a file is missing, or the weights do not fit the config.
     """
-    folder = Path(folder)
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        raise EncoderError(
-            f"no encoder in folder {folder.name}: {' and '.join(missing)} missing; train the backbone"
-        )
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    backbone = Backbone(BackboneSettings.model_validate(config["settings"]))
-    try:
-        backbone.load_state_dict(load_file(folder / WEIGHTS))
-    except RuntimeError as error:
-        raise EncoderError(
-            f"the weights in folder {folder.name} do not fit its {CONFIG}: train the backbone again"
-        ) from error
+    backbone, config = open_backbone(folder)
     if torch.cuda.is_available():
         backbone.cuda()
     return Encoder(backbone, route=config["route"], version=version_of(folder), trained=config["trained"])

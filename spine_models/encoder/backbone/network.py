@@ -21,6 +21,7 @@ class NetworkOutput(NamedTuple):
     global_logits: Tensor  # [G, B, K]
     local_logits: Tensor | None  # [L, B, K]
     patch_logits: Tensor  # [M, K] masked patches in the order of patches[masks]
+    patches: Tensor  # [G * B, P, D] patch tokens of the global crops, before the head
 
 
 class Network(nn.Module):
@@ -59,4 +60,5 @@ class Network(nn.Module):
             global_logits=self.dino_head(tokens.cls).unflatten(0, (crops, batch)),
             local_logits=local_logits,
             patch_logits=self.ibot_head(tokens.patches[masks]),
+            patches=tokens.patches,
         )

@@ -1,4 +1,4 @@
-"""One batch through student and teacher, and the three losses of it.
+"""One batch through student and teacher, and the losses of it.
 
 Belongs here: what is compared with what, and the weights. Does not belong here: updating anything.
 """
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.augment import Crops
 from spine_models.encoder.backbone.dino_loss import dino_loss
+from spine_models.encoder.backbone.gram_loss import gram_loss
+from spine_models.encoder.backbone.gram_teacher import GramTeacher
 from spine_models.encoder.backbone.ibot_loss import ibot_loss
 from spine_models.encoder.backbone.koleo_loss import koleo_loss
 from spine_models.encoder.backbone.network import NetworkOutput
@@ -26,6 +28,7 @@ class Losses(NamedTuple):
     dino: Tensor
     ibot: Tensor
     koleo: Tensor  # mean over global crops
+    gram: Tensor | None = None  # None without a Gram teacher
 
 
 def objective(
@@ -36,8 +39,12 @@ def objective(
     settings: BackboneSettings,
     *,
     temperature: float,
+    gram: GramTeacher | None = None,
 ) -> Losses:
     """dino_weight * DINO + ibot_weight * iBOT + koleo_weight * (sum of KoLeo over global crops), as in DINOv2 and v3.
+
+    With a Gram teacher, ``gram.weight`` * Gram more (DINOv3, section 4): of all patch tokens of the student's global
+    crops, masked ones included, against those of the crops' high-resolution twins.
 
     Args:
         student: a ``Network`` in training mode, or its DDP wrapper.
@@ -46,6 +53,10 @@ def objective(
         masks: [G * B, P] bool.
         settings: weights, student temperature, precision.
         temperature: the teacher's at this step.
+        gram: teacher of the Gram loss; None in pretraining.
+
+    Raises:
+        ValueError: a Gram teacher, and crops without twins.
     """
     kind = crops.global_crops.device.type
     with torch.autocast(kind, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
@@ -65,4 +76,26 @@ def objective(
     total = (
         settings.dino_weight * dino + settings.ibot_weight * ibot + settings.koleo_weight * n_crops * koleo
     )
-    return Losses(total, dino, ibot, koleo)
+    if gram is None:
+        return Losses(total, dino, ibot, koleo)
+    anchored = _gram(out.patches, crops, gram, settings)
+    return Losses(total + gram.settings.weight * anchored, dino, ibot, koleo, anchored)
+
+
+def _gram(patches: Tensor, crops: Crops, gram: GramTeacher, settings: BackboneSettings) -> Tensor:
+    """Gram loss of the student's patch tokens [G * B, P, D]."""
+    if crops.gram_crops is None:
+        raise ValueError("a Gram teacher needs the high-resolution twins of the global crops")
+    kind = patches.device.type
+    with torch.autocast(kind, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        grid = gram.backbone.grid(*crops.global_crops.shape[-2:])
+        target = gram.tokens(crops.gram_crops.flatten(0, 1), grid)
+    variant = gram.settings
+    return gram_loss(
+        patches,
+        target,
+        image_level=variant.image_level,
+        normalised=variant.normalised,
+        remove_negative=variant.remove_negative,
+        remove_only_teacher_negative=variant.remove_only_teacher_negative,
+    )

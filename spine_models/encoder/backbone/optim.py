@@ -50,7 +50,7 @@ def parameter_groups(network: nn.Module, settings: BackboneSettings) -> list[dic
 
 
 class GuardedAdamW:
-    """AdamW (betas 0.9 and 0.999) that clips the whole student's gradient by its global norm and skips bad steps.
+    """AdamW (betas 0.9 and ``beta2``) that clips the whole student's gradient by its global norm and skips bad steps.
 
     A step is bad when the loss of any rank or the gradient's norm is not finite. Then neither the weights nor the
     optimiser's moments change, and the caller leaves the teacher alone too.
@@ -60,10 +60,10 @@ class GuardedAdamW:
         skipped_in_row: bad steps since the last good one.
     """
 
-    def __init__(self, network: nn.Module, settings: BackboneSettings) -> None:
+    def __init__(self, network: nn.Module, settings: BackboneSettings, *, beta2: float = 0.999) -> None:
         self._parameters = list(network.parameters())
         self._clip, self._limit = settings.clip_grad, settings.max_skipped_steps
-        self.adamw = torch.optim.AdamW(parameter_groups(network, settings), betas=(0.9, 0.999), fused=True)
+        self.adamw = torch.optim.AdamW(parameter_groups(network, settings), betas=(0.9, beta2), fused=True)
         self.skipped = self.skipped_in_row = 0
 
     def step(self, loss: Tensor, lr: float) -> float | None:

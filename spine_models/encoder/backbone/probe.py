@@ -73,7 +73,14 @@ class Probe:
     one in eight of them, and are named in ``excluded`` for the training stream to leave out.
     """
 
-    def __init__(self, tars: Sequence[Path], settings: BackboneSettings, *, open_reader: OpenReader) -> None:
+    def __init__(
+        self,
+        tars: Sequence[Path],
+        settings: BackboneSettings,
+        *,
+        open_reader: OpenReader,
+        gram_px: int | None = None,
+    ) -> None:
         train, val = split_tars(tars)
         chosen: dict[str, np.ndarray] = {}
         held_out: list[str] = []
@@ -98,7 +105,7 @@ class Probe:
         self.n_slices = len(chosen)
         two_views = settings.model_copy(update={"global_crops": 2, "local_crops": 0})
         seeds = [sample_seed(settings.seed, Position(-1, 0), key) for key in chosen]
-        self.views = MultiCrop(two_views)(np.stack(list(chosen.values())), seeds).global_crops
+        self.views = MultiCrop(two_views, gram_px)(np.stack(list(chosen.values())), seeds).global_crops
 
     @torch.no_grad()
     def measure(self, backbone: Backbone) -> tuple[float, float]:

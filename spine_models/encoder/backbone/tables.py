@@ -15,6 +15,7 @@ CURVES = pl.Schema(
         "dino": pl.Float64,
         "ibot": pl.Float64,
         "koleo": pl.Float64,
+        "gram": pl.Float64,  # null in pretraining
         "lr": pl.Float64,
         "teacher_temperature": pl.Float64,
         "ema_momentum": pl.Float64,

@@ -27,7 +27,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
-from spine_models.config import BackboneSettings
+from spine_models.config import BackboneSettings, GramSettings
+from spine_models.encoder.backbone.anchor import anchor
 from spine_models.encoder.backbone.augment import Crops
 from spine_models.encoder.backbone.head import batch_standardise
 from spine_models.encoder.backbone.koleo_loss import koleo_loss
@@ -77,6 +78,13 @@ def main():
     whole = pretrain(settings, tars, folder / "whole", route="t1")
     assert whole.card == result.card
     (folder / f"done-{rank}").write_text(whole.card["version"])
+    gram = GramSettings(px=24, image_px=16, global_scale=(0.9, 1.0), steps=4, first_refresh=2, refresh_every=1)
+    keywords = {"route": "t1", "start": folder / "whole"}
+    anchor(settings, gram, tars, folder / "anchored_stopped", stop_after=3, **keywords)
+    result = anchor(settings, gram, tars, folder / "anchored_stopped", **keywords)
+    whole = anchor(settings, gram, tars, folder / "anchored", **keywords)
+    assert whole.card == result.card
+    (folder / f"anchored-{rank}").write_text(whole.card["version"])
 
 if __name__ == "__main__":
     main()
@@ -173,3 +181,12 @@ def test_a_two_process_run_stops_and_resumes_to_the_same_encoder(found):
     a, b = (load_file(folder / name / "encoder.safetensors") for name in ("stopped", "whole"))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert json.loads((folder / "whole" / "card.json").read_text())["processes"] == 2
+
+
+def test_a_two_process_gram_stage_stops_and_resumes_to_the_same_encoder(found):
+    _, folder, _, _ = found
+    assert len({(folder / f"anchored-{rank}").read_text() for rank in range(2)}) == 1
+    a, b = (load_file(folder / name / "encoder.safetensors") for name in ("anchored_stopped", "anchored"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    card = json.loads((folder / "anchored" / "card.json").read_text())
+    assert (card["processes"], card["heads"], card["gram_refreshes"]) == (2, "checkpoint", 3)

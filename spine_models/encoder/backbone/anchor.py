@@ -1,0 +1,207 @@
+"""Gram anchoring of one route: training goes on from its encoder, held to the patch similarities it once had.
+
+Belongs here: what the stage starts from and which numbers differ from pretraining. Does not belong here: the loss
+(gram_loss), the Gram teacher, the loop that it shares with pretraining.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from safetensors.torch import load_file
+from torch import Tensor
+
+from spine_models.config import BackboneSettings, GramSettings
+from spine_models.corpus.shards import EpochReader
+from spine_models.encoder.backbone import checkpoint
+from spine_models.encoder.backbone.data import OpenReader
+from spine_models.encoder.backbone.distributed import barrier, rank
+from spine_models.encoder.backbone.encoder import (
+    CONFIG,
+    WEIGHTS,
+    EncoderError,
+    read_config,
+    version_of,
+    write_card,
+)
+from spine_models.encoder.backbone.gram_teacher import GramTeacher, refreshes_done
+from spine_models.encoder.backbone.launch import join_process_group
+from spine_models.encoder.backbone.loop import (
+    CHECKPOINTS,
+    Material,
+    Report,
+    TrainingResult,
+    carry_out,
+    forked_rng,
+)
+from spine_models.encoder.backbone.network import Network
+from spine_models.encoder.backbone.run import Run
+from spine_models.encoder.backbone.tables import CURVES
+
+Heads = Literal["checkpoint", "fresh"]
+
+
+def stage_settings(settings: BackboneSettings, gram: GramSettings) -> BackboneSettings:
+    """Settings of the Gram stage: the backbone's with the numbers that ``gram`` names; the network is the same.
+
+    The teacher's temperature stays where pretraining left it, and the EMA momentum is constant.
+    """
+    changes: dict[str, Any] = {
+        "image_px": gram.image_px or settings.image_px,
+        "global_scale": gram.global_scale or settings.global_scale,
+        "steps": gram.steps,
+        "warmup_steps": gram.warmup_steps,
+        "lr": gram.lr or settings.lr,
+        "layer_decay": gram.layer_decay,
+        "ema_momentum": gram.ema_momentum,
+        "ema_momentum_end": gram.ema_momentum,
+        "teacher_temperature": settings.teacher_temperature_end,
+    }
+    return settings.model_copy(update=changes)
+
+
+def anchor(
+    settings: BackboneSettings,
+    gram: GramSettings,
+    tars: Sequence[Path],
+    out: Path,
+    *,
+    route: str,
+    start: Path,
+    checkpoints: Path | None = None,
+    resume: bool = True,
+    report: Report | None = None,
+    stop_after: int | None = None,
+    open_reader: OpenReader = EpochReader,
+) -> TrainingResult:
+    """Train an encoder on with Gram anchoring (DINOv3, arXiv 2508.10104, section 4).
+
+    Student and EMA teacher begin with the encoder's weights, as does the Gram teacher. Heads come from the last
+    checkpoint of the encoder's run, the student's and the teacher's each; where there is none they are fresh, and
+    the card says which (``heads``). The optimiser's moments begin at zero. Resuming is bitwise exact as in
+    ``pretrain``, under torchrun too.
+
+    Args:
+        settings: those that the encoder was pretrained with.
+        gram: of the profile.
+        tars: shards of this route, of slices that have the Gram teacher's resolution (``augment.source_px_needed``).
+        out: folder of the new encoder and of the checkpoints; not ``start``.
+        route: "t1" or "t2"; must be the encoder's.
+        start: folder of the route's encoder.
+        checkpoints: folder of the encoder's run's checkpoints; None looks in ``start/checkpoints``.
+        resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
+        report: called on rank 0 with the numbers of every step.
+        stop_after: stop at this step with a checkpoint; the encoder written then is marked as not trained.
+        open_reader: opens shards.
+
+    Returns:
+        With an untrained encoder or too few slices: ``start``'s encoder as it is, with empty curves.
+
+    Raises:
+        EncoderError: ``start`` holds no encoder, or one of another route or of other settings.
+        SlicesTooSmall: the Gram teacher's crops would be larger than what the slices hold.
+        TrainingDiverged: too many bad steps in a row.
+        CheckpointMismatch: ``out`` holds a checkpoint of another run.
+        ValueError: ``out`` is ``start``.
+    """
+    if out.resolve() == start.resolve():
+        raise ValueError("the anchored encoder needs a folder of its own: out is start")
+    teacher = GramTeacher.from_folder(start, gram, route=route)
+    config = read_config(start)
+    if differing := _differing(config["settings"], settings):
+        raise EncoderError(
+            f"the encoder in folder {start.name} was trained with other {', '.join(differing)}: anchor it with the "
+            "settings it has"
+        )
+    stage = stage_settings(settings, gram)
+    material = None
+    if config["trained"]:
+        material = Material.gathered(tars, stage, open_reader=open_reader, gram_px=gram.px)
+    if material is None:
+        return _passed_on(start, out, route=route, trained=config["trained"])
+    origin = checkpoint.latest(checkpoints if checkpoints is not None else start / CHECKPOINTS)
+    heads: Heads = "fresh" if origin is None else "checkpoint"
+    # Other draws than in the first steps of pretraining; the probe above keeps pretraining's held-out slices.
+    stage = stage.model_copy(update={"seed": gram.seed})
+    identity = {
+        "stage": "gram",
+        "route": route,
+        "settings": stage.model_dump(mode="json"),
+        "gram": gram.model_dump(mode="json"),
+        "start": version_of(start),
+        "heads": heads,
+        "slices": material.digest,
+    }
+    device = join_process_group()
+    with forked_rng(device):
+        run = Run(stage, route, device, material.probe, gram=teacher)
+        _begin_with(run, teacher, origin)
+        details = {
+            "stage": "gram",
+            "start": identity["start"],
+            "heads": heads,
+            "gram": identity["gram"],
+        }
+        result = carry_out(
+            run,
+            material,
+            out,
+            identity=identity,
+            encoder_settings=settings,
+            details=details,
+            resume=resume,
+            report=report,
+            stop_after=stop_after,
+            open_reader=open_reader,
+        )
+        result.card["gram_refreshes"] = refreshes_done(gram, run.state.step)
+        if rank() == 0:
+            write_card(out, result.card)
+    return result
+
+
+def _differing(trained_with: dict[str, Any], settings: BackboneSettings) -> list[str]:
+    """Names of the settings that shape the network or its input and are not the encoder's."""
+    shaping = ("model", "patch_px", "dim", "depth", "heads", "registers", "mlp", "rope_base", "pixel_mean")
+    shaping += ("pixel_std", "prototypes", "head_hidden", "head_bottleneck", "head_layers")
+    shaping += ("head_batch_standardise", "image_px")
+    wanted = settings.model_dump(mode="json")
+    different = [name for name in shaping if trained_with.get(name) != wanted[name]]
+    if bool(trained_with.get("local_crops")) != bool(settings.local_crops):
+        different.append("local_crops")
+    return different
+
+
+def _begin_with(run: Run, origin: GramTeacher, last: Path | None) -> None:
+    """Give student and EMA teacher the encoder's backbone, and the heads of a checkpoint."""
+    weights = origin.backbone.state_dict()
+    for network, name in ((run.state.student, "student"), (run.state.teacher, "teacher")):
+        network.backbone.load_state_dict(weights)
+        if last is not None:
+            _load_heads(network, load_file(last / f"{name}.safetensors"))
+
+
+def _load_heads(network: Network, tensors: dict[str, Tensor]) -> None:
+    for name in ("dino_head", "ibot_head"):
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        getattr(network, name).load_state_dict(own)
+
+
+def _passed_on(start: Path, out: Path, *, route: str, trained: bool) -> TrainingResult:
+    """The encoder as it is: nothing to anchor, or nothing to train on."""
+    if rank() == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (CONFIG, WEIGHTS):
+            shutil.copy2(start / name, out / name)
+    barrier()
+    version = version_of(out)
+    card = {"name": f"dinov3-{route}", "route": route, "version": version, "trained": trained, "steps": 0}
+    card |= {"stage": "gram", "start": version}
+    if rank() == 0:
+        write_card(out, card)
+    return TrainingResult(out, pl.DataFrame(schema=CURVES), card)
