@@ -23,14 +23,14 @@ from spine_models.encoder.backbone import checkpoint, schedule
 from spine_models.encoder.backbone.augment import Crops
 from spine_models.encoder.backbone.data import CropStream, OpenReader, Position, open_stream
 from spine_models.encoder.backbone.distributed import barrier, rank, summed, world_size
-from spine_models.encoder.backbone.encoder import save_encoder, version_of, write_card
+from spine_models.encoder.backbone.encoder import version_of, write_card
 from spine_models.encoder.backbone.health import health
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.masking import batch_masks
-from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.objective import Losses, objective
 from spine_models.encoder.backbone.optim import GuardedAdamW
 from spine_models.encoder.backbone.probe import Probe, split_tars
+from spine_models.encoder.backbone.recipe import Recipe, single_route
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.teacher import make_teacher, update_teacher
 
@@ -60,13 +60,18 @@ def _mean_over_ranks(losses: Losses) -> list[float]:
     return (summed(torch.stack([value.detach() for value in losses])) / world_size()).tolist()
 
 
-def untrained(settings: BackboneSettings, out: Path, *, route: str) -> TrainingResult:
+def untrained(
+    settings: BackboneSettings, out: Path, *, route: str, recipe: Recipe | None = None
+) -> TrainingResult:
     """Write an encoder as it was initialised, marked ``trained: false``, for routes with too few slices to train on."""
+    recipe = recipe or single_route(settings, route)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = Network(settings)
-    version = save_encoder(out, network.backbone, settings, route=route, trained=False)
-    card = {"name": f"dinov3-{route}", "route": route, "version": version, "trained": False, "steps": 0}
+        network = recipe.build()
+    recipe.save(out, network.backbone, False)
+    version = version_of(out, recipe.weights)
+    card = {"name": recipe.name, "route": route, "version": version, "trained": False, "steps": 0}
+    card |= recipe.identity
     write_card(out, card)
     return TrainingResult(out, pl.DataFrame(schema=CURVES), card)
 
@@ -74,10 +79,12 @@ def untrained(settings: BackboneSettings, out: Path, *, route: str) -> TrainingR
 class _Run:
     """Student, teacher, optimiser and curves of one run on this process."""
 
-    def __init__(self, settings: BackboneSettings, route: str, device: torch.device, probe: Probe) -> None:
+    def __init__(
+        self, settings: BackboneSettings, route: str, device: torch.device, probe: Probe, recipe: Recipe
+    ) -> None:
         self.settings, self.route, self.device, self.probe = settings, route, device, probe
         torch.manual_seed(settings.seed)
-        student = Network(settings).to(device).train()
+        student = recipe.build().to(device).train()
         torch.manual_seed(_generator_seed(settings.seed, rank()))
         lanes = max(settings.workers, 1)
         self.state = checkpoint.RunState(
@@ -141,6 +148,7 @@ def pretrain(
     report: Report | None = None,
     stop_after: int | None = None,
     open_reader: OpenReader = EpochReader,
+    recipe: Recipe | None = None,
 ) -> TrainingResult:
     """Train one encoder.
 
@@ -157,6 +165,7 @@ def pretrain(
         report: called on rank 0 with the numbers of every step.
         stop_after: stop at this step with a checkpoint; the encoder written then is marked as not trained.
         open_reader: opens shards.
+        recipe: what is trained; None trains the ViT of the settings.
 
     Returns:
         With fewer than ``min_train_slices`` slices (beside those held out for the probe) that of ``untrained``.
@@ -165,22 +174,23 @@ def pretrain(
         TrainingDiverged: too many bad steps in a row.
         CheckpointMismatch: ``out`` holds a checkpoint of another run.
     """
+    recipe = recipe or single_route(settings, route)
     train_tars, val_tars = split_tars(tars)
     train_keys, val_keys = _slice_keys(train_tars, open_reader), _slice_keys(val_tars, open_reader)
     if len(train_keys) < settings.min_train_slices:
-        return untrained(settings, out, route=route)
+        return untrained(settings, out, route=route, recipe=recipe)
     probe = Probe(tars, settings, open_reader=open_reader)
     n_train = len(train_keys) - len(probe.excluded)
     if n_train < settings.min_train_slices:
-        return untrained(settings, out, route=route)
+        return untrained(settings, out, route=route, recipe=recipe)
     identity = {
         "route": route,
         "settings": settings.model_dump(mode="json"),
         "slices": hashlib.sha256("\n".join([*train_keys, "", *val_keys]).encode()).hexdigest(),
-    }
+    } | recipe.identity
     device = join_process_group()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        run = _Run(settings, route, device, probe)
+        run = _Run(settings, route, device, probe, recipe)
         state, folder = run.state, out / CHECKPOINTS
         last = checkpoint.latest(folder)
         if last is not None and resume:
@@ -191,13 +201,13 @@ def pretrain(
         _train(run, train_tars, folder, identity, report, stop_after, open_reader)
         trained = state.step == settings.steps
         if rank() == 0:
-            save_encoder(out, state.teacher.backbone, settings, route=route, trained=trained)
+            recipe.save(out, state.teacher.backbone, trained)
         barrier()
         curves = pl.DataFrame(state.rows, schema=CURVES)
-        card = {
-            "name": f"dinov3-{route}",
+        card = recipe.identity | {
+            "name": recipe.name,
             "route": route,
-            "version": version_of(out),
+            "version": version_of(out, recipe.weights),
             "trained": trained,
             "steps": state.step,
             "skipped_steps": state.optimiser.skipped,
