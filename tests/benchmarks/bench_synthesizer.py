@@ -17,7 +17,7 @@ from spine_models.encoder.backbone.vit import Backbone
 from spine_models.encoder.synthesizer.fused import FusedEncoder
 
 IMAGES = 32
-ROUNDS = 5
+ROUNDS = 9
 
 
 def bench() -> list[tuple[str, float, str]]:
