@@ -225,6 +225,27 @@ class GramSettings(_Section):
         return self
 
 
+class SynthesizerSettings(_Section):
+    """Self-supervised training of the gates that mix two frozen encoders.
+
+    What both trainings have is that of the backbone, but for the numbers named here alike.
+    """
+
+    variant: Literal["conditional", "scalar", "t1_only", "t2_only"] = "conditional"
+    hidden: int = Field(256, ge=1)
+    batch_size: int = Field(64, ge=2)
+    steps: int = Field(37500, ge=1)
+    warmup_steps: int = Field(2500, ge=0)
+    lr: float = Field(1.25e-4, gt=0)
+    lr_schedule: Literal["constant", "cosine"] = "cosine"
+    ema_momentum: float = Field(0.994, ge=0, lt=1)
+    ema_momentum_end: float = Field(0.994, ge=0, lt=1)
+    teacher_temperature_steps: int = Field(7500, ge=0)
+    checkpoint_every: int = Field(1000, ge=1)
+    probe_every: int = Field(500, ge=1)
+    seed: int = 0
+
+
 class EmbeddingSettings(_Section):
     """Batching of frozen encoders; has no effect on the vectors beyond float rounding."""
 
@@ -261,6 +282,7 @@ class Profile(_Section):
     shards: ShardSettings = ShardSettings()
     backbone: BackboneSettings = BackboneSettings()
     gram: GramSettings = GramSettings()
+    synthesizer: SynthesizerSettings = SynthesizerSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     probes: ProbeSettings = ProbeSettings()
     agents: AgentSettings = AgentSettings()

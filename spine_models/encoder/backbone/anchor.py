@@ -39,6 +39,7 @@ from spine_models.encoder.backbone.loop import (
     forked_rng,
 )
 from spine_models.encoder.backbone.network import Network
+from spine_models.encoder.backbone.recipe import single_route
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
 
@@ -151,7 +152,7 @@ def anchor(
             material,
             out,
             identity=identity,
-            encoder_settings=settings,
+            recipe=single_route(settings, route),
             details=details,
             resume=resume,
             report=report,

@@ -38,10 +38,10 @@ def _dump(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def version_of(folder: Path) -> str:
+def version_of(folder: Path, weights: str = WEIGHTS) -> str:
     """sha256 (first 16 hex digits) over config and weights."""
     digest = hashlib.sha256((folder / CONFIG).read_bytes())
-    with (folder / WEIGHTS).open("rb") as stream:
+    with (folder / weights).open("rb") as stream:
         while chunk := stream.read(1 << 24):
             digest.update(chunk)
     return digest.hexdigest()[:16]
@@ -80,6 +80,11 @@ class Encoder:
         self.route, self.version, self.trained = route, version, trained
         self.name = f"dinov3-{route}"
         self.dim = 3 * backbone.mask_token.numel()
+
+    @property
+    def backbone(self) -> Backbone:
+        """The frozen network, for what is built on its layers."""
+        return self._backbone
 
     @torch.no_grad()
     def encode(self, images: np.ndarray) -> np.ndarray:

@@ -19,9 +19,10 @@ from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone import checkpoint
 from spine_models.encoder.backbone.data import CropStream, OpenReader, open_stream
 from spine_models.encoder.backbone.distributed import barrier, rank, world_size
-from spine_models.encoder.backbone.encoder import save_encoder, version_of, write_card
+from spine_models.encoder.backbone.encoder import version_of, write_card
 from spine_models.encoder.backbone.health import health
 from spine_models.encoder.backbone.probe import Probe, split_tars
+from spine_models.encoder.backbone.recipe import Recipe
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
 
@@ -88,7 +89,7 @@ def carry_out(
     out: Path,
     *,
     identity: dict[str, Any],
-    encoder_settings: BackboneSettings,
+    recipe: Recipe,
     details: dict[str, Any],
     resume: bool,
     report: Report | None,
@@ -102,7 +103,7 @@ def carry_out(
         material: of the run.
         out: folder of the encoder; checkpoints lie in ``checkpoints`` below it.
         identity: JSON of what must be the same on resume.
-        encoder_settings: written beside the encoder's weights, for those who open it.
+        recipe: what is trained, and how its encoder is written.
         details: further lines of the card.
         resume: go on from a checkpoint; False removes it.
         report: called on rank 0 with the numbers of every step.
@@ -123,24 +124,28 @@ def carry_out(
     _train(run, material.tars, folder, identity, report, stop_after, open_reader)
     trained = state.step == settings.steps
     if rank() == 0:
-        save_encoder(out, state.teacher.backbone, encoder_settings, route=run.route, trained=trained)
+        recipe.save(out, state.teacher.backbone, trained)
     barrier()
     curves = pl.DataFrame(state.rows, schema=CURVES)
-    card = {
-        "name": f"dinov3-{run.route}",
-        "route": run.route,
-        "version": version_of(out),
-        "trained": trained,
-        "steps": state.step,
-        "skipped_steps": state.optimiser.skipped,
-        "train_slices": material.n_train,
-        "probe_slices": material.probe.n_slices,
-        "probe_held_out_of_train": len(material.probe.excluded),
-        "slices_sha256": material.digest,
-        "processes": world_size(),
-        "settings": settings.model_dump(mode="json"),
-        "health": [finding._asdict() for finding in health(curves, settings)],
-    } | details
+    card = (
+        recipe.identity
+        | {
+            "name": recipe.name,
+            "route": run.route,
+            "version": version_of(out, recipe.weights),
+            "trained": trained,
+            "steps": state.step,
+            "skipped_steps": state.optimiser.skipped,
+            "train_slices": material.n_train,
+            "probe_slices": material.probe.n_slices,
+            "probe_held_out_of_train": len(material.probe.excluded),
+            "slices_sha256": material.digest,
+            "processes": world_size(),
+            "settings": settings.model_dump(mode="json"),
+            "health": [finding._asdict() for finding in health(curves, settings)],
+        }
+        | details
+    )
     if rank() == 0:
         write_card(out, card)
     return TrainingResult(out, curves, card)

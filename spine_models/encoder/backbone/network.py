@@ -27,9 +27,10 @@ class NetworkOutput(NamedTuple):
 class Network(nn.Module):
     """Student or teacher. The two heads share no weights."""
 
-    def __init__(self, settings: BackboneSettings) -> None:
+    def __init__(self, settings: BackboneSettings, backbone: nn.Module | None = None) -> None:
+        """``backbone`` replaces the ViT of the settings; it takes images and masks and gives tokens as that does."""
         super().__init__()
-        self.backbone = Backbone(settings)
+        self.backbone = Backbone(settings) if backbone is None else backbone
         self.dino_head = ProjectionHead(settings)
         self.ibot_head = ProjectionHead(settings)
 

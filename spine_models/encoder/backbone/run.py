@@ -19,10 +19,10 @@ from spine_models.encoder.backbone.data import Position
 from spine_models.encoder.backbone.distributed import rank, summed, world_size
 from spine_models.encoder.backbone.gram_teacher import GramTeacher, refresh_due
 from spine_models.encoder.backbone.masking import batch_masks
-from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.objective import Losses, objective
 from spine_models.encoder.backbone.optim import GuardedAdamW
 from spine_models.encoder.backbone.probe import Probe
+from spine_models.encoder.backbone.recipe import Recipe, single_route
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.teacher import make_teacher, update_teacher
 
@@ -49,10 +49,11 @@ class Run:
         probe: Probe,
         *,
         gram: GramTeacher | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.settings, self.route, self.device, self.probe = settings, route, device, probe
         torch.manual_seed(settings.seed)
-        student = Network(settings).to(device).train()
+        student = (recipe or single_route(settings, route)).build().to(device).train()
         torch.manual_seed(_generator_seed(settings.seed, rank()))
         lanes = max(settings.workers, 1)
         if gram is not None:

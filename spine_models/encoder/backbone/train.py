@@ -15,21 +15,26 @@ import torch
 from spine_models.config import BackboneSettings
 from spine_models.corpus.shards import EpochReader
 from spine_models.encoder.backbone.data import OpenReader
-from spine_models.encoder.backbone.encoder import save_encoder, write_card
+from spine_models.encoder.backbone.encoder import version_of, write_card
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.loop import Material, Report, TrainingResult, carry_out, forked_rng
-from spine_models.encoder.backbone.network import Network
+from spine_models.encoder.backbone.recipe import Recipe, single_route
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
 
 
-def untrained(settings: BackboneSettings, out: Path, *, route: str) -> TrainingResult:
+def untrained(
+    settings: BackboneSettings, out: Path, *, route: str, recipe: Recipe | None = None
+) -> TrainingResult:
     """Write an encoder as it was initialised, marked ``trained: false``, for routes with too few slices to train on."""
+    recipe = recipe or single_route(settings, route)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = Network(settings)
-    version = save_encoder(out, network.backbone, settings, route=route, trained=False)
-    card = {"name": f"dinov3-{route}", "route": route, "version": version, "trained": False, "steps": 0}
+        network = recipe.build()
+    recipe.save(out, network.backbone, False)
+    version = version_of(out, recipe.weights)
+    card = {"name": recipe.name, "route": route, "version": version, "trained": False, "steps": 0}
+    card |= recipe.identity
     write_card(out, card)
     return TrainingResult(out, pl.DataFrame(schema=CURVES), card)
 
@@ -44,6 +49,7 @@ def pretrain(
     report: Report | None = None,
     stop_after: int | None = None,
     open_reader: OpenReader = EpochReader,
+    recipe: Recipe | None = None,
 ) -> TrainingResult:
     """Train one encoder.
 
@@ -60,6 +66,7 @@ def pretrain(
         report: called on rank 0 with the numbers of every step.
         stop_after: stop at this step with a checkpoint; the encoder written then is marked as not trained.
         open_reader: opens shards.
+        recipe: what is trained; None trains the ViT of the settings.
 
     Returns:
         With fewer than ``min_train_slices`` slices (beside those held out for the probe) that of ``untrained``.
@@ -68,22 +75,23 @@ def pretrain(
         TrainingDiverged: too many bad steps in a row.
         CheckpointMismatch: ``out`` holds a checkpoint of another run.
     """
+    recipe = recipe or single_route(settings, route)
     material = Material.gathered(tars, settings, open_reader=open_reader)
     if material is None:
-        return untrained(settings, out, route=route)
+        return untrained(settings, out, route=route, recipe=recipe)
     identity = {
         "route": route,
         "settings": settings.model_dump(mode="json"),
         "slices": material.digest,
-    }
+    } | recipe.identity
     device = join_process_group()
     with forked_rng(device):
         return carry_out(
-            Run(settings, route, device, material.probe),
+            Run(settings, route, device, material.probe, recipe=recipe),
             material,
             out,
             identity=identity,
-            encoder_settings=settings,
+            recipe=recipe,
             details={},
             resume=resume,
             report=report,
