@@ -64,7 +64,7 @@ class GatedAttentionPooler(nn.Module):
         width = dim + 2 * FREQUENCIES + KIND_DIM
         self.tanh, self.gate = nn.Linear(width, hidden), nn.Linear(width, hidden)
         self.dropout = nn.Dropout(dropout)
-        self.weight = nn.Linear(hidden, 1)
+        self.weight = nn.Linear(hidden, 1, bias=False)
 
     def forward(self, vectors: Tensor, mask: Tensor, series: Tensor, kind: Tensor | None = None) -> Pooled:
         """Pool; what stands in padding, and how much of it there is, changes nothing.

@@ -5,6 +5,7 @@ Belongs here: vocabularies, the two encoders. Does not belong here: cutting repo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -92,6 +93,7 @@ class FrozenTextModel:
 
     Attributes:
         dim: length of a vector.
+        version: sha256 (first 16 hex digits) over its weights.
     """
 
     def __init__(self, folder_or_name: str, *, revision: str | None = None, max_tokens: int = 512) -> None:
@@ -124,6 +126,10 @@ class FrozenTextModel:
         )  # fmt: skip
         self._model.requires_grad_(False)
         self.dim = int(self._model.config.hidden_size)
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._model.state_dict().items()):
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        self.version = digest.hexdigest()[:16]
 
     def to(self, device: torch.device) -> FrozenTextModel:
         """Move to a device."""

@@ -105,29 +105,6 @@ def test_a_vocabulary_without_its_special_tokens_is_refused():
         vocabulary_of(Tokenizer(models.BPE()))
 
 
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory):
-    """A random BERT of 2 layers in a Hugging Face folder."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("bert")
-    words = sorted({w.strip(".,:") for s in report_sections(REPORT) for w in s.split()})
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    (folder / "vocab.txt").write_text("\n".join(names))
-    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(names),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
-
-
 def test_a_frozen_model_is_its_cls_averaged_over_chunks(bert):
     from transformers import AutoModel
 
