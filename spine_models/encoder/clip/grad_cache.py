@@ -40,7 +40,7 @@ def cached_backward(
     First every chunk is embedded without a graph; then the loss of all embeddings and its gradient to them; then
     every chunk again, with the random numbers of its first pass, against the surrogate embedding . gradient. The
     gradient is that of the whole batch, up to rounding, as long as ``embed`` treats rows independently (no batch
-    norm). Generators end where one pass over the chunks leaves them.
+    norm). Generators end where one pass over the chunks leaves them. A single chunk is passed once, with its graph.
 
     Args:
         chunks: parts of this rank's batch, in order; whatever ``embed`` takes.
@@ -50,6 +50,8 @@ def cached_backward(
     Returns:
         The loss, detached. Where it is not finite on any rank, no gradient is added on any.
     """
+    if len(chunks) == 1:
+        return _backward_whole(embed(chunks[0]), loss)
     before: list[_Generators] = []
     parts: list[dict[str, Tensor]] = []
     with torch.no_grad():
@@ -58,10 +60,9 @@ def cached_backward(
             parts.append(embed(chunk))
     after = _Generators.now()
     leaves = {name: torch.cat([part[name] for part in parts]).requires_grad_() for name in parts[0]}
-    value = loss(leaves)
-    if bool(maximum((~torch.isfinite(value.detach())).float().reshape(1)).item()):
-        return value.detach()
-    value.backward()
+    value = _backward_whole(leaves, loss)
+    if not _finite_everywhere(value):
+        return value
     gradients = {n: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for n, leaf in leaves.items()}
     start = 0
     for chunk, state, part in zip(chunks, before, parts, strict=True):
@@ -73,4 +74,16 @@ def cached_backward(
             surrogate.backward()
         start += n_rows
     after.set()
+    return value
+
+
+def _backward_whole(vectors: dict[str, Tensor], loss: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
+    """The plain backward pass, which is all that a batch of one chunk needs."""
+    value = loss(vectors)
+    if _finite_everywhere(value.detach()):
+        value.backward()
     return value.detach()
+
+
+def _finite_everywhere(value: Tensor) -> bool:
+    return not bool(maximum((~torch.isfinite(value)).float().reshape(1)).item())

@@ -40,7 +40,7 @@ def gradients(model):
     return found
 
 
-@pytest.mark.parametrize("size", [1, 3, 10])
+@pytest.mark.parametrize("size", [1, 3, 10])  # 10: one chunk, one pass
 def test_the_gradient_of_chunks_is_that_of_the_whole_batch(batch, size):
     torch.manual_seed(0)
     model = Towers(0.0)
@@ -77,3 +77,28 @@ def test_a_loss_that_is_not_finite_leaves_no_gradient(batch):
     value = cached_backward([batch], model.embed, lambda parts: model.loss(parts) * float("nan"))
     assert value.isnan()
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_whole_network_with_dropout_in_both_towers(clip_settings, train_studies):
+    from spine_models.encoder.clip.model import new_model
+    from spine_models.encoder.clip.objective import Embedded, clip_objective
+
+    torch.manual_seed(0)
+    model = new_model(clip_settings, {"t1": 10, "t2": 12}, train_studies)
+    network = model.network.train()
+    assert clip_settings.text_dropout > 0
+    assert clip_settings.pool_dropout > 0
+    chunks = list(model.batches(model.prepare(train_studies), 7))
+    present = {n: torch.cat([network.present(c)[n] for c in chunks]) for n in ("t1", "t2", "report")}
+
+    def loss(vectors):
+        return clip_objective(Embedded(vectors, present), network.scale(), network.terms).total
+
+    torch.manual_seed(3)
+    parts = [network.embed(chunk) for chunk in chunks]
+    loss({n: torch.cat([part[n] for part in parts]) for n in parts[0]}).backward()
+    expected = gradients(network)
+    torch.manual_seed(3)
+    cached_backward(chunks, network.embed, loss)
+    for name, gradient in gradients(network).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-5)

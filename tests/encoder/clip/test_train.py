@@ -238,3 +238,40 @@ def test_two_processes_train_what_one_does_on_the_joined_batch(
         if name.endswith("in_proj_bias"):
             continue  # a softmax does not feel the bias of its keys: the gradient is rounding, which Adam makes large
         torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_vocabulary_knows_only_the_train_split(tmp_path, clip_settings, train_studies, val_studies):
+    spoken = [
+        dataclasses.replace(s, report="FINDINGS: xylophone zebra xylophone zebra.") for s in val_studies
+    ]
+    train_clip(clip_settings, train_studies, spoken, tmp_path / "a", parents={}, stop_after=1)
+    train_clip(clip_settings, train_studies, val_studies, tmp_path / "b", parents={}, stop_after=1)
+    read = [(tmp_path / name / "vocabulary.json").read_bytes() for name in "ab"]
+    assert read[0] == read[1]
+    for name, tensor in weights(tmp_path / "a").items():
+        assert torch.equal(weights(tmp_path / "b")[name], tensor), name
+
+
+def test_every_pair_has_its_column_in_the_curves(tmp_path, clip_settings, train_studies):
+    from spine_models.encoder.clip.variants import pairs
+
+    names = {p.name for v in ("tri_modal", "bi_modal", "concat") for p in pairs(v, image_image_weight=1.0)}
+    assert names <= set(CURVES)
+    both = clip_settings.model_copy(update={"image_image_weight": 0.5})
+    row = train_clip(both, train_studies, [], tmp_path, parents={}, stop_after=1).curves.to_dicts()[0]
+    assert row["loss"] == pytest.approx(row["t1_report"] + row["t2_report"] + 0.5 * row["t1_t2"], rel=1e-5)
+
+
+def test_the_scale_stays_under_its_bound(tmp_path, clip_settings, train_studies):
+    hot = clip_settings.model_copy(update={"temperature": 0.01, "lr": 1.0, "epochs": 1})
+    curves = train_clip(hot, train_studies, [], tmp_path, parents={}).curves
+    assert curves["scale"].max() <= 100.0001
+    assert weights(tmp_path)["scale.log_scale"].item() <= math.log(100.0) + 1e-6
+
+
+def test_embeddings_of_a_missing_modality_have_no_say_in_training(tmp_path, clip_settings, train_studies):
+    """Studies without a report change nothing in a run of a variant that needs one."""
+    silent = [dataclasses.replace(s, study_key="z" + s.study_key, report="") for s in train_studies[:4]]
+    one = train_clip(clip_settings, train_studies, [], tmp_path / "a", parents={}, stop_after=2)
+    two = train_clip(clip_settings, [*train_studies, *silent], [], tmp_path / "b", parents={}, stop_after=2)
+    assert one.card == two.card
