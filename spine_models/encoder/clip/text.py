@@ -6,15 +6,26 @@ Belongs here: sections, cutting, batching, the weighted mean. Does not belong he
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
+from spine_models.corpus.labels.rules.headings import has_findings, heading_at, inline_headings
 from spine_models.corpus.labels.rules.sections import Section, Sections
 from spine_models.corpus.labels.rules.sentences import evidence_sentences, fold
+
+_SIGNED: Final = re.compile(
+    r"(?:electronically )?(?:signed|read|dictated|reported|verified|approved|transcribed|reviewed) (?:by|on)\b"
+    r"|(?:radiologist|technologist|attending|resident|transcriptionist)s? ?:"
+    r"|(?:date of (?:exam|birth|service)|exam date|accession|patient(?: id)?|mrn|dob|phone|ordering) ?[:#]"
+    r"|.*\btranscribed \d"
+    r"|.*\b(?:results?|findings?) (?:was |were )?(?:called|discussed|communicated|conveyed) (?:to|with)\b"
+)
+"""Who signed, read or was told: a site and its people, not what the images show."""
 
 
 class Vocabulary(NamedTuple):
@@ -50,13 +61,37 @@ def report_sections(report: str) -> tuple[str, ...]:
     """Findings and impression of a report, in this order, those that are not empty.
 
     The text is folded (lower case); indication, technique, comparison and headings are left out, as in the labels.
+    So are the letterhead before the first heading and the lines that sign: they name the site, which a scanner's look
+    gives away as well, and the alignment would learn that instead of findings.
     """
-    sections = Sections(fold(report))
+    folded = fold(report)
+    sections, begin = Sections(folded), _letterhead_end(folded, report)
     parts: dict[Section, list[str]] = {section: [] for section in Section}
     for sentence in evidence_sentences(report):
-        parts[sections.at(sentence.start)].append(" ".join(sentence.text.split()))
-    texts = (" ".join(part for part in parts[section] if part) for section in Section)
+        text = " ".join(sentence.text.split())
+        if sentence.start >= begin and text and not _SIGNED.match(text):
+            parts[sections.at(sentence.start)].append(text)
+    texts = (" ".join(parts[section]) for section in Section)
     return tuple(text for text in texts if text)
+
+
+def _letterhead_end(folded: str, report: str) -> int:
+    """Where the first heading of the findings or of what is no evidence stands; 0 where there is none.
+
+    A report that opens with findings and has a heading of the impression only keeps its beginning.
+    """
+    position = 0
+    for line in folded.splitlines(keepends=True):
+        stop = position + len(line.rstrip())
+        begin = position + len(line) - len(line.lstrip())
+        found = heading_at(folded, report, begin, stop) if begin < stop else None
+        if found is not None and (not found[0] or has_findings(line)):
+            return begin
+        for match in inline_headings(folded, report, begin, stop):
+            if match.group("no") is not None or has_findings(folded[match.start() : match.end()] + "\n"):
+                return match.start()
+        position += len(line)
+    return 0
 
 
 def report_chunks(report: str, vocabulary: Vocabulary, *, max_tokens: int) -> list[list[int]]:

@@ -47,6 +47,28 @@ def test_sections_leave_the_indication_out():
     assert "pain" not in findings + impression
 
 
+def test_letterhead_and_signature_are_left_out():
+    head = "Larkspur Valley Hospital\nPatient: [NAME]   MRN: [ID]\nAccession: [ID]   Exam date: [DATE]\n"
+    tail = (
+        "\nRead by Dr. [NAME] at Larkspur Valley Hospital.\n"
+        "Findings were discussed with Dr. [NAME] at 12:27 on [DATE].\n"
+    )
+    assert report_sections(head + REPORT + tail) == report_sections(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("report", "first"),
+    [
+        ("There is a disc bulge at L4-L5.\n\nIMPRESSION: Disc bulge.", "disc bulge at l4-l5"),
+        ("Disc bulge at L4-L5. No fracture.", "disc bulge at l4-l5"),
+        ("No fracture.\nAlignment: Normal.\nCord: Normal.", "no fracture"),
+        ("MRI LUMBAR SPINE. FINDINGS: Disc bulge at L4-L5. IMPRESSION: Disc bulge.", "disc bulge at l4-l5"),
+    ],
+)
+def test_reports_without_a_letterhead_keep_their_findings(report, first):
+    assert first in report_sections(report)[0]
+
+
 def test_chunks_hold_every_token_once_and_no_more_than_allowed(tokenizer):
     vocabulary = vocabulary_of(tokenizer)
     sections = report_sections(REPORT)
