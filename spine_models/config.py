@@ -246,6 +246,55 @@ class SynthesizerSettings(_Section):
     seed: int = 0
 
 
+ClipVariant = Literal["tri_modal", "bi_modal", "concat"]
+
+
+class ClipSettings(_Section):
+    """Alignment of frozen slice vectors with reports; every default is the paper's where it gives one.
+
+    ``text_model`` is a local folder or a name for transformers, kept frozen (``text_revision`` pins a name); null
+    trains a small text encoder and its vocabulary on the reports of the train split. ``batch_size`` studies per
+    process are contrasted, ``chunk_size`` of them in memory at a time. ``image_image_weight`` adds T1 with T2 to
+    ``tri_modal``.
+    """
+
+    variant: ClipVariant = "tri_modal"
+    image_image_weight: float = Field(0.0, ge=0)
+    max_slices: int = Field(64, ge=1)
+    pool_hidden: int = Field(256, ge=1)
+    pool_dropout: float = Field(0.25, ge=0, lt=1)
+    dim: int = Field(1024, ge=2)
+    temperature: float = Field(0.07, gt=0)
+    max_scale: float = Field(100.0, gt=1)
+    text_model: str | None = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
+    text_revision: str | None = None
+    max_tokens: int = Field(512, ge=8)
+    vocabulary_size: int = Field(2048, ge=300)
+    text_dim: int = Field(256, ge=8)
+    text_depth: int = Field(2, ge=1)
+    text_heads: int = Field(4, ge=1)
+    text_dropout: float = Field(0.1, ge=0, lt=1)
+    batch_size: int = Field(80, ge=2)
+    chunk_size: int = Field(80, ge=1)
+    epochs: int = Field(5, ge=1)
+    warmup_steps: int = Field(0, ge=0)
+    lr: float = Field(4e-5, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_grad: float = Field(1.0, gt=0)
+    max_skipped_steps: int = Field(10, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    evaluate_every: int = Field(500, ge=1)
+    min_train_studies: int = Field(8, ge=2)
+    processes: int = Field(4, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.text_dim % self.text_heads:
+            raise ValueError(f"text_dim {self.text_dim} is no multiple of text_heads {self.text_heads}")
+        return self
+
+
 class EmbeddingSettings(_Section):
     """Batching of frozen encoders; has no effect on the vectors beyond float rounding."""
 
@@ -283,6 +332,7 @@ class Profile(_Section):
     backbone: BackboneSettings = BackboneSettings()
     gram: GramSettings = GramSettings()
     synthesizer: SynthesizerSettings = SynthesizerSettings()
+    clip: ClipSettings = ClipSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     probes: ProbeSettings = ProbeSettings()
     agents: AgentSettings = AgentSettings()

@@ -40,6 +40,8 @@ def test_the_tables_and_columns_are_those_of_the_domain(schemas):
 def test_no_schema_of_the_domain_is_forgotten(schemas):
     """Those that are not in the lake: the restricted archive, what waits for a person, and what becomes metadata."""
     elsewhere = {"deid.QUARANTINE", "deid.GATE", "labels.ADJUDICATIONS"}
+    # Trained by their packages, not yet by the graph.
+    elsewhere |= {"clip.CURVES", "clip.RETRIEVAL", "synthesizer.GATES"}
     shown = list(schemas.values())
     for path in sorted(Path(spine_models.__file__).parent.rglob("tables.py")):
         stage = path.parent.name

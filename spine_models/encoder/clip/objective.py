@@ -1,0 +1,65 @@
+"""The loss of a batch: the variant's pairs, weighed and summed.
+
+Belongs here: from embeddings of all modalities to one number. Does not belong here: networks, the loss of one pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spine_models.encoder.clip.contrastive import contrastive_loss
+from spine_models.encoder.clip.projection import unit
+from spine_models.encoder.clip.variants import Pair
+
+
+class Embedded(NamedTuple):
+    """Unit vectors float [B, D] and present [B] bool of each modality of the same B studies."""
+
+    vectors: Mapping[str, Tensor]
+    present: Mapping[str, Tensor]
+
+
+class ClipLosses(NamedTuple):
+    """The sum that is trained, and each pair's loss before weighing, without gradient."""
+
+    total: Tensor
+    by_pair: dict[str, Tensor]
+
+
+def joined_images(raw: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """One image vector a study: the sum of its present routes' projections, at unit length.
+
+    Args:
+        raw: projections [B, D] by route, not normalised; rows of absent routes may hold anything.
+        present: [B] bool by route.
+
+    Returns:
+        Unit vectors [B, D] and [B] bool, whether the study has a route at all; a row without one is zeros.
+    """
+    total = sum(raw[route].masked_fill(~present[route][:, None], 0.0) for route in sorted(raw))
+    return unit(total), torch.stack([present[route] for route in sorted(raw)]).any(dim=0)
+
+
+def clip_objective(embedded: Embedded, scale: Tensor, terms: tuple[Pair, ...]) -> ClipLosses:
+    """Sum over pairs of weight times symmetric InfoNCE, over the studies that have both sides of the pair.
+
+    Args:
+        embedded: of this rank's studies; every rank brings as many.
+        scale: scalar, inverse temperature, one for all pairs.
+        terms: of ``variants.pairs``.
+
+    Raises:
+        KeyError: a modality of a pair is not in ``embedded``.
+    """
+    total = torch.zeros((), device=scale.device)
+    by_pair: dict[str, Tensor] = {}
+    for pair in terms:
+        both = embedded.present[pair.left] & embedded.present[pair.right]
+        loss = contrastive_loss(embedded.vectors[pair.left], embedded.vectors[pair.right], both, scale)
+        by_pair[pair.name] = loss.detach()
+        total = total + pair.weight * loss
+    return ClipLosses(total, by_pair)
