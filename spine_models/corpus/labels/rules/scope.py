@@ -59,6 +59,7 @@ _PSEUDO: Final = re.compile(
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
     r"|\bwithout (?:and with )?(?:iv |intravenous )?(?:contrast|gadolinium|enhancement(?= images))\b"
+    r"|\bor may not\b|\bneither confirmed nor\b(?= (?:excluded|refuted|ruled))"
     r"|\b(?:neither|nor)\b(?=[^.;]*\b(?:has|have) (?:\w+ly )?(?:changed|progressed|worsened|improved|increased)\b)"
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
@@ -69,7 +70,7 @@ _NEGATION: Final = re.compile(
     r"|lack of|lacks?|clear of|(?<!\w )absent(?= [a-z])|nowhere"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
-    r"|rules? out the presence|not(?! (?:well|clearly|fully|definitely|readily|optimally|adequately)? ?"
+    r"|rules? out the presence|not(?! (?:well|\w+ly)? ?"
     r"(?:seen|identified|visuali[sz]ed|evaluated|included|imaged|assessed|present|evident|demonstrated"
     r"|appreciated"
     r"|noted|excluded|detected|shown|found|visible|applicable)))\b"
@@ -94,7 +95,9 @@ _NEGATION_ENDS: Final = re.compile(
     r"|,[^,]*\b(?:is|are|shows?|demonstrat\w+|reveals?|has|have|exhibits?)\b"
     r"|,\s*(?:which|causing|resulting|producing|contributing)\b"
 )
-_NOT_EXCLUDED: Final = re.compile(r"\b(?:can ?not|could not|not|to|please|help)(?: be)?(?: \w+ly)? $")
+_NOT_EXCLUDED: Final = re.compile(
+    r"\b(?:can ?not|can'?t|could(?: not|n'?t)|not|to|please|help)(?: be)?(?: \w+ly)? $"
+)
 # "moderate right and no left foraminal stenosis" affirms, on one side.
 _ONE_SIDE: Final = re.compile(r" (?:significant )?(?:left|right)(?:[ -]sided)? (?:neural )?")
 _OTHER_SIDE: Final = re.compile(
@@ -131,6 +134,11 @@ _DOUBT_BEFORE: Final = re.compile(
     r"\b(?:quer(?:y|ied)|wonder(?:ing)? (?:about|if|whether)|(?:can ?not|unable to|hard to"
     r"|difficult to) (?:tell|say|know)"
     r"(?: whether| if)?|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
+    r"|inconclusive (?:evidence|findings?|signs?|features?) (?:of|for)|tentative(?:ly)?|we suspect|suspect(?= )"
+    r"|uncertain|maybe|arguabl[ey]|presumptive(?:ly)?"
+    r"|(?:could|would|might|should|also|must) consider|^consider(?! [^.;,]*\b(?:for|to|injections?|referral|surg\w+"
+    r"|ct|mri|contrast|follow\S*|imaging|correlat\w+)\b)"
+    r"|favou?r\w*(?: to (?:be|represent))?[^.;,]{0,40}? over|art[ei]fact\w* (?:or|and/or)"
     r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
     r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
@@ -139,22 +147,26 @@ _DOUBT_BEFORE: Final = re.compile(
     r"|may(?: \w+)? (?:represent|reflect|be|indicate"
     r"|suggest|relate to|have|correspond to)|may|might|could(?: \w+)? (?:represent|reflect|be|indicate"
     r"|relate to|suggest)"
-    r"|can ?not(?: be)?(?: \w+ly)? (?:exclude|rule out)|(?:to|not|please) (?:entirely |completely "
-    r"|definitely )?exclude"
+    r"|(?:can ?not|can'?t|could(?: not|n'?t))(?: be)?(?: \w+ly)? (?:exclude|rule out)"
+    r"|(?:to|not|please) (?:\w+ly )?exclude(?:d is)?"
     r"|rule out|r/o|suggest(?:ive of|ing|s|ed|ion of)?|rais(?:es?|ing)(?: the)? (?:possibility|question"
     r"|concern|suspicion)"
-    r"|differential(?: diagnos[ie]s| considerations?)?(?: would)?(?: includes?| including| of)?|vs\.?"
+    r"|(?:differential(?: diagnos[ie]s| considerations?)?(?: would| is)?(?: includes?| including| of| between)?|ddx?(?=[ :]))"
+    r"|vs\.?"
     r"|versus|borderline"
     r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b"
-    r"|(?<= )\?(?=\w)"
+    r"|(?:(?<=[ (/])|^)\? ?(?=\w)"
 )
 _DOUBT_ENDS: Final = re.compile(
     rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)"
     rf"|with (?:a |an |associated )*"
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
 )
+# "The differential includes artefact, a small haemangioma and a fracture": one list, whatever its commas.
+_DIFFERENTIAL: Final = re.compile(r"differential|ddx?\b")
+_DIFFERENTIAL_ENDS: Final = re.compile(r";|\b(?:but|however|although|there (?:is|are)|with|is|are|on the other hand)\b")
 # "perhaps with a small cyst", "not convinced that there is": words right behind the cue that end nothing.
-_BRIDGE: Final = re.compile(r" (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
+_BRIDGE: Final = re.compile(r" ?:| (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
 _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
     r"|suspected|considered"
@@ -178,6 +190,13 @@ _DOUBT_AFTER: Final = re.compile(
     r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,40}, (?:but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) an? "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
+    r"|[^,;:.?]{0,40}?,? (?:but|though|although|albeit)? ?(?:this is |these are )?not (?:\w+ly )?(?:definit\w+|certain"
+    r"|conclusive|convincing|confirmed)\b"
+    r"|[^,;:.?]{0,45}?\b(?:(?:remains?|is|are) (?:a|of|one|another) (?:\w+ )?concern|(?:has|have) not been (?:\w+ly )?"
+    r"(?:excluded|ruled out|confirmed)|neither confirmed nor|_{10,} (?:excluded|refuted|ruled)|(?:is|are) conceivable"
+    r"|(?:is|are|appears?) (?:only |at most |at best )?borderline|(?:with)?in the differential"
+    r"|(?:only|just|at best) (?:tentative|possibl|questionabl|equivocal)\w*|and (?:is |are )?(?:indeterminate|equivocal)"
+    r"|(?:may|might|could|would|should) (?:also |still )?be (?:considered|entertained|raised)(?! for))\b"
 )
 _ASKED: Final = re.compile(rf"\? ?(?:(?:{_DEGREE}|left|right|bilateral|early|old|new|of|a|an) )*$")
 _ELSEWHEN: Final = re.compile(
@@ -217,7 +236,8 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "represent", "impending", "whether", "possib",
         "question", "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule",
         "r/o", "suggest", "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps",
-        "conceiv", "likely", "?",
+        "conceiv", "likely", "?", "inconclus", "tentativ", "uncertain", "maybe", "arguabl", "presumpt", "consider",
+        "favo", "fact", "dd",
     ),
     _ELSEWHEN: (
         "mother", "father", "sister", "brother", "parent", "sibling", "aunt", "uncle", "grand", "cousin", "relative",
@@ -235,6 +255,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
         "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag",
         "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
+        "definit", "concern", "conceiv", "borderline", "tentativ", "entertained", "convinc", "raised",
         "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
     _DENIED_AFTER: ("not", "no longer", "never", "none"),
@@ -317,7 +338,15 @@ def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], masked: str, start: i
     if last is None:
         return False
     bridge = _BRIDGE.match(masked, last.end(), start)
-    return ends.search(masked, bridge.end() if bridge else last.end(), start) is None
+    begin = bridge.end() if bridge else last.end()
+    if cues is _DOUBT_BEFORE:
+        if _DIFFERENTIAL.match(last.group(0)):
+            return _DIFFERENTIAL_ENDS.search(masked, begin, start) is None
+        # "possible protrusion, foraminal stenosis or cyst": one doubt for the list that an "or" closes.
+        return all(
+            end.group(0) == "," and _LISTED.match(masked, end.end()) for end in ends.finditer(masked, begin, start)
+        )
+    return ends.search(masked, begin, start) is None
 
 
 def _last(cues: re.Pattern[str], masked: str, start: int) -> re.Match[str] | None:
