@@ -109,7 +109,7 @@ _NOT_ENDS: Final = re.compile(r",|\b(?:and|by)\b")
 _DENIED_AFTER: Final = re.compile(
     rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
     r"|[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
-    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?(?:{_SEEN}|an? (?:\w+ )?feature|in evidence|obvious"
+    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?(?:{_SEEN}|an? (?:\w+ )?feature|in evidence|obvious|active"
     rf"|encountered)\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
@@ -136,7 +136,7 @@ _DOUBT_BEFORE: Final = re.compile(
     r"(?: whether| if)?|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
     r"|inconclusive (?:evidence|findings?|signs?|features?) (?:of|for)|tentative(?:ly)?|we suspect|suspect(?= )"
     r"|uncertain|maybe|arguabl[ey]|presumptive(?:ly)?"
-    r"|(?:could|would|might|should|also|must) consider|^consider(?! [^.;,]*\b(?:for|to|injections?|referral|surg\w+"
+    r"|(?:(?:could|would|might|should|also|must) consider|^consider)(?! [^.;,]*\b(?:for|to|\w+ectomy|\w*compression for|injections?|referral|surg\w+"
     r"|ct|mri|contrast|follow\S*|imaging|correlat\w+)\b)"
     r"|favou?r\w*(?: to (?:be|represent))?[^.;,]{0,40}? over|art[ei]fact\w* (?:or|and/or)"
     r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
@@ -161,6 +161,10 @@ _DOUBT_ENDS: Final = re.compile(
     rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)"
     rf"|with (?:a |an |associated )*"
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
+)
+_LISTED_WITH_AND: Final = re.compile(
+    rf"(?:(?!\b(?:and|with|but|is|are|there|shows?|has|have|left|right|bilateral|no|without|{_DEGREE})\b)[^;.])*,? and "
+    rf"(?!(?:{_DEGREE}|there|no|the|left|right|bilateral|with|without)\b)"
 )
 # "The differential includes artefact, a small haemangioma and a fracture": one list, whatever its commas.
 _DIFFERENTIAL: Final = re.compile(r"differential|ddx?\b")
@@ -197,6 +201,11 @@ _DOUBT_AFTER: Final = re.compile(
     r"|(?:is|are|appears?) (?:only |at most |at best )?borderline|(?:with)?in the differential"
     r"|(?:only|just|at best) (?:tentative|possibl|questionabl|equivocal)\w*|and (?:is |are )?(?:indeterminate|equivocal)"
     r"|(?:may|might|could|would|should) (?:also |still )?be (?:considered|entertained|raised)(?! for))\b"
+)
+# "The age of the fracture is uncertain": what is doubted is not the finding.
+_OF_ITS_AGE: Final = re.compile(
+    r"\b(?:age|acuity|chronicity|a?etiology|cause|nature|origin|significance|relevance|importance|stability"
+    r"|activity) of (?:(?!\b(?:is|are|and|or)\b)[^.;:,])*$"
 )
 _ASKED: Final = re.compile(rf"\? ?(?:(?:{_DEGREE}|left|right|bilateral|early|old|new|of|a|an) )*$")
 _ELSEWHEN: Final = re.compile(
@@ -299,7 +308,7 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
         return NoEvidence.HISTORY
     if answered := _match(_ANSWERED, after):
         return Status.ABSENT if answered["no"] or answered["all"] else Status.PRESENT
-    doubt_after = _match(_DOUBT_AFTER, after)
+    doubt_after = None if _OF_ITS_AGE.search(masked, 0, start) else _match(_DOUBT_AFTER, after)
     denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
@@ -344,7 +353,9 @@ def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], masked: str, start: i
             return _DIFFERENTIAL_ENDS.search(masked, begin, start) is None
         # "possible protrusion, foraminal stenosis or cyst": one doubt for the list that an "or" closes.
         return all(
-            end.group(0) == "," and _LISTED.match(masked, end.end()) for end in ends.finditer(masked, begin, start)
+            end.group(0) == ","
+            and (_LISTED.match(masked, end.end()) or _LISTED_WITH_AND.match(masked, end.end()))
+            for end in ends.finditer(masked, begin, start)
         )
     return ends.search(masked, begin, start) is None
 
