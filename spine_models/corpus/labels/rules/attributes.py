@@ -245,6 +245,20 @@ def facet_side(sentence: str) -> Side | None:
     return Side(named.pop()) if len(named) == 1 else None
 
 
+_EXTENDS: Final = re.compile(r"\b(?:extend\w*|spanning|reaching|over|from)\b")
+
+
+def extends_apart(sentence: str, end: int, group: LevelGroup, others: list[tuple[int, int]]) -> bool:
+    """ "stenosis with cord signal change extending over T10 and T11": the extent is of the last finding only."""
+    last = max((high for _, high in others if end < high <= group.start), default=None)
+    if last is None:
+        return False
+    return (
+        re.search(r"\bwith\b", sentence[end:last]) is not None
+        and _EXTENDS.search(sentence[last : group.start]) is not None
+    )
+
+
 def level_of(
     sentence: str, start: int, end: int, groups: list[LevelGroup], others: list[tuple[int, int]]
 ) -> LevelGroup | None:

@@ -136,13 +136,14 @@ _DOUBT_BEFORE: Final = re.compile(
     r"(?: whether| if)?|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
     r"|inconclusive (?:evidence|findings?|signs?|features?) (?:of|for)|tentative(?:ly)?|we suspect|suspect(?= )"
     r"|uncertain|maybe|arguabl[ey]|presumptive(?:ly)?"
-    r"|(?:(?:could|would|might|should|also|must) consider|^consider)(?! [^.;,]*\b(?:for|to|\w+ectomy|\w*compression for|injections?|referral|surg\w+"
+    r"|(?:(?:could|would|might|should|also|must) consider|^consider)(?! [^.;,]*\b(?:for|to|\w+ectomy"
+    r"|\w*compression for|injections?|referral|surg\w+"
     r"|ct|mri|contrast|follow\S*|imaging|correlat\w+)\b)"
     r"|favou?r\w*(?: to (?:be|represent))?[^.;,]{0,40}? over|art[ei]fact\w* (?:or|and/or)"
     r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
     r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
-    r"|suspicion (?:of|for)"
+    r"|suspicion (?:(?:is|was) (?:raised )?)?(?:of|for|about)"
     r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
     r"|may(?: \w+)? (?:represent|reflect|be|indicate"
     r"|suggest|relate to|have|correspond to)|may|might|could(?: \w+)? (?:represent|reflect|be|indicate"
@@ -151,7 +152,8 @@ _DOUBT_BEFORE: Final = re.compile(
     r"|(?:to|not|please) (?:\w+ly )?exclude(?:d is)?"
     r"|rule out|r/o|suggest(?:ive of|ing|s|ed|ion of)?|rais(?:es?|ing)(?: the)? (?:possibility|question"
     r"|concern|suspicion)"
-    r"|(?:differential(?: diagnos[ie]s| considerations?)?(?: would| is)?(?: includes?| including| of| between)?|ddx?(?=[ :]))"
+    r"|(?:differential(?: diagnos[ie]s| considerations?)?(?: would| is)?(?: includes?| including| of| between)?"
+    r"|ddx?(?=[ :]))"
     r"|vs\.?"
     r"|versus|borderline"
     r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b"
@@ -163,12 +165,15 @@ _DOUBT_ENDS: Final = re.compile(
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
 )
 _LISTED_WITH_AND: Final = re.compile(
-    rf"(?:(?!\b(?:and|with|but|is|are|there|shows?|has|have|left|right|bilateral|no|without|{_DEGREE})\b)[^;.])*,? and "
+    rf"(?:(?!\b(?:and|with|but|is|are|there|shows?|has|have|left|right|bilateral|no|without"
+    rf"|{_DEGREE})\b)[^;.])*,? and "
     rf"(?!(?:{_DEGREE}|there|no|the|left|right|bilateral|with|without)\b)"
 )
 # "The differential includes artefact, a small haemangioma and a fracture": one list, whatever its commas.
 _DIFFERENTIAL: Final = re.compile(r"differential|ddx?\b")
-_DIFFERENTIAL_ENDS: Final = re.compile(r";|\b(?:but|however|although|there (?:is|are)|with|is|are|on the other hand)\b")
+_DIFFERENTIAL_ENDS: Final = re.compile(
+    r";|\b(?:but|however|although|there (?:is|are)|with|is|are|on the other hand)\b"
+)
 # "perhaps with a small cyst", "not convinced that there is": words right behind the cue that end nothing.
 _BRIDGE: Final = re.compile(r" ?:| (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
 _DOUBT_AFTER: Final = re.compile(
@@ -183,7 +188,7 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:difficult|hard|impossible|not possible) to (?:be (?:sure|certain)|exclude|confirm|say|judge"
     r"|appreciate|verify|tell)"
     r"|\bcan ?not be (?:\w+ly )?(?:dismissed|discounted|confirmed|verified)|\bnot (?:\w+ly )?(?:certain"
-    r"|conclusive|confirmed)"
+    r"|conclusive|confirmed)\b(?! to be)"
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
     r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
     r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
@@ -194,12 +199,15 @@ _DOUBT_AFTER: Final = re.compile(
     r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,40}, (?:but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) an? "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
-    r"|[^,;:.?]{0,40}?,? (?:but|though|although|albeit)? ?(?:this is |these are )?not (?:\w+ly )?(?:definit\w+|certain"
-    r"|conclusive|convincing|confirmed)\b"
-    r"|[^,;:.?]{0,45}?\b(?:(?:remains?|is|are) (?:a|of|one|another) (?:\w+ )?concern|(?:has|have) not been (?:\w+ly )?"
+    r"|[^,;:.?]{0,40}?,? (?:but|though|although|albeit)? ?(?:this is |these are )?not (?:\w+ly )?(?:definit(?:e"
+    r"|ive)|certain"
+    r"|conclusive|convincing|confirmed)\b(?! to be)"
+    r"|[^,;:.?]{0,45}?\b(?:(?:remains?|is|are) (?:a|of|one|another) (?:\w+ )?concern|(?:has"
+    r"|have) not been (?:\w+ly )?"
     r"(?:excluded|ruled out|confirmed)|neither confirmed nor|_{10,} (?:excluded|refuted|ruled)|(?:is|are) conceivable"
     r"|(?:is|are|appears?) (?:only |at most |at best )?borderline|(?:with)?in the differential"
-    r"|(?:only|just|at best) (?:tentative|possibl|questionabl|equivocal)\w*|and (?:is |are )?(?:indeterminate|equivocal)"
+    r"|(?:only|just|at best) (?:tentative|possibl|questionabl|equivocal)\w*|and (?:is |are )?(?:indeterminate"
+    r"|equivocal)"
     r"|(?:may|might|could|would|should) (?:also |still )?be (?:considered|entertained|raised)(?! for))\b"
 )
 # "The age of the fracture is uncertain": what is doubted is not the finding.
