@@ -59,6 +59,11 @@ _PSEUDO: Final = re.compile(
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
     r"|\bwithout (?:and with )?(?:iv |intravenous )?(?:contrast|gadolinium|enhancement(?= images))\b"
+    # What is doubted is its age, cause or degree.
+    r"|\bpossibly (?=acute|subacute|chronic|pathologic|degenerative|old\b|recent|benign|malignant|congenital"
+    r"|reactive)"
+    r"|\b(?:to|or|and) possibly (?=moderate|severe)"
+    r"|(?<=mild )(?:versus|vs\.?) (?=moderate|minimal)|(?<=moderate )(?:versus|vs\.?) (?=severe|mild)"
     r"|\bor may not\b|\bneither confirmed nor\b(?= (?:excluded|refuted|ruled))"
     r"|\b(?:neither|nor)\b(?=[^.;]*\b(?:has|have) (?:\w+ly )?(?:changed|progressed|worsened|improved|increased)\b)"
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
@@ -178,7 +183,7 @@ _DIFFERENTIAL_ENDS: Final = re.compile(
 _BRIDGE: Final = re.compile(r" ?:| (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
 _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
-    r"|suspected|considered"
+    r"|suspected(?! to be (?!present|there))|considered"
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
     r"|\b(?:may|might|could) (?:be|have been) (?:missed|overlooked|occult|obscured)\b"
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
@@ -199,6 +204,9 @@ _DOUBT_AFTER: Final = re.compile(
     r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,40}, (?:but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) an? "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
+    r"|[^,;:.?]{0,25}?(?: ?:| -| ?\() ?(?:borderline|possible|equivocal|questionable|indeterminate|suspected|queried)"
+    r"(?=[ ]?[),.;]|$| (?:at|in|on) )"
+    r"|[^,;:.?]{0,30}? (?:suspected|queried|possible|questioned)(?=[,.;]|$| (?:at|in|on) )"
     r"|[^,;:.?]{0,40}?,? (?:but|though|although|albeit)? ?(?:this is |these are )?not (?:\w+ly )?(?:definit(?:e"
     r"|ive)|certain"
     r"|conclusive|convincing|confirmed)\b(?! to be)"
