@@ -120,7 +120,8 @@ _DENIED_AFTER: Final = re.compile(
 _DENIED_STATE: Final = re.compile(
     r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since |been |all )*(?:resolved|resorbed"
     r"|disappeared|gone|settled"
-    r"|subsided|vanished|relieved|alleviated|eliminated|reabsorbed|abated"
+    r"|subsided|vanished|cleared(?! (?:partial|in part|some|from|slight))|relieved|alleviated|eliminated"
+    r"|reabsorbed|abated"
     r"|(?:completely|fully|entirely) (?:regressed|cleared)"
     r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out|excluded)"
@@ -197,7 +198,7 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
     r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
     r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
-    r"|\bis (?:a|one|another) (?:\w+ )?(?:possibility|consideration|option)\b"
+    r"|(?:\bis|\bare|\bremains?|,)? \b(?:a|one|another) (?:\w+ )?(?:possibility|consideration|option)\b"
     r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
     r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"

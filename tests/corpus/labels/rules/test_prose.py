@@ -20,6 +20,8 @@ UNREAD = {
     "Bilateral L5 pars are thinned; a defect is": "what a defect is of is said before the semicolon",
     "Suspected right pars stress reaction at L5": "what is seen beside a doubted finding is doubted with it",
     "Stenosis, which could be treated": "a grade behind an aside is not lent to what stands before it",
+    "An ovoid cyst in the right L5-S1 foramen": "of two doubted kinds of cyst only the first takes the side",
+    "Foraminal stenosis: moderate right L4-5, possible": "a doubt inside a graded list of places is not read",
     "Isthmic defects of L5 bilaterally with": "a slip on S1 does not take its upper vertebra from the pars before it",
 }
 """Texts in several countries' habits that are read with a detail missing, by how they begin, and why."""
