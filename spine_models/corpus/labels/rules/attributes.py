@@ -59,6 +59,12 @@ _BREAK_AFTER: Final = re.compile(
     r"|mass effect|(?:\w+ly )?(?:abut|contact|imping|effac|indent|displac|deform|flatten|encroach|compress|extend"
     r"|measur|project)\w*)\b"
 )
+# "at T4 measuring 1.6 x 1.2 cm along the right side": a size stands between a finding and its side.
+_MEASURE: Final = re.compile(
+    r"\b(?:(?:which|that) )?measur(?:ing|es|ed) (?:(?:up|about|approximately|around|some|roughly|to|at least) )*"
+    r"[\d.]+ ?(?:(?:mm|cm)?(?: ?x ?| by )[\d.]+ ?)*(?:mm|cm)(?: (?:in (?:size|diameter|length)|across))?,?"
+    r"|\baris(?:ing|es) (?:from|on)\b"
+)
 _LAST_BREAK: Final = re.compile(
     r"[,;:]|\b(?:and|with|or|without|at|but|is|are|was|were|causing|suspicious|consistent|compatible|likely|due to"
     r"|in keeping|resulting|producing|which(?! (?:is|are) (?:eccentric|asymmetric|more|worse|mild|mod|sev|large"
@@ -108,6 +114,7 @@ def grades(sentence: str, start: int, end: int, low: int, high: int, condition: 
         # What stands right before the next finding belongs to it.
         cut = max((m.start() for m in _LAST_BREAK.finditer(after)), default=0)
         after = after[:cut]
+    after = _MEASURE.sub(lambda size: " " * len(size.group(0)), after)
     stop = _BREAK_AFTER.search(after)
     after = after[: stop.start()] if stop else after
     inside = sentence[start:end]
@@ -236,6 +243,20 @@ def facet_side(sentence: str) -> Side | None:
     """The side of the one facet that a sentence names: that of a synovial cyst, which comes from it."""
     named = {match.group(1) for match in _FACET.finditer(sentence)}
     return Side(named.pop()) if len(named) == 1 else None
+
+
+_EXTENDS: Final = re.compile(r"\b(?:extend\w*|spanning|reaching|over|from)\b")
+
+
+def extends_apart(sentence: str, end: int, group: LevelGroup, others: list[tuple[int, int]]) -> bool:
+    """ "stenosis with cord signal change extending over T10 and T11": the extent is of the last finding only."""
+    last = max((high for _, high in others if end < high <= group.start), default=None)
+    if last is None:
+        return False
+    return (
+        re.search(r"\bwith\b", sentence[end:last]) is not None
+        and _EXTENDS.search(sentence[last : group.start]) is not None
+    )
 
 
 def level_of(

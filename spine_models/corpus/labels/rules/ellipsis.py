@@ -32,21 +32,33 @@ _DEFINITE: Final = re.compile(
     r"|thecal|vertebral) )*(?:dis[ck](?: space)?|canal|foramen|recess|(?:thecal )?sac|cord|endplates?"
     r"|facet(?: joint)?|slip)"
     r" (?:is|has|shows?|demonstrates?|at this|appears?|itself|remains?)\b"
-    r"|(?:in (?:combination|conjunction)|together|combined|in association|as a (?:result|consequence)"
+    r"|(?:the )?differential\b|(?:in (?:combination|conjunction)|together|combined|in association"
+    r"|as a (?:result|consequence)"
     r"|consequently|there is"
     r" (?:also|associated|resultant|resulting|consequent|secondary|accompanying|concomitant)|associated"
     r"|resultant|resulting"
     r"|secondary|consequent|with (?:associated|resultant|resulting)|causing|producing|both (?:foramina"
     r"|neural|exit|lateral"
-    r"|recesses))\b"
+    r"|recesses)|(?:(?:there is|mild|moderate|severe|minimal|slight|marked|extensive|subtle|faint|some|with) )*"
+    r"(?:surrounding|peri-?lesional|adjacent) (?:\w+ )?(?:o?edema|marrow|bone))\b"
 )
 """A sentence that goes on with the place of the one right before it."""
+_TELLS_ON: Final = re.compile(
+    r"(?:there (?:is|are) )?(?:also )?(?:an? )?(?:(?:mild|moderate|severe|marked|minimal|slight|small|shallow"
+    r"|tiny|large"
+    r"|broad-?based|superimposed|left|right|central|bilateral|sided|subtle|to)[ -])+(?!(?:multi-?level|diffuse))"
+)
+_OF_A_DISC: Final = re.compile(
+    r"\b(?:protrusion|extrusion|herniation|lateral recess|subarticular|foramin\w*|foraminal|neural foram\w*)\b"
+)
+_MANY: Final = re.compile(r"\b(?:levels|multi-?level|throughout|elsewhere|spine|everywhere|above|below)\b")
 _ANOTHER: Final = re.compile(
-    r"(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*|second|third|next"
+    r"(?:there (?:is|are) )?(?:the |an? |two |three |several )?(?:(?:single|somewhat|very|much|similar\w*"
+    r"|second|third|next"
     r"|others?|another|largest"
     r"|biggest|dominant|smallest|smaller|larger|further|additional|tiny|small|more)(?: "
     r"|(?=,)))+(?:(?:ones?|lesions?|focus|foci"
-    r"|of (?:these|them|which)|nodules?|deposits?|example) ?)?"
+    r"|of (?:these|them|which)|(?:nodular )?enhancement|nodules?|deposits?|example) ?)?"
     r"(?=,|is\b|are\b|at\b|in\b|on\b|lies?\b|lying\b|measur|involv|affect|seen\b|within\b|noted\b|present\b)"
 )
 _STRUCTURE: Final = re.compile(
@@ -106,6 +118,15 @@ def same_place(sentence: str) -> bool:
 def goes_on(sentence: str) -> bool:
     """Whether a sentence without a level speaks of the place of the sentence right before it."""
     return _DEFINITE.match(sentence) is not None
+
+
+def tells_on(sentence: str) -> bool:
+    """Whether a sentence may tell more of the disc that the paragraph named last: "There is a small protrusion"."""
+    return (
+        _TELLS_ON.match(sentence) is not None
+        and _OF_A_DISC.search(sentence) is not None
+        and _MANY.search(sentence) is None
+    )
 
 
 def another(sentence: str) -> bool:

@@ -23,6 +23,7 @@ import polars as pl
 from spine_models.corpus.labels.contract import WORST, Reason, Silent, Verdict
 from spine_models.corpus.labels.rules.attributes import (
     Grade,
+    extends_apart,
     facet_side,
     grades,
     level_of,
@@ -37,6 +38,7 @@ from spine_models.corpus.labels.rules.ellipsis import (
     same_place,
     shares,
     shares_before,
+    tells_on,
     with_antecedent,
 )
 from spine_models.corpus.labels.rules.exceptions import excepted
@@ -45,7 +47,7 @@ from spine_models.corpus.labels.rules.levels import LevelGroup, find_levels, lev
 from spine_models.corpus.labels.rules.lexicon import Lexicon, Phrases, lexicon
 from spine_models.corpus.labels.rules.narrowing import narrowings
 from spine_models.corpus.labels.rules.normals import normals, whole_level
-from spine_models.corpus.labels.rules.passage import Mention, last_place, one_more, undone
+from spine_models.corpus.labels.rules.passage import Mention, last_disc, last_place, one_more, undone
 from spine_models.corpus.labels.rules.scope import NoEvidence, judge, mask
 from spine_models.corpus.labels.rules.sections import Section, Sections
 from spine_models.corpus.labels.rules.sentences import Sentence, elsewhere, evidence_sentences, fold
@@ -54,12 +56,13 @@ from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
-RULES_VERSION: Final = "rules-1.2"
+RULES_VERSION: Final = "rules-1.3"
 
 
 _AROUND: Final = frozenset({"edema", "inflammation"})
 _BY: Final = _AROUND | {"fracture", "pars", "synovial", "spondylolisthesis", "disc_height"}
 """Findings to which a sentence's one side belongs, told of one another as they are."""
+_ONE_NAME: Final = re.compile(r" (?:change )?")
 _OPENS: Final = re.compile(r"(?:^|[,;:] ?|[,;] and )(?:at )?(?:the )?$")
 
 
@@ -115,6 +118,8 @@ def read_report(text: str) -> list[Mention]:
                 carried = last_place(read[-1:], region)
             elif context is None and goes_on(sentence.text):
                 carried = last_place(read[-2:], region)
+            elif context is None and tells_on(sentence.text):
+                carried = last_disc(read[-3:], text[: sentence.start], region)
         read.append(sentence)
         if UNDONE.match(sentence.text):
             found[previous:] = [undone(mention) for mention in found[previous:]]
@@ -191,6 +196,7 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
     spans = [(f.start, f.end) for f in findings]
     analysed: list[_Analysed] = []
     inherited: dict[int, str | None] = {}
+    resultant = goes_on(text)
     for finding in findings:
         status = finding.reading
         if status is not Status.ABSENT:
@@ -201,6 +207,8 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
         phrases = words.of(finding.condition)
         others = [span for span in spans if span != (finding.start, finding.end)]
         group = level_of(text, finding.start, finding.end, groups, others)
+        if group is not None and resultant and extends_apart(text, finding.end, group, others):
+            group = None
         levels = None if group is None else group.names(phrases.level_kind)
         if status is Status.ABSENT:
             after = min((s for s, _ in others if s >= finding.end), default=len(text))
@@ -212,6 +220,9 @@ def _analysed(text: str, region: Region | None) -> tuple[_Analysed, ...]:
                 analysed.extend(_placed(phrases, Status.PRESENT, but.group, grade) for grade in but.grades)
             continue
         low = max((e for _, e in others if e <= finding.start), default=0)
+        if finding.condition == "edema" and _ONE_NAME.fullmatch(text, low, finding.start):
+            # "mild Modic type 1 endplate oedema": one name for two findings.
+            low = max((e for _, e in others if e < low), default=0)
         high = min((s for s, _ in others if s >= finding.end), default=len(text))
         listed = shares(text, finding.end, high, groups, finding.condition)
         listed = listed or shares_before(text, low, finding.start, groups, finding.condition)
@@ -346,6 +357,10 @@ def _verdicts(
                 for level in places
                 if level.partition("-")[0] == level or level.partition("-")[0] not in named
             }
+        if condition == "spondylolisthesis" and "-" in "".join(top.levels[:1]):
+            # "L5 spondylolysis with a slip", where the slip of L5 on S1 is told of already.
+            uppers = {level.partition("-")[0] for level in {*places, *top.levels[:1]} if "-" in level}
+            places -= uppers
         same_place = [m for _, m in chosen if m.levels == top.levels]
         yield (
             row,

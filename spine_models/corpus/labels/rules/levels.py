@@ -26,7 +26,7 @@ _ITEM: Final = re.compile(rf"(?<![a-z0-9])(?:{_PAIR}|{_ONE})(?![a-z])")
 _NOT_A_PLACE: Final = re.compile(
     r"[ -]*(?:(?:exiting|traversing|descending|spinal|dorsal|ventral)[ ]*)?(?:nerve(?! (?:root )?(?:sleeve"
     r"|sheath))|roots?\b(?! sleeve)|radicul"
-    r"|dermatom|myotom)"
+    r"|dermatom|myotom|(?:\w+ )?(?:symptom|distribution|territor|sensory|motor|reflex|pain\b|weakness|numb|pals))"
 )
 _IMAGE: Final = re.compile(
     r"[ ,/()-]*(?:w\b|wi\b|weight|signal|hyper|hypo|iso-?(?:intens|signal)|bright|dark|intens|short|prolong"

@@ -50,6 +50,20 @@ def last_place(read: list[Sentence], region: Region | None) -> LevelGroup | None
     return None
 
 
+def last_disc(read: list[Sentence], text: str, region: Region | None) -> LevelGroup | None:
+    """The one disc named last in the same paragraph, with no other place since."""
+    for sentence in reversed(read):
+        if "\n" in text[sentence.start :].strip():
+            return None
+        groups = find_levels(sentence.text, region)
+        if not groups and sentence.text.startswith("no "):
+            return None
+        if groups:
+            spans = [span for group in groups for span in group.spans]
+            return groups[0] if len(set(spans)) == 1 and spans[0].first != spans[0].last else None
+    return None
+
+
 def one_more(
     sentence: Sentence,
     own: list[Mention],

@@ -59,6 +59,12 @@ _PSEUDO: Final = re.compile(
     r"|\bnot only\b|\bno further (?=loss|collapse|height)|\bno doubt\b|\bnot (?:surprisingly|unexpected\w*)\b"
     r"|\bno (?:other|additional) (?=level)|\bnormal variant\b"
     r"|\bwithout (?:and with )?(?:iv |intravenous )?(?:contrast|gadolinium|enhancement(?= images))\b"
+    # What is doubted is its age, cause or degree.
+    r"|\bpossibly (?=acute|subacute|chronic|pathologic|degenerative|old\b|recent|benign|malignant|congenital"
+    r"|reactive)"
+    r"|\b(?:to|or|and) possibly (?=moderate|severe)"
+    r"|(?<=mild )(?:versus|vs\.?) (?=moderate|minimal)|(?<=moderate )(?:versus|vs\.?) (?=severe|mild)"
+    r"|\bor may not\b|\bneither confirmed nor\b(?= (?:excluded|refuted|ruled))"
     r"|\b(?:neither|nor)\b(?=[^.;]*\b(?:has|have) (?:\w+ly )?(?:changed|progressed|worsened|improved|increased)\b)"
     r"|\b(?:no|not) (?:more|worse|greater|less) than\b|\bno (?:significant |appreciable )?difference\b"
 )
@@ -69,7 +75,7 @@ _NEGATION: Final = re.compile(
     r"|lack of|lacks?|clear of|(?<!\w )absent(?= [a-z])|nowhere"
     r"|lacking|free of|free from|devoid of|resolution of|resolved|rather than|instead of|denies"
     r"|fails? to \w+|excludes?"
-    r"|rules? out the presence|not(?! (?:well|clearly|fully|definitely|readily|optimally|adequately)? ?"
+    r"|rules? out the presence|not(?! (?:well|\w+ly)? ?"
     r"(?:seen|identified|visuali[sz]ed|evaluated|included|imaged|assessed|present|evident|demonstrated"
     r"|appreciated"
     r"|noted|excluded|detected|shown|found|visible|applicable)))\b"
@@ -94,7 +100,9 @@ _NEGATION_ENDS: Final = re.compile(
     r"|,[^,]*\b(?:is|are|shows?|demonstrat\w+|reveals?|has|have|exhibits?)\b"
     r"|,\s*(?:which|causing|resulting|producing|contributing)\b"
 )
-_NOT_EXCLUDED: Final = re.compile(r"\b(?:can ?not|could not|not|to|please|help)(?: be)?(?: \w+ly)? $")
+_NOT_EXCLUDED: Final = re.compile(
+    r"\b(?:can ?not|can'?t|could(?: not|n'?t)|not|to|please|help)(?: be)?(?: \w+ly)? $"
+)
 # "moderate right and no left foraminal stenosis" affirms, on one side.
 _ONE_SIDE: Final = re.compile(r" (?:significant )?(?:left|right)(?:[ -]sided)? (?:neural )?")
 _OTHER_SIDE: Final = re.compile(
@@ -106,13 +114,14 @@ _NOT_ENDS: Final = re.compile(r",|\b(?:and|by)\b")
 _DENIED_AFTER: Final = re.compile(
     rf"[^.?]{{0,40}}?[;,] (?:but )?none (?:is|are|was|were) {_SEEN}"
     r"|[^,;:.?]{0,60}?(?:,? (?:or|nor) [^,;:.?]{0,30}?)?\b(?:is|are|was|were|has been|have been|being)? ?"
-    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?(?:{_SEEN}|an? (?:\w+ )?feature|in evidence|obvious"
+    rf"(?:not(?: \w+ly)?|no longer|never) (?:\w+ly )?(?:{_SEEN}|an? (?:\w+ )?feature|in evidence|obvious|active"
     rf"|encountered)\b(?! well)"
 )
 _DENIED_STATE: Final = re.compile(
     r"[^,;:.?]{0,60}?\b(?:(?:has|have|had|is|are) (?:\w+ly |now |since |been |all )*(?:resolved|resorbed"
     r"|disappeared|gone|settled"
-    r"|subsided|vanished|relieved|alleviated|eliminated|reabsorbed|abated"
+    r"|subsided|vanished|cleared(?! (?:partial|in part|some|from|slight))|relieved|alleviated|eliminated"
+    r"|reabsorbed|abated"
     r"|(?:completely|fully|entirely) (?:regressed|cleared)"
     r"|(?:regressed|cleared) (?:completely|fully|entirely))|(?:is"
     r"|are) (?:\w+ly )?(?:absent|ruled out|excluded)"
@@ -131,33 +140,51 @@ _DOUBT_BEFORE: Final = re.compile(
     r"\b(?:quer(?:y|ied)|wonder(?:ing)? (?:about|if|whether)|(?:can ?not|unable to|hard to"
     r"|difficult to) (?:tell|say|know)"
     r"(?: whether| if)?|indeterminate for|inconclusive for|not (?:\w+ly )?convinced(?: that)?"
+    r"|inconclusive (?:evidence|findings?|signs?|features?) (?:of|for)|tentative(?:ly)?|we suspect|suspect(?= )"
+    r"|uncertain|maybe|arguabl[ey]|presumptive(?:ly)?"
+    r"|(?:(?:could|would|might|should|also|must) consider|^consider)(?! [^.;,]*\b(?:for|to|\w+ectomy"
+    r"|\w*compression for|injections?|referral|surg\w+"
+    r"|ct|mri|contrast|follow\S*|imaging|correlat\w+)\b)"
+    r"|favou?r\w*(?: to (?:be|represent))?[^.;,]{0,40}? over|art[ei]fact\w* (?:or|and/or)"
     r"|whether (?:this |it |these )?(?:represents?|reflects?|is|there is)|to (?:better |further )?confirm|hint of"
     r"|can represent|impending|possib(?:le|ly|ility of)|questionabl[ey]"
     r"|question(?:ed|s)?(?: of)?|equivocal|suspected"
-    r"|suspicion (?:of|for)"
+    r"|suspicion (?:(?:is|was) (?:raised )?)?(?:of|for|about)"
     r"|suspicious (?:for|of)|concern(?:s|ing)? (?:for|of)|concerning|worrisome for"
     r"|may(?: \w+)? (?:represent|reflect|be|indicate"
     r"|suggest|relate to|have|correspond to)|may|might|could(?: \w+)? (?:represent|reflect|be|indicate"
     r"|relate to|suggest)"
-    r"|can ?not(?: be)?(?: \w+ly)? (?:exclude|rule out)|(?:to|not|please) (?:entirely |completely "
-    r"|definitely )?exclude"
+    r"|(?:can ?not|can'?t|could(?: not|n'?t))(?: be)?(?: \w+ly)? (?:exclude|rule out)"
+    r"|(?:to|not|please) (?:\w+ly )?exclude(?:d is)?"
     r"|rule out|r/o|suggest(?:ive of|ing|s|ed|ion of)?|rais(?:es?|ing)(?: the)? (?:possibility|question"
     r"|concern|suspicion)"
-    r"|differential(?: diagnos[ie]s| considerations?)?(?: would)?(?: includes?| including| of)?|vs\.?"
+    r"|(?:differential(?: diagnos[ie]s| considerations?)?(?: would| is)?(?: includes?| including| of| between)?"
+    r"|ddx?(?=[ :]))"
+    r"|vs\.?"
     r"|versus|borderline"
     r"|doubtful|potential(?:ly)?|perhaps|conceivabl[ey]|unlikely(?: to (?:represent|be))?|less likely)\b"
-    r"|(?<= )\?(?=\w)"
+    r"|(?:(?<=[ (/])|^)\? ?(?=\w)"
 )
 _DOUBT_ENDS: Final = re.compile(
     rf"[,;:]|\b(?:but|however|although|causing|resulting|there (?:is|are)|and (?:{_DEGREE}|there)"
     rf"|with (?:a |an |associated )*"
     rf"(?:{_DEGREE}|left|right|bilateral)|in addition|superimposed on)\b"
 )
+_LISTED_WITH_AND: Final = re.compile(
+    rf"(?:(?!\b(?:and|with|but|is|are|there|shows?|has|have|left|right|bilateral|no|without"
+    rf"|{_DEGREE})\b)[^;.])*,? and "
+    rf"(?!(?:{_DEGREE}|there|no|the|left|right|bilateral|with|without)\b)"
+)
+# "The differential includes artefact, a small haemangioma and a fracture": one list, whatever its commas.
+_DIFFERENTIAL: Final = re.compile(r"differential|ddx?\b")
+_DIFFERENTIAL_ENDS: Final = re.compile(
+    r";|\b(?:but|however|although|there (?:is|are)|with|is|are|on the other hand)\b"
+)
 # "perhaps with a small cyst", "not convinced that there is": words right behind the cue that end nothing.
-_BRIDGE: Final = re.compile(r" (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
+_BRIDGE: Final = re.compile(r" ?:| (?:with|(?:that |whether |if )?there (?:is|are|has been))\b")
 _DOUBT_AFTER: Final = re.compile(
     r"[^,;:.?]{0,45}?(?:\b(?:is|are|was|were|remains?) (?:\w+ly )?(?:possible|questioned|questionable"
-    r"|suspected|considered"
+    r"|suspected(?! to be (?!present|there))|considered"
     r"|equivocal|not excluded|unlikely|not entirely excluded|doubtful|in the differential)\b"
     r"|\b(?:may|might|could) (?:be|have been) (?:missed|overlooked|occult|obscured)\b"
     r"|\b(?:felt|thought|considered|believed)(?: to be)? (?:\w+ly )?(?:unlikely|possible|doubtful)\b"
@@ -167,17 +194,35 @@ _DOUBT_AFTER: Final = re.compile(
     r"|\b(?:difficult|hard|impossible|not possible) to (?:be (?:sure|certain)|exclude|confirm|say|judge"
     r"|appreciate|verify|tell)"
     r"|\bcan ?not be (?:\w+ly )?(?:dismissed|discounted|confirmed|verified)|\bnot (?:\w+ly )?(?:certain"
-    r"|conclusive|confirmed)"
+    r"|conclusive|confirmed)\b(?! to be)"
     r"|\b(?:is|are|remains?) (?:\w+ly )?(?:uncertain|unclear|indeterminate)\b"
     r"|\bcan ?not be (?:\w+ly )?(?:differentiated|distinguished|separated)\b|\bless likely\b|\bversus\b|\bvs\b"
     r"|\bnot convincing(?:ly)?\b|\bis (?:raised|queried|in question)\b"
-    r"|\bis (?:a|one|another) (?:\w+ )?(?:possibility|consideration|option)\b"
+    r"|(?:\bis|\bare|\bremains?|,)? \b(?:a|one|another) (?:\w+ )?(?:possibility|consideration|option)\b"
     r"|\b(?:may|might|could|likely|probably|possibly|felt to|favou?red to) (?:also )?(?:be |represent |reflect )?"
     r"(?:\w+ly )?(?:due to |secondary to )?(?:art[ei]fact\w*|spurious|volume averaging|exaggerated|projectional))"
     r"|[^,;:.?]{0,12}(?:\(\?\)|\?(?!\w))|[^,;:.?]{0,25},? (?:possible|questionable|equivocal|not excluded"
     r"|less likely)(?=[.;]?$)"
     r"|[^,;:.?]{0,40}, (?:but )?(?:could|might|may) (?:also |equally |well )?(?:be|represent) an? "
     r"|[^,;:.?]{0,25}, (?:not|cannot be) (?:\w+ly )?excluded"
+    r"|[^,;:.?]{0,25}?(?: ?:| -| ?\() ?(?:borderline|possible|equivocal|questionable|indeterminate|suspected|queried)"
+    r"(?=[ ]?[),.;]|$| (?:at|in|on) )"
+    r"|[^,;:.?]{0,30}? (?:suspected|queried|possible|questioned)(?=[,.;]|$| (?:at|in|on) )"
+    r"|[^,;:.?]{0,40}?,? (?:but|though|although|albeit)? ?(?:this is |these are )?not (?:\w+ly )?(?:definit(?:e"
+    r"|ive)|certain"
+    r"|conclusive|convincing|confirmed)\b(?! to be)"
+    r"|[^,;:.?]{0,45}?\b(?:(?:remains?|is|are) (?:a|of|one|another) (?:\w+ )?concern|(?:has"
+    r"|have) not been (?:\w+ly )?"
+    r"(?:excluded|ruled out|confirmed)|neither confirmed nor|_{10,} (?:excluded|refuted|ruled)|(?:is|are) conceivable"
+    r"|(?:is|are|appears?) (?:only |at most |at best )?borderline|(?:with)?in the differential"
+    r"|(?:only|just|at best) (?:tentative|possibl|questionabl|equivocal)\w*|and (?:is |are )?(?:indeterminate"
+    r"|equivocal)"
+    r"|(?:may|might|could|would|should) (?:also |still )?be (?:considered|entertained|raised)(?! for))\b"
+)
+# "The age of the fracture is uncertain": what is doubted is not the finding.
+_OF_ITS_AGE: Final = re.compile(
+    r"\b(?:age|acuity|chronicity|a?etiology|cause|nature|origin|significance|relevance|importance|stability"
+    r"|activity) of (?:(?!\b(?:is|are|and|or)\b)[^.;:,])*$"
 )
 _ASKED: Final = re.compile(rf"\? ?(?:(?:{_DEGREE}|left|right|bilateral|early|old|new|of|a|an) )*$")
 _ELSEWHEN: Final = re.compile(
@@ -217,7 +262,8 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "represent", "impending", "whether", "possib",
         "question", "equivoc", "suspec", "suspic", "concern", "worri", "may", "might", "could", "exclu", "rule",
         "r/o", "suggest", "rais", "differential", "vs", "versus", "borderline", "doubt", "potential", "perhaps",
-        "conceiv", "likely", "?",
+        "conceiv", "likely", "?", "inconclus", "tentativ", "uncertain", "maybe", "arguabl", "presumpt", "consider",
+        "favo", "fact", "dd",
     ),
     _ELSEWHEN: (
         "mother", "father", "sister", "brother", "parent", "sibling", "aunt", "uncle", "grand", "cousin", "relative",
@@ -235,6 +281,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "possib", "question", "suspect", "consider", "equivoc", "exclu", "likely", "doubt", "differential", "rule",
         "may", "might", "could", "vs", "versus", "convinc", "raised", "queried", "fact", "spurious", "averag",
         "exagger", "projection", "?", "felt", "thought", "believed", "uncertain",
+        "definit", "concern", "conceiv", "borderline", "tentativ", "entertained", "convinc", "raised",
         "unclear", "indeterm", "differentiated", "distinguished", "separated",
     ),
     _DENIED_AFTER: ("not", "no longer", "never", "none"),
@@ -278,7 +325,7 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
         return NoEvidence.HISTORY
     if answered := _match(_ANSWERED, after):
         return Status.ABSENT if answered["no"] or answered["all"] else Status.PRESENT
-    doubt_after = _match(_DOUBT_AFTER, after)
+    doubt_after = None if _OF_ITS_AGE.search(masked, 0, start) else _match(_DOUBT_AFTER, after)
     denied = _denied_before(masked, start)
     if denied and not (doubt_after and "exclu" in doubt_after.group(0)):
         return Status.ABSENT
@@ -317,7 +364,17 @@ def _reaches(cues: re.Pattern[str], ends: re.Pattern[str], masked: str, start: i
     if last is None:
         return False
     bridge = _BRIDGE.match(masked, last.end(), start)
-    return ends.search(masked, bridge.end() if bridge else last.end(), start) is None
+    begin = bridge.end() if bridge else last.end()
+    if cues is _DOUBT_BEFORE:
+        if _DIFFERENTIAL.match(last.group(0)):
+            return _DIFFERENTIAL_ENDS.search(masked, begin, start) is None
+        # "possible protrusion, foraminal stenosis or cyst": one doubt for the list that an "or" closes.
+        return all(
+            end.group(0) == ","
+            and (_LISTED.match(masked, end.end()) or _LISTED_WITH_AND.match(masked, end.end()))
+            for end in ends.finditer(masked, begin, start)
+        )
+    return ends.search(masked, begin, start) is None
 
 
 def _last(cues: re.Pattern[str], masked: str, start: int) -> re.Match[str] | None:

@@ -308,6 +308,9 @@ def _sentence_spans(text: str, folded: str, start: int, end: int) -> Iterator[tu
             continue
         if match.group(0) == "?" and _ANSWER.match(folded, match.end()):
             continue
+        if match.group(0) == "?" and (match.start() == left or folded[match.start() - 1] in " ,/("):
+            # "? fracture": asked of what follows.
+            continue
         if match.group(0) == ";" and _LISTED.match(folded[match.end() : match.end() + 60] + ";"):
             continue
         if folded[left : match.start()].strip().isdigit():

@@ -34,7 +34,7 @@ _STEMS: Final = (
 _OTHERS: Final = (
     "depression intrusion intrusions contraction extradural subdural infraction infarction affection injection "
     "inflections effaced moderator laterally prevertebral paravertebral narrows collapses impingements effacements "
-    "inflection narrower narrowest herniates extrudes stenosed stenosing abnormally hyperintensities "
+    "inflection questionably narrower narrowest herniates extrudes stenosed stenosing abnormally hyperintensities "
     "abnormalities preserve maintain prolapses conserved reserved encroachments"
 )
 """Words one slip from one above that mean something else, or forms of one above."""

@@ -20,14 +20,23 @@ UNREAD = {
     "Bilateral L5 pars are thinned; a defect is": "what a defect is of is said before the semicolon",
     "Suspected right pars stress reaction at L5": "what is seen beside a doubted finding is doubted with it",
     "Stenosis, which could be treated": "a grade behind an aside is not lent to what stands before it",
+    "An ovoid cyst in the right L5-S1 foramen": "of two doubted kinds of cyst only the first takes the side",
+    "Foraminal stenosis: moderate right L4-5, possible": "a doubt inside a graded list of places is not read",
     "Isthmic defects of L5 bilaterally with": "a slip on S1 does not take its upper vertebra from the pars before it",
 }
 """Texts in several countries' habits that are read with a detail missing, by how they begin, and why."""
+
+SECOND_UNREAD = {
+    "MRI THORACIC SPINE\nIndication: Trauma": "of two findings joined by and, the extent is taken for that of both",
+    "MRI Lumbar Spine without contrast\nFINDINGS: Lumbar": "high T2 signal in a pars is read as marrow oedema",
+}
+"""Texts of the second author that are read with something wrong, by how they begin, and why."""
 
 HERE = Path(__file__).parent
 DIALECTS = yaml.safe_load((HERE / "dialects.yaml").read_text(encoding="utf-8"))
 CORPUS = yaml.safe_load((HERE / "corpus.yaml").read_text(encoding="utf-8"))
 INDEPENDENT = yaml.safe_load((HERE / "independent_a.yaml").read_text(encoding="utf-8"))
+SECOND = yaml.safe_load((HERE / "second_a.yaml").read_text(encoding="utf-8"))
 HELD_OUT = yaml.safe_load((HERE / "heldout.yaml").read_text(encoding="utf-8"))
 
 
@@ -71,7 +80,8 @@ def test_the_corpora_are_large_enough():
     assert len(HELD_OUT) >= 40
     assert len(DIALECTS) >= 900
     assert len(INDEPENDENT) >= 80
-    texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS + INDEPENDENT]
+    assert len(SECOND) >= 70
+    texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS + INDEPENDENT + SECOND]
     assert len(texts) == len(set(texts))
 
 
@@ -99,18 +109,28 @@ def test_prose_of_an_author_who_had_not_seen_the_rules(entry, reports):
     assert differences(label_reports(reports([entry["text"]])).rules, entry) == []
 
 
+@pytest.mark.parametrize("entry", SECOND, ids=[e["text"][:60].replace("\n", " ") for e in SECOND])
+def test_prose_of_a_second_author_is_read(entry, reports):
+    """Read at first sight by rules-1.2: 58 of 70 with every status; then used for building."""
+    reason = next(
+        (reason for start, reason in SECOND_UNREAD.items() if entry["text"].startswith(start)), None
+    )
+    wrong = differences(label_reports(reports([entry["text"]])).rules, entry)
+    assert bool(wrong) is (reason is not None), wrong or f"now read; take it off the list: {reason}"
+
+
 def test_stems_cost_no_finding():
     """Without the stems, which only save time, every sentence is read the same."""
     words = lexicon()
     patient = replace(words, phrases=tuple(replace(phrases, stems=()) for phrases in words.phrases))
-    for entry in CORPUS + HELD_OUT + DIALECTS + INDEPENDENT:
+    for entry in CORPUS + HELD_OUT + DIALECTS + INDEPENDENT + SECOND:
         text = entry["text"].lower()
         assert list(rules._lexical(text, words)) == list(rules._lexical(text, patient))
 
 
 def test_bits_of_cues_cost_no_reading(reports, monkeypatch):
     """Without the bits of words that save searches for cues, every text is read the same."""
-    texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS + INDEPENDENT]
+    texts = [e["text"] for e in CORPUS + HELD_OUT + DIALECTS + INDEPENDENT + SECOND]
     quick = label_reports(reports(texts)).mentions
     rules._analysed.cache_clear()
     scope._cues.cache_clear()
