@@ -140,20 +140,25 @@ def test_bits_of_cues_cost_no_reading(reports, monkeypatch):
     scope._cues.cache_clear()
 
 
-def test_prose_of_the_same_author_that_was_never_used(reports):
-    """At first sight by rules-1.2, F1: present 0.950, absent 0.936, ambiguous 0.808 by the author's own convention."""
-    unused = yaml.safe_load((HERE / "independent_b.yaml").read_text(encoding="utf-8"))
-    assert len(unused) == 81
+@pytest.mark.parametrize(
+    ("name", "texts", "bounds"),
+    [
+        # By rules-1.3: 0.950, 0.936, 0.808; the author takes likely and probable for doubt.
+        ("independent_b.yaml", 81, {"present": 0.94, "absent": 0.92, "ambiguous": 0.80}),
+        # By rules-1.3: 0.979, 0.963, 0.864.
+        ("second_b.yaml", 70, {"present": 0.97, "absent": 0.95, "ambiguous": 0.85}),
+    ],
+)
+def test_prose_of_other_authors_that_was_never_used(name, texts, bounds, reports):
+    unused = yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+    assert len(unused) == texts
     frame = label_reports(reports([entry["text"] for entry in unused])).rules
     wanted = [expected(entry["says"]) for entry in unused]
     pairs = [
         (wanted[int(key[1:])].get(condition, {"status": "not_mentioned"})["status"], status)
         for key, condition, status in frame.select("study_key", "condition", "status").iter_rows()
     ]
-    scores = {}
-    for status in ("present", "absent", "ambiguous"):
+    for status, bound in bounds.items():
         hits = sum(want == said == status for want, said in pairs)
-        scores[status] = 2 * hits / sum((want == status) + (said == status) for want, said in pairs)
-    assert scores["present"] > 0.94
-    assert scores["absent"] > 0.92
-    assert scores["ambiguous"] > 0.80
+        score = 2 * hits / sum((want == status) + (said == status) for want, said in pairs)
+        assert score > bound, f"{status}: {score:.3f}"
