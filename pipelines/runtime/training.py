@@ -55,9 +55,12 @@ def launch(context: Any, job: TrainingJob, processes: int) -> Trained:
     """
     import dagster as dg
 
+    from pipelines.runtime.messages import WholeLinesReader
+
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "pipelines.runtime.training"]
-    client = dg.PipesSubprocessClient(cwd=str(REPO), env=os.environ | {"PYTHONPATH": str(REPO)})
+    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    client = dg.PipesSubprocessClient(cwd=str(REPO), env=environment, message_reader=WholeLinesReader())
     with warnings.catch_warnings():
         # Dagster's Pipes client calls a method of its own that it marks as preview.
         warnings.filterwarnings("ignore", message=".*PipesMessageReader.expected_writer_count")
