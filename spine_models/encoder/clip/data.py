@@ -73,7 +73,7 @@ def choose_slices(lengths: Sequence[int], most: int) -> list[list[int]]:
 def clip_studies(slices: pl.DataFrame, reports: pl.DataFrame, *, max_slices: int) -> list[ClipStudy]:
     """Studies with a slice vector, in key order; routes beside T1 and T2 are left out.
 
-    All vectors are held in memory. Training takes any sequence of studies, so one that reads them from disk will do.
+    All vectors are held in memory, and training batches them there: at the published size that is tens of gigabytes.
 
     Args:
         slices: patient_key, study_key, series_key, slice_key, route, plane, vector (the embeddings' slice table).
