@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spine_models.config import BackboneSettings, GramSettings
 from spine_models.corpus.shards import EpochReader
-from spine_models.encoder.backbone import checkpoint
+from spine_models.encoder.backbone import whole
 from spine_models.encoder.backbone.data import OpenReader
 from spine_models.encoder.backbone.distributed import barrier, rank
 from spine_models.encoder.backbone.encoder import (
@@ -124,7 +124,7 @@ def anchor(
         material = Material.gathered(tars, stage, open_reader=open_reader, gram_px=gram.px)
     if material is None:
         return _passed_on(start, out, route=route, trained=config["trained"])
-    origin = checkpoint.latest(checkpoints if checkpoints is not None else start / CHECKPOINTS)
+    origin = whole.latest(checkpoints if checkpoints is not None else start / CHECKPOINTS)
     heads: Heads = "fresh" if origin is None else "checkpoint"
     # Other draws than in the first steps of pretraining; the probe above keeps pretraining's held-out slices.
     stage = stage.model_copy(update={"seed": gram.seed})

@@ -16,7 +16,7 @@ import polars as pl
 import torch
 
 from spine_models.config import BackboneSettings
-from spine_models.encoder.backbone import checkpoint
+from spine_models.encoder.backbone import checkpoint, whole
 from spine_models.encoder.backbone.data import CropStream, OpenReader, open_stream
 from spine_models.encoder.backbone.distributed import barrier, rank, world_size
 from spine_models.encoder.backbone.encoder import version_of, write_card
@@ -115,11 +115,11 @@ def carry_out(
         CheckpointMismatch: ``out`` holds a checkpoint of another run.
     """
     settings, state, folder = run.settings, run.state, out / CHECKPOINTS
-    last = checkpoint.latest(folder)
+    last = whole.latest(folder)
     if last is not None and resume:
         checkpoint.restore(last, state, identity=identity)
     elif rank() == 0:
-        checkpoint.remove(folder)
+        whole.remove(folder)
     barrier()
     _train(run, material.tars, folder, identity, report, stop_after, open_reader)
     trained = state.step == settings.steps

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from spine_models.config import ClipSettings
-from spine_models.encoder.backbone.checkpoint import latest, remove
 from spine_models.encoder.backbone.distributed import barrier, rank, summed, world_size
 from spine_models.encoder.backbone.launch import join_process_group
+from spine_models.encoder.backbone.whole import latest, remove
 from spine_models.encoder.clip import checkpoint
 from spine_models.encoder.clip.batch import ClipItem, batch_indices, batch_sizes
 from spine_models.encoder.clip.data import ClipDataError, ClipStudy

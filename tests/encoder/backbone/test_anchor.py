@@ -18,12 +18,12 @@ from spine_models.config import GramSettings
 from spine_models.encoder.backbone import run
 from spine_models.encoder.backbone.anchor import anchor
 from spine_models.encoder.backbone.augment import SlicesTooSmall
-from spine_models.encoder.backbone.checkpoint import CheckpointMismatch, latest
 from spine_models.encoder.backbone.encoder import EncoderError, load_encoder, save_encoder, version_of
 from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.train import pretrain, untrained
 from spine_models.encoder.backbone.vit import Backbone
+from spine_models.encoder.backbone.whole import CheckpointMismatch, latest
 
 REPO = Path(__file__).resolve().parents[3]
 # Slices have 32 px: crops of the whole slice, 16 px for the student and 24 px for the Gram teacher.

@@ -12,12 +12,12 @@ from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
 from spine_models.encoder.backbone import run
-from spine_models.encoder.backbone.checkpoint import CheckpointMismatch, latest
 from spine_models.encoder.backbone.encoder import load_encoder
 from spine_models.encoder.backbone.health import health
 from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.train import pretrain
+from spine_models.encoder.backbone.whole import CheckpointMismatch, latest
 
 REPO = Path(__file__).resolve().parents[3]
 

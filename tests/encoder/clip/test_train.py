@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from spine_models.config import ClipSettings, load_profile
-from spine_models.encoder.backbone.checkpoint import CheckpointMismatch
 from spine_models.encoder.backbone.optim import TrainingDiverged
+from spine_models.encoder.backbone.whole import CheckpointMismatch
 from spine_models.encoder.clip.data import ClipDataError
 from spine_models.encoder.clip.model import ClipModelError, load_clip, version_of
 from spine_models.encoder.clip.tables import CURVES, RETRIEVAL

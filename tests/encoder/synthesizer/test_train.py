@@ -9,9 +9,9 @@ from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
 from spine_models.config import BackboneSettings, load_profile
-from spine_models.encoder.backbone.checkpoint import CheckpointMismatch, latest
 from spine_models.encoder.backbone.encoder import save_encoder, version_of
 from spine_models.encoder.backbone.tables import CURVES
+from spine_models.encoder.backbone.whole import CheckpointMismatch, latest
 from spine_models.encoder.synthesizer.files import WEIGHTS, load_fused
 from spine_models.encoder.synthesizer.gates import VARIANTS
 from spine_models.encoder.synthesizer.train import synthesize, training_settings
