@@ -110,11 +110,17 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     )
 
 
+_MEASURED = {
+    "verdicts": tables.LABELS,
+    "consensus": tables.CONSENSUS,
+    "repeats": tables.LABELS,
+    "contradictions": tables.CONTRADICTIONS,
+}
+
+
 @dg.multi_asset(
     name="labels_panel",
-    ins={
-        name: dg.AssetIn(["labels", name]) for name in ("verdicts", "consensus", "repeats", "contradictions")
-    },
+    deps=[dg.AssetDep(["labels", name], partition_mapping=dg.AllPartitionMapping()) for name in _MEASURED],
     outs={
         name: table_out(("labels", name), schema, description, layer=LAYER, code_version=CODE_VERSION)
         for name, schema, description in (
@@ -136,13 +142,7 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     },
     check_specs=[STABLE],
 )
-def measures(
-    verdicts: pl.DataFrame,
-    consensus: pl.DataFrame,
-    repeats: pl.DataFrame,
-    contradictions: pl.DataFrame,
-    hospital: Hospital,
-) -> Iterator[object]:
+def measures(hospital: Hospital) -> Iterator[object]:
     """Measure the labellers over all batches and line up what waits for a person."""
     from spine_models.corpus.labels import (
         agreement,
@@ -155,6 +155,9 @@ def measures(
     )
     from spine_models.corpus.labels import consensus as agree
 
+    verdicts, consensus, repeats, contradictions = (
+        _whole(hospital, name, schema) for name, schema in _MEASURED.items()
+    )
     pairs = agreement(verdicts)
     overall = pairs.filter(pl.col("condition") == "all")
     yield table_result(("labels", "agreement"), pairs, overall=markdown(overall))
@@ -185,6 +188,12 @@ def measures(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"drifted": moved.height, "rows": markdown(moved)},
     )
+
+
+def _whole(hospital: Hospital, name: str, schema: pl.Schema) -> pl.DataFrame:
+    """All batches of a table that have been labelled so far."""
+    batches = hospital.lake.partitions(("labels", name))
+    return hospital.lake.read_table(("labels", name), batches) if batches else pl.DataFrame(schema=schema)
 
 
 def _by_labeller(verdicts: pl.DataFrame) -> dg.MarkdownMetadataValue:

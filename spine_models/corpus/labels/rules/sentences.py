@@ -124,6 +124,7 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
     evidence = True
     context: LevelGroup | None = None
     subject: str | None = None
+    standing: LevelGroup | None = None
     sticky = False
     blocks = list(_blocks(folded, text, headless=not has_findings(folded)))
     last_finding = max((i for i, block in enumerate(blocks) if block is not None and block[2]), default=-1)
@@ -145,8 +146,9 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
             continue
         if is_evidence is not None:
             subject = None
-        if fresh and not sticky:
-            context = None
+        if not sticky:
+            # A bullet stands under the line above its list, never under the level that the bullet before opens with.
+            context = None if fresh else standing
         for left, right in spans[skipped:]:
             sentence = folded[left:right].replace("\n", " ")
             label, alone = _label(sentence, region, opens_block=left == start)
@@ -161,6 +163,8 @@ def evidence_sentences(text: str, region: Region | None = None) -> Iterator[Sent
             if named is not None:
                 subject = named["subject"]
             yield Sentence(left, sentence, None if _SACRAL.search(sentence) else context, subject)
+        if fresh:
+            standing = context
 
 
 def elsewhere(sentence: str) -> bool:
