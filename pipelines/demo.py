@@ -28,6 +28,20 @@ SEED = 7
 
 def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     """Write the phantom inbox where there is none, run the graph, print the summary."""
+    started = time.monotonic()
+    console = Console(width=110)
+    settings = Settings()
+    hospital = Hospital.from_settings(settings)
+    source = settings.root.absolute() / "phantom"
+    run_phantom(settings, hospital, source, patients=patients, seed=seed, through="reports")
+    summary(console, hospital, source)
+    console.print(f"\nThe whole graph took {time.monotonic() - started:.0f} s.")
+
+
+def run_phantom(
+    settings: Settings, hospital: Hospital, source: Path, *, patients: int, seed: int, through: str
+) -> None:
+    """Make key and phantom hospital where there are none, and take its inbox through a stage; progress to stderr."""
     from spine_models.corpus.deid import new_key_file
     from spine_models.phantom import write_hospital
 
@@ -36,22 +50,16 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     handler.setFormatter(logging.Formatter("  %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    settings = Settings()
-    hospital = Hospital.from_settings(settings)
-    started = time.monotonic()
-    console = Console(width=110)
     if not settings.key_path.exists():
         new_key_file(settings.key_path)
-    source = settings.root.absolute() / "phantom"
     if not (source / "truth").is_dir():
+        started = time.monotonic()
         write_hospital(source, patients=patients, seed=seed, progress=reporter("phantom", "patients"))
         logger.info("phantom hospital of %s patients: %.0f s", patients, time.monotonic() - started)
     instance = open_instance(settings.dagster_home)
     Runner(hospital, build_defs(hospital), instance, lambda line: logger.info("%s", line)).run(
-        source / "inbox", through="reports"
+        source / "inbox", through=through
     )
-    summary(console, hospital, source)
-    console.print(f"\nThe whole graph took {time.monotonic() - started:.0f} s.")
 
 
 def summary(console: Console, hospital: Hospital, source: Path) -> None:

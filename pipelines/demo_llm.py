@@ -6,17 +6,12 @@ the graph. A model of 135 million parameters shows that the wiring holds; what i
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
 
 import polars as pl
 from rich.console import Console
 
-from pipelines.definitions import build_defs
-from pipelines.demo import show
-from pipelines.home import open_instance
-from pipelines.runner import Runner
+from pipelines.demo import run_phantom, show
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 
@@ -26,15 +21,8 @@ SEED = 11
 
 def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     """Write a small phantom inbox, run the graph through the labels, print what the model cost and said."""
-    from spine_models.corpus.deid import new_key_file
-    from spine_models.phantom import write_hospital
     from sql.ask import ask
 
-    logger = logging.getLogger("spineagent")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("  %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
     settings = Settings()
     hospital = Hospital.from_settings(settings)
     if not hospital.numbers.labels.llms:
@@ -43,15 +31,8 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
         )
     console = Console(width=110)
     started = time.monotonic()
-    if not settings.key_path.exists():
-        new_key_file(settings.key_path)
     source = settings.root.absolute() / "phantom_llm_inbox"
-    if not (source / "truth").is_dir():
-        write_hospital(source, patients=patients, seed=seed)
-    instance = open_instance(settings.dagster_home)
-    Runner(hospital, build_defs(hospital), instance, lambda line: logger.info("%s", line)).run(
-        source / "inbox", through="labels"
-    )
+    run_phantom(settings, hospital, source, patients=patients, seed=seed, through="labels")
 
     def answer(question: str) -> pl.DataFrame:
         return pl.DataFrame(ask(hospital.warehouse, question))

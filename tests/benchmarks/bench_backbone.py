@@ -5,12 +5,16 @@ Belongs here: ratios of two ways to the same result, timed in turns. Does not be
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Callable
-from statistics import median
+from pathlib import Path
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from timing import in_turns
 
 from spine_models.config import BackboneSettings, load_profile
 from spine_models.encoder.backbone.augment import Crops, MultiCrop
@@ -40,8 +44,8 @@ def bench() -> list[tuple[str, float, str]]:
         for index, seed in enumerate(seeds):
             multi_crop(slices[index : index + 1], [seed])
 
-    full_ratio, crop_share = _in_turns(step, full, lambda: multi_crop(slices, seeds))
-    (singly,) = _in_turns(lambda: multi_crop(slices, seeds), one_by_one)
+    full_ratio, crop_share = in_turns(ROUNDS, step, full, lambda: multi_crop(slices, seeds))
+    (singly,) = in_turns(ROUNDS, lambda: multi_crop(slices, seeds), one_by_one)
     return [
         ("backbone: precision of a step", full_ratio, "float32 / bfloat16"),
         ("backbone: share of the crops", crop_share, "making a batch's crops / a step on them"),
@@ -68,15 +72,3 @@ def _step(settings: BackboneSettings, crops: Crops) -> Callable[[], None]:
         update_teacher(teacher, student, settings.ema_momentum)
 
     return step
-
-
-def _in_turns(first: Callable[[], object], *others: Callable[[], object]) -> list[float]:
-    """Median time of each of ``others`` over that of ``first``, after one round to warm up."""
-    times: list[list[float]] = [[] for _ in range(1 + len(others))]
-    for turn in range(ROUNDS + 1):
-        for spent, work in zip(times, (first, *others), strict=True):
-            start = time.perf_counter()
-            work()
-            if turn:
-                spent.append(time.perf_counter() - start)
-    return [median(spent) / median(times[0]) for spent in times[1:]]

@@ -8,15 +8,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from types import ModuleType
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from timing import in_turns
 
 from spine_models.config import EmbeddingSettings, load_profile
 from spine_models.encoder.backbone.encoder import load_encoder
@@ -64,7 +65,8 @@ def _reuse() -> list[tuple[str, float, str]]:
 
         whole = embed()
         seven_eighths = whole.head(SLICES * 7 // 8)
-        nothing, some, alone = _in_turns(
+        nothing, some, alone = in_turns(
+            ROUNDS,
             embed,
             lambda: embed(whole),
             lambda: embed(seven_eighths),
@@ -92,7 +94,7 @@ def _folding() -> tuple[str, float, str]:
                 efficientnet.network_input(images[start : start + efficientnet.CHUNK])
             ).mean((2, 3))
 
-    (ratio,) = _in_turns(lambda: folded.encode(images, "t1"), packaged)
+    (ratio,) = in_turns(ROUNDS, lambda: folded.encode(images, "t1"), packaged)
     return "EfficientNet-lite0 features", ratio, "network as packaged / folded"
 
 
@@ -111,20 +113,8 @@ def _solver() -> tuple[str, float, str]:
             for strength in strengths:
                 LogisticRegression(C=strength, tol=1e-6, max_iter=5000).fit(standard, labels[:, condition])
 
-    (ratio,) = _in_turns(ours, theirs)
+    (ratio,) = in_turns(ROUNDS, ours, theirs)
     return "probes: 17 conditions x 5 strengths", ratio, "scikit-learn one by one / shared basis"
-
-
-def _in_turns(first: Callable[[], object], *others: Callable[[], object]) -> list[float]:
-    """Median time of each of ``others`` over that of ``first``, after one round to warm up."""
-    times: list[list[float]] = [[] for _ in range(1 + len(others))]
-    for turn in range(ROUNDS + 1):
-        for spent, work in zip(times, (first, *others), strict=True):
-            start = time.perf_counter()
-            work()
-            if turn:
-                spent.append(time.perf_counter() - start)
-    return [median(spent) / median(times[0]) for spent in times[1:]]
 
 
 def _fixtures() -> ModuleType:

@@ -5,12 +5,16 @@ Belongs here: ratios of two forwards on the same images, timed in turns. Does no
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Callable
-from statistics import median
+from pathlib import Path
 
 import torch
 from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from timing import in_turns
 
 from spine_models.config import load_profile
 from spine_models.encoder.backbone.vit import Backbone
@@ -30,7 +34,7 @@ def bench() -> list[tuple[str, float, str]]:
         FusedEncoder(t1, t2, variant, hidden=profile.synthesizer.hidden).freeze()
         for variant in ("conditional", "scalar", "t1_only")
     ]
-    conditional, scalar, alone = _in_turns(_forward(t1, images), *(_forward(f, images) for f in fused))
+    conditional, scalar, alone = in_turns(ROUNDS, _forward(t1, images), *(_forward(f, images) for f in fused))
     return [
         ("synthesizer: conditional gates", conditional, "fused forward / one encoder"),
         ("synthesizer: scalar gates", scalar, "fused forward / one encoder"),
@@ -44,15 +48,3 @@ def _forward(encoder: nn.Module, images: torch.Tensor) -> Callable[[], object]:
         return encoder(images)
 
     return forward
-
-
-def _in_turns(first: Callable[[], object], *others: Callable[[], object]) -> list[float]:
-    """Median time of each of ``others`` over that of ``first``, after one round to warm up."""
-    times: list[list[float]] = [[] for _ in range(1 + len(others))]
-    for turn in range(ROUNDS + 1):
-        for spent, work in zip(times, (first, *others), strict=True):
-            start = time.perf_counter()
-            work()
-            if turn:
-                spent.append(time.perf_counter() - start)
-    return [median(spent) / median(times[0]) for spent in times[1:]]

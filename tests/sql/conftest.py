@@ -1,133 +1,15 @@
-"""A tiny valid lake: two batches, four patients, every table; tests break one thing at a time.
-
-Rows are written down by column name; the schemas of the domain fill in the rest with nulls, so that a column which
-the domain adds reaches the SQL declarations through these tests.
-"""
+"""A tiny valid lake: two batches, four patients, every table; tests break one thing at a time."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from spine_models.corpus.deid import tables as deid
-from spine_models.corpus.labels import tables as labels
-from spine_models.corpus.sequences import tables as sequences
-from spine_models.corpus.shards import tables as shards
 from spine_models.domain import condition_keys
-from spine_models.encoder.backbone import tables as backbone
-from spine_models.findings.embeddings import tables as embeddings
-from spine_models.findings.probes import tables as probes
-from spine_models.reporting.agents import tables as agents
-from spine_models.reporting.reports import tables as reports
 from tests.sql.asking import answer  # noqa: F401  a fixture
-
-SCHEMAS = {
-    "deid.files": deid.FILES,
-    "deid.instances": deid.INSTANCES,
-    "deid.studies": deid.STUDIES,
-    "deid.reports": deid.REPORTS,
-    "deid.ehr_patients": deid.EHR_PATIENTS,
-    "deid.ehr_encounters": deid.EHR_ENCOUNTERS,
-    "deid.ehr_orders": deid.EHR_ORDERS,
-    "deid.annotations": deid.ANNOTATIONS,
-    "deid.audit": deid.AUDIT,
-    "deid.date_integrity": deid.DATE_INTEGRITY,
-    "sequences.series": sequences.SERIES,
-    "sequences.disagreements": sequences.DISAGREEMENTS,
-    "labels.mentions": labels.MENTIONS,
-    "labels.verdicts": labels.LABELS,
-    "labels.requests": labels.REQUESTS,
-    "labels.consensus": labels.CONSENSUS,
-    "labels.review_queue": labels.REVIEW_QUEUE,
-    "labels.contradictions": labels.CONTRADICTIONS,
-    "labels.agreement": labels.AGREEMENT,
-    "labels.raters": labels.RATERS,
-    "labels.audit": labels.AUDIT,
-    "labels.reliability": labels.RELIABILITY,
-    "labels.drift": labels.DRIFT,
-    "shards.slices": shards.SLICES,
-    "shards.skipped": shards.SKIPPED,
-    "shards.quality": shards.QUALITY,
-    "shards.splits": shards.SPLITS,
-    "shards.manifest": shards.MANIFEST,
-    "shards.patients": shards.PATIENTS,
-    "backbone.curves": backbone.CURVES,
-    "embeddings.slices": embeddings.SLICES,
-    "embeddings.series": embeddings.SERIES,
-    "embeddings.studies": embeddings.STUDIES,
-    "probes.baselines": probes.BASELINES,
-    "probes.predictions": probes.PREDICTIONS,
-    "probes.metrics": probes.METRICS,
-    "agents.registry": agents.REGISTRY,
-    "agents.claims": agents.CLAIMS,
-    "reports.drafts": reports.DRAFTS,
-    "reports.sentences": reports.SENTENCES,
-}
-
-FIRST, SECOND = "internal-0001", "internal-0002"
-REPORT = "Süd-Zentrum. Severe canal stenosis at L4-L5. No fracture."
-# patient, batch, split, study date, age, sex
-STUDIES = [
-    ("ann", FIRST, "train", "2024-03-01", 61, "F"),
-    ("ben", FIRST, "test", "2024-03-02", 45, "M"),
-    ("cem", SECOND, "val", "2024-04-01", 90, "M"),
-    ("ann", SECOND, "train", "2024-04-30", 61, "F"),
-    ("dot", SECOND, "train", "2024-05-01", 30, "F"),
-]
-
-
-def key(*parts: object) -> str:
-    """A pseudonym as the lake writes it."""
-    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
-@dataclass
-class Lake:
-    """Rows of every table by its name; ``write`` makes the Parquet files, one a batch where there is one."""
-
-    rows: dict[str, list[dict[str, object]]] = field(default_factory=lambda: {name: [] for name in SCHEMAS})
-
-    def add(self, table: str, **row: object) -> None:
-        assert set(row) <= set(SCHEMAS[table]), set(row) - set(SCHEMAS[table])
-        self.rows[table].append(row)
-
-    def change(self, table: str, *, where: dict[str, object] | None = None, **values: object) -> None:
-        """Set values in the first row that matches."""
-        assert set(values) <= set(SCHEMAS[table])
-        self.first(table, **(where or {})).update(values)
-
-    def repeat(self, table: str, **where: object) -> None:
-        self.rows[table].append(dict(self.first(table, **where)))
-
-    def drop(self, table: str, **where: object) -> None:
-        self.rows[table].remove(self.first(table, **where))
-
-    def first(self, table: str, **where: object) -> dict[str, object]:
-        return next(row for row in self.rows[table] if all(row.get(k) == v for k, v in where.items()))
-
-    def frame(self, table: str) -> pl.DataFrame:
-        schema = SCHEMAS[table]
-        return pl.DataFrame(
-            [[row.get(column) for column in schema] for row in self.rows[table]], schema=schema, orient="row"
-        )
-
-    def write(self, folder: Path, *only: str) -> Path:
-        for name in only or SCHEMAS:
-            frame = self.frame(name)
-            target = folder.joinpath(*name.split("."))
-            target.mkdir(parents=True, exist_ok=True)
-            for former in target.glob("*.parquet"):
-                former.unlink()
-            if "batch_key" in frame.columns and name != "shards.manifest":
-                for (batch,), part in frame.partition_by("batch_key", as_dict=True).items():
-                    part.write_parquet(target / f"{batch}.parquet")
-            else:
-                frame.write_parquet(target / "all.parquet")
-        return folder
+from tests.sql.tiny_lake import FIRST, REPORT, SCHEMAS, STUDIES, Lake, key
 
 
 def valid_lake() -> Lake:
