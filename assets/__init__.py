@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
-from assets.encoder import backbone
+from assets.encoder import backbone, clip, synthesizer
 from assets.findings import embeddings, probes
 from assets.reporting import agents, reports
 
@@ -23,6 +23,8 @@ STAGES: dict[str, ModuleType] = {
     "labels": labels,
     "shards": shards,
     "backbone": backbone,
+    "clip": clip,
+    "synthesizer": synthesizer,
     "embeddings": embeddings,
     "probes": probes,
     "agents": agents,

@@ -15,6 +15,8 @@ from pipelines.checks import sql_check_keys
 
 CORPUS = ("archive", "deid", "sequences", "labels", "shards")
 MODEL_KEYS = (("shards", "manifest"), ("shards", "patients"))
+ENCODER_KEYS = (("backbone", "encoder"), ("backbone", "curves"), ("backbone", "patients"))
+ANCHOR_KEYS = (("backbone", "anchored"), ("backbone", "gram_curves"), ("backbone", "gram_patients"))
 PAGE_KEYS = (("shards", "quality_page"),)
 PANEL_KEYS = tuple(
     ("labels", thing) for thing in ("agreement", "raters", "review_queue", "audit", "reliability", "drift")
@@ -89,8 +91,23 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             "pretrain",
-            selection=selection(keys_of_stage("backbone")),
+            selection=selection(asset_keys(ENCODER_KEYS)),
             description="Pretrain one route's encoder.",
+        ),
+        dg.define_asset_job(
+            "anchor",
+            selection=selection(asset_keys(ANCHOR_KEYS)),
+            description="Anchor one route's encoder to its own patch similarities.",
+        ),
+        dg.define_asset_job(
+            "align",
+            selection=selection(keys_of_stage("clip")),
+            description="Align both encoders with the reports.",
+        ),
+        dg.define_asset_job(
+            "synthesize",
+            selection=selection(keys_of_stage("synthesizer")),
+            description="Train the gates between both encoders for every other sequence, then align them.",
         ),
         dg.define_asset_job(
             "embed",

@@ -17,8 +17,10 @@ from pipelines.freshness import corpus_due, due, newest
 from pipelines.intake import alone, register
 from pipelines.jobs import (
     AGREE_JOB,
+    ANCHOR_KEYS,
     CLAIM_KEYS,
     CORPUS,
+    ENCODER_KEYS,
     MODEL_KEYS,
     PROBE_KEYS,
     RULES_JOB,
@@ -30,7 +32,7 @@ from pipelines.jobs import (
 )
 from pipelines.keys import batches_under_another_key
 from pipelines.runtime.partitions import encoder_sequences
-from pipelines.runtime.resources import Hospital
+from pipelines.runtime.resources import ENCODER, Hospital
 
 _IN_PROCESS = {"spineagent/launcher": "command_line"}
 _PARTITION_TAG = "dagster/partition"
@@ -86,8 +88,7 @@ class Runner:
         self._corpus(corpus, {*intake.batches, *intake.touched, *rekeyed}, again=rekeyed)
         for batch in intake.batches if "labels" in stages else ():
             self._agree(batch)
-        if "backbone" in stages:
-            self._models(retrain)
+        self._models(stages, retrain)
         for batch in intake.batches if "embeddings" in stages else ():
             self._embed(batch)
         if "probes" in stages:
@@ -137,28 +138,34 @@ class Runner:
         if made is not None and made.adjudications != self.hospital.adjudications_version():
             self._execute(AGREE_JOB, batch)
 
-    def _models(self, retrain: bool) -> None:
+    def _models(self, stages: Sequence[str], retrain: bool) -> None:
+        """Trainings in order; each is due where it has never run, or where what it rests on was made anew."""
+        if "backbone" not in stages:
+            return
         if retrain or self._due(asset_keys(MODEL_KEYS), None):
             self._execute("freeze", None)
+        frozen = [(key, None) for key in asset_keys(MODEL_KEYS)]
         for route in encoder_sequences.get_partition_keys():
-            if retrain or self._due(
-                keys_of_stage("backbone"), route, [(k, None) for k in asset_keys(MODEL_KEYS)]
-            ):
+            own = asset_keys(ENCODER_KEYS)
+            if retrain or self._due(own, route, frozen):
                 self._execute("pretrain", route)
+            if retrain or self._due(asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)]):
+                self._execute("anchor", route)
+        above = [*frozen, *_anchored()]
+        if "clip" in stages and (retrain or self._due(keys_of_stage("clip"), None, above)):
+            self._execute("align", None)
+        above.append((dg.AssetKey(["clip", "aligned"]), None))
+        if "synthesizer" in stages and (retrain or self._due(keys_of_stage("synthesizer"), None, above)):
+            self._execute("synthesize", None)
 
     def _embed(self, batch: str) -> None:
         above = [(key, batch) for key in keys_of_stage("shards") if key not in asset_keys(MODEL_KEYS)]
-        above += [
-            (dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()
-        ]
+        above += _anchored()
         if self._due(keys_of_stage("embeddings"), batch, above):
             self._execute("embed", batch)
 
     def _probe(self, retrain: bool) -> None:
-        above = [
-            (dg.AssetKey(["backbone", "encoder"]), route) for route in encoder_sequences.get_partition_keys()
-        ]
-        if retrain or self._due(asset_keys(PROBE_KEYS), None, above):
+        if retrain or self._due(asset_keys(PROBE_KEYS), None, _anchored()):
             self._execute("probe", None)
 
     def _due(
@@ -200,6 +207,11 @@ class Runner:
         if not result.success:
             raise RunFailed(f"{name} failed: {_reason(result)}")
         self.say(f"{name}: {time.monotonic() - started:.0f} s")
+
+
+def _anchored() -> list[tuple[dg.AssetKey, str | None]]:
+    """The encoders that everything downstream embeds with."""
+    return [(dg.AssetKey(list(ENCODER)), route) for route in encoder_sequences.get_partition_keys()]
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.runtime.partitions import encoder_sequences
-from pipelines.runtime.resources import Hospital
+from pipelines.runtime.resources import ENCODER, Hospital
 
 VECTORS = pl.Schema(
     {
@@ -65,9 +65,9 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
     from spine_models.findings.embeddings import embed_slices, pool_series, pool_studies
 
     key, numbers = hospital.key(), hospital.numbers
-    folders = hospital.artifacts(("backbone", "encoder"), encoder_sequences.get_partition_keys())
+    folders = hospital.encoders()
     if not folders:
-        hospital.current(("backbone", "encoder"), encoder_sequences.get_partition_keys()[0])
+        hospital.current(ENCODER, encoder_sequences.get_partition_keys()[0])
     hospital.restricted.root.mkdir(parents=True, exist_ok=True)
     hospital.restricted.root.chmod(hospital.restricted.mode)
     with tempfile.TemporaryDirectory(prefix=".study-", dir=hospital.restricted.root) as temporary:

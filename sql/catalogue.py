@@ -25,6 +25,8 @@ STAGES: Final[tuple[str, ...]] = (
     "labels",
     "shards",
     "backbone",
+    "clip",
+    "synthesizer",
     "embeddings",
     "probes",
     "agents",

@@ -11,7 +11,7 @@ import polars as pl
 from dagster import AssetExecutionContext
 
 from pipelines.runtime.metadata import counts, table_out, table_result
-from pipelines.runtime.partitions import encoder_sequences, study_batches
+from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
 from spine_models.findings.embeddings import tables
@@ -31,7 +31,7 @@ COMPLETE = dg.AssetCheckSpec(
     ins={"slices": dg.AssetIn(["shards", "slices"])},
     deps=[
         dg.AssetDep(["shards", "tars"]),
-        dg.AssetDep(["backbone", "encoder"], partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(["backbone", "anchored"], partition_mapping=dg.AllPartitionMapping()),
     ],
     outs={
         "slices": table_out(
@@ -66,8 +66,7 @@ def embeddings(context: AssetExecutionContext, hospital: Hospital, slices: pl.Da
     from spine_models.findings.embeddings import embed_slices, missing_vectors, pool_series, pool_studies
 
     batch = context.partition_key
-    folders = hospital.artifacts(("backbone", "encoder"), encoder_sequences.get_partition_keys())
-    encoders = {route: load_encoder(folder) for route, folder in folders.items()}
+    encoders = {route: load_encoder(folder) for route, folder in hospital.encoders().items()}
     vectors, computed = embed_slices(
         slices,
         shard_root=hospital.current(("shards", "tars"), batch),

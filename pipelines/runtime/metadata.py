@@ -114,7 +114,7 @@ def curve_plot(
             axis.axhline(bounds[column], linestyle="--", linewidth=0.8, color="grey")
         axis.set_title(column, fontsize=9)
         axis.tick_params(labelsize=7)
-    return _image(figure)
+    return png_of(figure)
 
 
 def interval_plot(
@@ -138,7 +138,7 @@ def interval_plot(
     axis.invert_yaxis()
     axis.set_xlabel(value, fontsize=8)
     axis.legend(fontsize=7, loc="lower right")
-    return _image(figure)
+    return png_of(figure)
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int = 8) -> dg.MarkdownMetadataValue:
@@ -188,10 +188,11 @@ def labelled_sheet(images: Mapping[tuple[str, str], np.ndarray]) -> dg.MarkdownM
             axis.set_title(column, fontsize=8)
         if x == 0:
             axis.set_ylabel(row, fontsize=8)
-    return _image(figure, dpi=72)
+    return png_of(figure, dpi=72)
 
 
-def _image(figure: Any, dpi: int = 100) -> dg.MarkdownMetadataValue:
+def png_of(figure: Any, dpi: int = 100) -> dg.MarkdownMetadataValue:
+    """A matplotlib figure as an image inside Markdown."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return _data_uri(buffer.getvalue())

@@ -16,11 +16,14 @@ import polars as pl
 
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
-from pipelines.runtime.storage import Draft, Zone
+from pipelines.runtime.storage import WHOLE, Draft, Zone
 from spine_models.config import Profile, load_profile
 
 RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
 """Assets of the restricted zone beside every ``archive`` asset."""
+
+ENCODER = ("backbone", "anchored")
+"""The encoder of a route that everything downstream embeds with."""
 
 
 class Hospital(dg.ConfigurableResource):
@@ -88,9 +91,13 @@ class Hospital(dg.ConfigurableResource):
         zone = self.zone_of(key)
         return {p: zone.current(key, p) for p in partitions if zone.has_artifact(key, p)}
 
+    def encoders(self) -> dict[str, Path]:
+        """Folders of the published encoders by route."""
+        return self.artifacts(ENCODER, encoder_sequences.get_partition_keys())
+
     def untrained_encoders(self) -> list[str]:
         """Versions of published encoders that were only initialised; agents must not judge by their vectors."""
-        key = ("backbone", "encoder")
+        key = ENCODER
         cards = [
             self.lake.card(key, p)
             for p in encoder_sequences.get_partition_keys()
@@ -103,13 +110,17 @@ class Hospital(dg.ConfigurableResource):
         path = self.zone_of(key).table_path(key, partition)
         return pl.read_parquet(path) if path.is_file() else None
 
-    def training_folder(
-        self, key: Sequence[str], partition: str, settings: dict[str, object], shards: Sequence[str]
-    ) -> Path:
-        """Where a training keeps its checkpoints: one folder per settings and data, so that only its own resume."""
-        text = json.dumps([settings, sorted(shards)], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return self.lake.root.parent / "training" / "-".join([*key, partition, digest])
+    def training_folder(self, key: Sequence[str], partition: str | None, identity: dict[str, object]) -> Path:
+        """Where a training keeps its checkpoints: one folder per settings, data and parents, so that only its own
+        resume.
+
+        Args:
+            key: of the model asset.
+            partition: of it; None where it has none.
+            identity: JSON of whatever makes it this training and no other.
+        """
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        return self.lake.root.parent / "training" / "-".join([*key, partition or WHOLE, digest])
 
     def answers_folder(self, labeller: str, batch: str) -> Path:
         """Where a language model's answers are logged as they come, so that a killed run asks none of them again."""

@@ -139,8 +139,10 @@ class Zone:
                     aside.unlink(missing_ok=True)
         return path
 
-    def read_table(self, key: Sequence[str], partitions: Sequence[str | None]) -> pl.DataFrame:
-        """One frame of all partitions asked for, in their order.
+    def read_table(
+        self, key: Sequence[str], partitions: Sequence[str | None], *, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """One frame of all partitions asked for, in their order; of ``columns`` alone where they are named.
 
         Raises:
             StorageError: a partition has not been materialised (names asset and partition).
@@ -150,7 +152,7 @@ class Zone:
             path = self.table_path(key, partition)
             if not path.is_file():
                 raise _absent(key, partition)
-            frames.append(pl.read_parquet(path))
+            frames.append(pl.read_parquet(path, columns=None if columns is None else list(columns)))
         if not frames:
             raise StorageError(f"{'/'.join(key)} has no partition yet: register an inbox first")
         return pl.concat(frames, how="vertical")

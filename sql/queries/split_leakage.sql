@@ -10,8 +10,20 @@ WITH test AS (
     SELECT patient_key FROM shards.patients WHERE split = 'test'
 ),
 trained AS (
-    SELECT 'backbone' AS stage, 'slices of route ' || route AS training_set, patient_key
+    SELECT 'shards' AS stage, 'tars of route ' || route AS training_set, patient_key
     FROM shards.training
+    UNION
+    SELECT 'backbone', training || ' of route ' || route, patient_key
+    FROM (FROM backbone.patients UNION ALL FROM backbone.gram_patients)
+    WHERE role = 'train'
+    UNION
+    SELECT 'clip', training, patient_key
+    FROM clip.patients
+    WHERE role = 'train'
+    UNION
+    SELECT 'synthesizer', training, patient_key
+    FROM synthesizer.patients
+    WHERE role = 'train'
     UNION
     SELECT 'probes', 'folds of ' || encoder, patient_key
     FROM probes.predictions

@@ -299,11 +299,39 @@ def _add_manifest(lake: Lake) -> None:
 
 
 def _add_training(lake: Lake) -> None:
-    for route in ("t1", "t2"):
-        for step in range(1, 4):
-            losses = dict.fromkeys(("loss", "dino", "ibot", "koleo", "grad_norm"), 4.0 - step)
-            probe = 5.0 if step == 2 else None
-            lake.add("backbone.curves", route=route, step=step, **losses, effective_rank=probe)
+    for table, routes in (
+        ("backbone.curves", ("t1", "t2")),
+        ("backbone.gram_curves", ("t1", "t2")),
+        ("synthesizer.curves", ("all",)),
+    ):
+        gram = {"gram": 0.1} if table == "backbone.gram_curves" else {}
+        for route in routes:
+            for step in range(1, 4):
+                losses = dict.fromkeys(("loss", "dino", "ibot", "koleo", "grad_norm"), 4.0 - step)
+                probe = 5.0 if step == 2 else None
+                lake.add(table, route=route, step=step, **losses, **gram, effective_rank=probe)
+    for step in range(1, 4):
+        lake.add("clip.curves", step=step, epoch=0, loss=4.0 - step, grad_norm=1.0)
+    for query, gallery in (("t1", "report"), ("report", "t1")):
+        lake.add(
+            "clip.retrieval", query=query, gallery=gallery, n=4, recall_1=0.5, recall_5=1.0, median_rank=1.5,
+            chance_recall_1=0.25, chance_recall_5=1.0, chance_median_rank=2.5,
+        )  # fmt: skip
+    for series in lake.rows["sequences.series"][:2]:
+        for layer in range(2):
+            lake.add(
+                "synthesizer.gates", series_key=series["series_key"], contrast=series["contrast"], layer=layer,
+                weight_t1=0.25, weight_t2=0.75, n_slices=2,
+            )  # fmt: skip
+    for table, training, routes in (
+        ("backbone.patients", "pretrain", ("t1", "t2")),
+        ("backbone.gram_patients", "anchor", ("t1", "t2")),
+        ("clip.patients", "align", ("all",)),
+        ("synthesizer.patients", "synthesize", ("all",)),
+    ):
+        for route in routes:
+            for patient, role in (("ann", "train"), ("dot", "train"), ("cem", "held_out")):
+                lake.add(table, training=training, route=route, patient_key=key(patient), role=role, n=2)
     for condition in condition_keys():
         lake.add(
             "agents.registry",

@@ -12,8 +12,16 @@ import pytest
 from sql.catalogue import checks
 from sql.declarations import declarations
 from sql.warehouse import broken_rows, open_lake
+from tests.sql.tiny_lake import key
 
 NAN = math.nan
+TRAINED_ON = (
+    "backbone__only_train_patients",
+    "backbone__gram_only_train_patients",
+    "clip__only_train_patients",
+    "synthesizer__only_train_patients",
+)
+"""Rules that read the frozen ledger too."""
 
 
 def _move_quote(lake):
@@ -180,8 +188,6 @@ CASES: list[tuple[str, Callable]] = [
     ),
     ("shards__slice_in_manifest_is_train_or_val", lambda lake: lake.change("shards.manifest", split="val")),
     ("shards__no_outside_in_manifest", lambda lake: lake.change("shards.slices", split="outside")),
-    ("shards__no_test_patient_trains", lambda lake: lake.change("shards.patients", may_train=False)),
-    ("shards__no_test_patient_trains", lambda lake: lake.drop("shards.patients", split="train")),
     (
         "shards__slice_keeps_its_range",
         lambda lake: lake.change(
@@ -197,6 +203,30 @@ CASES: list[tuple[str, Callable]] = [
     ("backbone__loss_finite", lambda lake: lake.change("backbone.curves", ibot=math.inf)),
     ("backbone__loss_finite", lambda lake: lake.change("backbone.curves", loss=NAN)),
     ("backbone__steps_increase", lambda lake: lake.repeat("backbone.curves")),
+    ("backbone__steps_increase", lambda lake: lake.change("backbone.gram_curves", step=-1)),
+    ("backbone__gram_loss_finite", lambda lake: lake.change("backbone.gram_curves", gram=NAN)),
+    ("backbone__only_train_patients", lambda lake: lake.change("backbone.patients", patient_key=key("ben"))),
+    (
+        "backbone__only_train_patients",
+        lambda lake: lake.change("backbone.patients", where={"patient_key": key("cem")}, role="train"),
+    ),
+    (
+        "backbone__gram_only_train_patients",
+        lambda lake: lake.change("backbone.gram_patients", patient_key=key("nobody")),
+    ),
+    ("clip__only_train_patients", lambda lake: lake.change("clip.patients", patient_key=key("ben"))),
+    (
+        "clip__only_train_patients",
+        lambda lake: lake.change("clip.patients", where={"role": "held_out"}, patient_key=key("ben")),
+    ),
+    ("clip__loss_finite", lambda lake: lake.change("clip.curves", loss=math.inf)),
+    ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", recall_1=1.5)),
+    ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", median_rank=9.0)),
+    ("synthesizer__only_train_patients", lambda lake: lake.change("synthesizer.patients", role="looked at")),
+    ("synthesizer__loss_finite", lambda lake: lake.change("synthesizer.curves", dino=NAN)),
+    ("synthesizer__gates_are_weights", lambda lake: lake.change("synthesizer.gates", weight_t1=0.5)),
+    ("synthesizer__every_layer_has_its_gate", lambda lake: lake.drop("synthesizer.gates", layer=0)),
+    ("synthesizer__every_layer_has_its_gate", lambda lake: lake.repeat("synthesizer.gates")),
     (
         "embeddings__one_version_per_encoder",
         lambda lake: lake.change("embeddings.studies", preprocessing_version="p0"),
@@ -263,6 +293,14 @@ TOGETHER = [
     (
         {"shards__no_test_patient_trains", "shards__slice_in_manifest_is_train_or_val"},
         _test_slice_in_a_training_tar,
+    ),
+    (
+        {"shards__no_test_patient_trains", *TRAINED_ON},
+        lambda lake: lake.change("shards.patients", may_train=False),
+    ),
+    (
+        {"shards__no_test_patient_trains", *TRAINED_ON},
+        lambda lake: lake.drop("shards.patients", split="train"),
     ),
 ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sql.tiny_lake import key
+
 
 def test_the_file_ledger_adds_up_to_the_inbox(answer, lake):
     rows = answer("file_ledger")
@@ -90,18 +92,31 @@ def test_prevalence_leaves_ambiguous_labels_out(answer, lake):
 def test_split_leakage_finds_a_planted_test_patient(answer, lake):
     before = {row["training_set"]: (row["patients"], row["test_patients"]) for row in answer("split_leakage")}
     assert before == {
-        "slices of route t1": (3, 0),
-        "slices of route t2": (3, 0),
+        "tars of route t1": (3, 0),
+        "tars of route t2": (3, 0),
+        "pretrain of route t1": (2, 0),
+        "pretrain of route t2": (2, 0),
+        "anchor of route t1": (2, 0),
+        "anchor of route t2": (2, 0),
+        "align": (2, 0),
+        "synthesize": (2, 0),
         "folds of spinefm": (2, 0),
         "folds of pixel_pca": (2, 0),
     }
     tar = lake.first("shards.slices", split="train", route="t1")["shard"]
     lake.change("shards.slices", where={"split": "test", "route": "t1"}, shard=tar)
     lake.change("probes.predictions", where={"evaluation": "test"}, evaluation="cv")
+    lake.change("clip.patients", where={"role": "train"}, patient_key=key("ben"))
     after = {row["training_set"]: row["test_patients"] for row in answer("split_leakage")}
     assert after == {
-        "slices of route t1": 1,
-        "slices of route t2": 0,
+        "tars of route t1": 1,
+        "tars of route t2": 0,
+        "pretrain of route t1": 0,
+        "pretrain of route t2": 0,
+        "anchor of route t1": 0,
+        "anchor of route t2": 0,
+        "align": 1,
+        "synthesize": 0,
         "folds of spinefm": 1,
         "folds of pixel_pca": 0,
     }

@@ -229,7 +229,7 @@ def test_derived_views(valid):
         ).fetchone() == (5, 0, 0)
         assert (
             connection.execute("SELECT step, loss, effective_rank FROM backbone.latest").fetchall()
-            == [(3, 1.0, 5.0)] * 2
+            == [(3, 1.0, 5.0)] * 4
         )
         assert connection.execute(
             "SELECT COUNT(*) FROM shards.training WHERE slice_split = 'test'"

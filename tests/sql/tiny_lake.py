@@ -16,7 +16,10 @@ from spine_models.corpus.deid import tables as deid
 from spine_models.corpus.labels import tables as labels
 from spine_models.corpus.sequences import tables as sequences
 from spine_models.corpus.shards import tables as shards
+from spine_models.encoder import seen
 from spine_models.encoder.backbone import tables as backbone
+from spine_models.encoder.clip import tables as clip
+from spine_models.encoder.synthesizer import tables as synthesizer
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
 from spine_models.reporting.agents import tables as agents
@@ -53,6 +56,15 @@ SCHEMAS = {
     "shards.manifest": shards.MANIFEST,
     "shards.patients": shards.PATIENTS,
     "backbone.curves": backbone.CURVES,
+    "backbone.gram_curves": backbone.CURVES,
+    "backbone.patients": seen.PATIENTS,
+    "backbone.gram_patients": seen.PATIENTS,
+    "clip.curves": clip.CURVES,
+    "clip.retrieval": clip.RETRIEVAL,
+    "clip.patients": seen.PATIENTS,
+    "synthesizer.curves": backbone.CURVES,
+    "synthesizer.gates": synthesizer.GATES,
+    "synthesizer.patients": seen.PATIENTS,
     "embeddings.slices": embeddings.SLICES,
     "embeddings.series": embeddings.SERIES,
     "embeddings.studies": embeddings.STUDIES,

@@ -1,0 +1,129 @@
+"""clip: both encoders aligned with the reports of the train split.
+
+Belongs here: launching the alignment and judging what held-out studies find. Does not belong here: poolers, text
+encoders, losses (``spine_models.encoder.clip``).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+from dagster import AssetExecutionContext
+from pydantic import Field
+
+from pipelines.runtime.metadata import (
+    artifact_out,
+    artifact_result,
+    curve_plot,
+    markdown,
+    table_out,
+    table_result,
+)
+from pipelines.runtime.provenance import (
+    aligned_inputs,
+    findings_result,
+    only_train_patients,
+    patients_result,
+    publish_trained,
+)
+from pipelines.runtime.resources import Hospital
+from pipelines.runtime.storage import content_version
+from pipelines.runtime.training import TrainingJob, launch
+from spine_models.config import ClipSettings
+from spine_models.encoder.clip import tables
+from spine_models.encoder.seen import PATIENTS, patients_of_studies
+
+LAYER = "encoder"
+CODE_VERSION = "1"
+KEY = ("clip", "aligned")
+HEALTH = dg.AssetCheckSpec(
+    "held_out_pairs_are_found",
+    asset=KEY,
+    description="Held-out studies and reports find each other more often than by chance; no bad step.",
+)
+SPLIT = only_train_patients(("clip", "patients"))
+
+
+class Alignment(dg.Config):
+    """What a person may change in the launchpad; everything else is the profile's."""
+
+    variant: str | None = Field(None, description="tri_modal, bi_modal or concat; None takes the profile's")
+    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
+
+
+@dg.multi_asset(
+    name="clip",
+    ins={
+        "manifest": dg.AssetIn(["shards", "manifest"]),
+        "ledger": dg.AssetIn(["shards", "patients"]),
+    },
+    deps=[
+        dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
+        for key in (["backbone", "anchored"], ["shards", "slices"], ["shards", "tars"], ["deid", "reports"])
+    ],
+    outs={
+        "aligned": artifact_out(
+            KEY,
+            "Poolers, projections and text encoder that put studies and reports into one space.",
+            kinds={"torch", "safetensors"},
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+        "curves": table_out(
+            ("clip", "curves"),
+            tables.CURVES,
+            "Losses of the alignment by step.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+        "retrieval": table_out(
+            ("clip", "retrieval"),
+            tables.RETRIEVAL,
+            "What held-out studies and reports find, beside chance.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+        "patients": table_out(
+            ("clip", "patients"),
+            PATIENTS,
+            "Whose studies the alignment read.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+    },
+    check_specs=[HEALTH, SPLIT],
+    pool="gpu",
+)
+def aligned(
+    context: AssetExecutionContext,
+    config: Alignment,
+    hospital: Hospital,
+    manifest: pl.DataFrame,
+    ledger: pl.DataFrame,
+) -> Iterator[object]:
+    """Align in a subprocess; without trained encoders or enough studies, publish it untrained and say why."""
+    from spine_models.encoder.clip.health import clip_health
+
+    settings = hospital.numbers.clip
+    if config.variant is not None:
+        settings = ClipSettings.model_validate(settings.model_dump() | {"variant": config.variant})
+    sections = {"clip": settings.model_dump(mode="json")}
+    inputs, parents = aligned_inputs(hospital, manifest)
+    work = hospital.training_folder(KEY, None, {**sections, **parents})
+    job = TrainingJob("align", "aligning", sections, inputs, str(work), config.resume)
+    result = launch(context, job, settings.processes)
+    version = publish_trained(hospital, KEY, None, result, manifest=content_version(manifest), **parents)
+    retrieval = result.tables["retrieval"]
+    yield artifact_result(
+        KEY,
+        version,
+        trained=result.card["trained"],
+        variant=settings.variant,
+        retrieval=markdown(retrieval),
+        curves=curve_plot(result.curves, ["loss", "scale", "val_recall_5", "val_median_rank"]),
+    )
+    yield table_result(("clip", "curves"), result.curves)
+    yield table_result(("clip", "retrieval"), retrieval)
+    patients = patients_of_studies(result.seen, training="align")
+    yield from patients_result(("clip", "patients"), SPLIT, patients, ledger)
+    yield findings_result(KEY, HEALTH, clip_health(result.curves, retrieval), trained=result.card["trained"])
