@@ -1,0 +1,34 @@
+"""What a training says while it runs: every measurement, and no more lines than a person reads."""
+
+from __future__ import annotations
+
+from pipelines.runtime.training import LINES, TERMINAL_LINES, TrainingJob, _reporter
+
+JOB = TrainingJob("pretrain", "pretraining t1", {}, {}, "out")
+
+
+def test_a_long_training_says_few_lines(capsys):
+    said: list[str] = []
+    report = _reporter(JOB, said.append)
+    for step in range(1, 10_001):
+        report({"step": step, "steps": 10_000.0, "loss": 1.0 / step})
+    assert LINES <= len(said) <= LINES + 1
+    shown = capsys.readouterr().err.splitlines()
+    assert TERMINAL_LINES <= len(shown) <= TERMINAL_LINES + 1
+    assert shown[-1] == "  pretraining t1: step 10,000 of 10,000, loss 0.000"
+
+
+def test_a_measurement_is_always_said(capsys):
+    said: list[str] = []
+    report = _reporter(JOB, said.append)
+    for step in (1, 2, 3):
+        report({"step": step, "steps": 10_000.0, "loss": 2.0, "view_retrieval": 0.5})
+    assert len(said) == 3
+    assert said[0] == "pretraining t1: step=1 loss=2 view_retrieval=0.5"
+    capsys.readouterr()
+
+
+def test_a_row_without_a_loss_is_progress_too(capsys):
+    report = _reporter(JOB, lambda line: None)
+    report({"step": 64, "steps": 128})
+    assert capsys.readouterr().err == "  pretraining t1: step 64 of 128\n"
