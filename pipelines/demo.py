@@ -77,13 +77,10 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     console.print(
         "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
     )
-    health = answer(
-        "SELECT route, max(step) AS steps, last(dino ORDER BY step) AS dino, "
-        "last(view_retrieval ORDER BY step) FILTER (view_retrieval IS NOT NULL) AS view_retrieval, "
-        "last(effective_rank ORDER BY step) FILTER (effective_rank IS NOT NULL) AS effective_rank "
-        "FROM backbone.curves GROUP BY route ORDER BY route"
-    )
-    show(console, "Training health at the last step", health)
+    show(console, "Training of the encoders (spineagent sql training_health)", answer("training_health"))
+    retrieval = answer("alignment_retrieval")
+    show(console, "Held-out studies and reports find each other (alignment_retrieval)", retrieval)
+    show(console, "Share of the T1 encoder in the synthesizer, by layer (gate_trust)", gate_table(hospital))
     drafts = answer(
         "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
         "AS present FROM agents.claims GROUP BY study_key) USING (study_key) QUALIFY row_number() OVER "
@@ -166,6 +163,14 @@ def label_confusion(hospital: Hospital, truth: Path) -> pl.DataFrame:
         .sort(pl.col("status").replace_strict(order, return_dtype=pl.Int32), descending=True)
         .rename({"status": "truth \\ labelled"})
     )  # fmt: skip
+
+
+def gate_table(hospital: Hospital) -> pl.DataFrame:
+    """Mean share of the T1 encoder by contrast, one column a layer."""
+    gates = hospital.lake.read_table(("synthesizer", "gates"), [None])
+    shares = gates.group_by("contrast", "layer").agg(pl.col("weight_t1").mean(), series=pl.len())
+    wide = shares.sort("layer").pivot("layer", index=["contrast", "series"], values="weight_t1")
+    return wide.rename({name: f"layer {name}" for name in wide.columns[2:]}).sort("contrast", nulls_last=True)
 
 
 def probe_table(hospital: Hospital) -> pl.DataFrame:

@@ -81,13 +81,13 @@ def gate_plot(gates: pl.DataFrame) -> dg.MarkdownMetadataValue:
 
 
 def brightest_patch(image: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
-    """Row and column of the brightest patch in the middle half of a slice: tissue, not air."""
+    """Row and column of the brightest patch in the middle of a slice: tissue, not air."""
     size = image.shape[0] // grid[0]
     patches = (
         image[: grid[0] * size, : grid[1] * size].reshape(grid[0], size, grid[1], size).mean(axis=(1, 3))
     )
     inner = np.zeros(grid, dtype=bool)
-    inner[grid[0] // 4 : -(grid[0] // 4) or None, grid[1] // 4 : -(grid[1] // 4) or None] = True
+    inner[grid[0] // 3 : -(grid[0] // 3) or None, grid[1] // 3 : -(grid[1] // 3) or None] = True
     row, column = np.unravel_index(np.where(inner, patches, -1.0).argmax(), grid)
     return int(row), int(column)
 
