@@ -10,7 +10,11 @@ from spine_models.config.section import Section
 
 
 class BackboneSettings(Section):
-    """DINOv3-style pretraining of one route. Lengths are in steps, never in seconds."""
+    """DINOv3-style pretraining of one route. Lengths are in steps, never in seconds.
+
+    ``sampling`` says what weighs the same in the stream: every study (long ones do not dominate) or every slice. With
+    ``corrupt_shards: skip`` a shard that cannot be read is left out and named on the card; "stop" stops training.
+    """
 
     model: str = "vit_large_patch16_dinov3"
     image_px: int = Field(224, ge=16)
@@ -51,6 +55,8 @@ class BackboneSettings(Section):
     mask_probability: float = Field(0.5, ge=0, le=1)
     mask_ratio: tuple[float, float] = (0.1, 0.5)
     batch_size: int = Field(100, ge=2)
+    sampling: Literal["study", "slice"] = "study"
+    corrupt_shards: Literal["stop", "skip"] = "stop"
     steps: int = Field(187500, ge=1)
     warmup_steps: int = Field(12500, ge=0)
     lr: float = Field(1.25e-4, gt=0)

@@ -38,6 +38,7 @@ from spine_models.encoder.backbone.loop import (
     carry_out,
     forked_rng,
 )
+from spine_models.encoder.backbone.material import nothing_seen, write_seen
 from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.recipe import single_route
 from spine_models.encoder.backbone.run import Run
@@ -205,4 +206,5 @@ def _passed_on(start: Path, out: Path, *, route: str, trained: bool) -> Training
     card |= {"stage": "gram", "start": version}
     if rank() == 0:
         write_card(out, card)
+        write_seen(out, nothing_seen())
     return TrainingResult(out, pl.DataFrame(schema=CURVES), card)

@@ -2,10 +2,10 @@
 
 Belongs here: the files of a checkpoint, written whole or not at all. Does not belong here: encoders for use.
 
-``<folder>/step-00000120/`` holds ``student.safetensors``, ``teacher.safetensors``, ``optimiser.safetensors``,
-in Gram anchoring ``gram.safetensors`` (the Gram teacher's backbone),
-``rng-<rank>.safetensors``, ``rank-<rank>.json`` (data positions) and ``run.json``; it is renamed into place when
-complete (``whole``), so a folder of that name is a whole checkpoint. No pickles.
+``<folder>/step-00000120/`` holds ``student.safetensors``, ``teacher.safetensors``, ``optimiser.safetensors``, in Gram
+anchoring ``gram.safetensors`` (the Gram teacher's backbone), ``rng-<rank>.safetensors``, ``rank-<rank>.json`` (data
+positions, spoilt shards) and ``run.json``; it is renamed into place when complete (``whole``), so a folder of that name
+is a whole checkpoint. No pickles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from spine_models.encoder.backbone.data import Position
+from spine_models.encoder.backbone.data import Position, Spoilt
 from spine_models.encoder.backbone.distributed import rank
 from spine_models.encoder.backbone.gram_teacher import GramTeacher
 from spine_models.encoder.backbone.optim import GuardedAdamW
@@ -32,7 +32,7 @@ from spine_models.encoder.backbone.whole import (
     write_run,
 )
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -44,6 +44,7 @@ class RunState:
     optimiser: GuardedAdamW
     step: int
     positions: list[Position]
+    spoilt: list[Spoilt]
     rows: list[dict[str, Any]]
     gram: GramTeacher | None = None
 
@@ -82,7 +83,7 @@ def save(folder: Path, state: RunState, *, identity: dict[str, Any]) -> None:
                 save_network(state.gram.backbone, writing / "gram.safetensors")
             save_file(_moments(state.student, state.optimiser.adamw), writing / "optimiser.safetensors")
             write_run(writing, state, CURVES, format_=FORMAT, identity=identity)
-        own = {"positions": [list(position) for position in state.positions]}
+        own = {"positions": [list(position) for position in state.positions], "spoilt": state.spoilt}
         (writing / f"rank-{rank():04d}.json").write_text(json.dumps(own), encoding="utf-8")
 
 
@@ -100,4 +101,5 @@ def restore(checkpoint: Path, state: RunState, *, identity: dict[str, Any]) -> N
     _restore_moments(state.student, state.optimiser.adamw, load_file(checkpoint / "optimiser.safetensors"))
     own = json.loads((checkpoint / f"rank-{rank():04d}.json").read_text(encoding="utf-8"))
     state.positions = [Position(*position) for position in own["positions"]]
+    state.spoilt = own["spoilt"]
     restore_run(checkpoint, state, run)

@@ -29,6 +29,15 @@ def barrier() -> None:
         dist.barrier()
 
 
+def everyones(value: Any) -> list[Any]:
+    """What every rank brings, in rank order; small JSON-like things only."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def summed(value: Tensor) -> Tensor:
     """Sum over ranks, without gradient; the argument is not changed."""
     if world_size() == 1:

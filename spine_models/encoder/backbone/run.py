@@ -64,6 +64,7 @@ class Run:
             optimiser=GuardedAdamW(student, settings, beta2=0.999 if gram is None else gram.settings.beta2),
             step=0,
             positions=[Position(0, 0)] * lanes,
+            spoilt=[dict(probe.spoilt) for _ in range(lanes)],
             rows=[],
             gram=gram,
         )

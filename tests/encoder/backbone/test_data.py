@@ -48,7 +48,7 @@ def test_opening_workers_leaves_the_global_generator_alone(tars, settings):
 
 def test_ranks_see_different_slices_and_every_slice_is_seen(tars, settings):
     seen = [
-        {key for key, _, _ in islice(stream(tars, settings, rank=rank, world=2)._samples(0), 10)}
+        {key for key, _, _ in islice(stream(tars, settings, rank=rank, world=2)._samples(0, {}), 10)}
         for rank in range(2)
     ]
     assert not seen[0] & seen[1]
@@ -56,8 +56,8 @@ def test_ranks_see_different_slices_and_every_slice_is_seen(tars, settings):
 
 
 def test_excluded_slices_are_left_out_and_counted_in_positions(tars, settings):
-    first = [key for key, _, _ in islice(stream(tars, settings)._samples(0), 20)]
-    without = list(islice(stream(tars, settings, excluded=frozenset(first[:3]))._samples(0), 17))
+    first = [key for key, _, _ in islice(stream(tars, settings)._samples(0, {}), 20)]
+    without = list(islice(stream(tars, settings, excluded=frozenset(first[:3]))._samples(0, {}), 17))
     assert [key for key, _, _ in without] == first[3:]
     assert without[0][2] == Position(0, 4)
 
