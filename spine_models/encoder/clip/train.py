@@ -168,7 +168,7 @@ def train_clip(
         train: studies of the train split (``vectors.stored_studies``, or ``data.clip_studies``).
         val: studies that are only looked at: retrieval among them is measured, nothing is chosen by it.
         out: folder of the model and of the checkpoints.
-        parents: what the slice vectors come from (``SliceVectors.parents``, or ``data.encoder_versions``), for the card.
+        parents: what the vectors come from (``SliceVectors.parents``, or ``data.encoder_versions``), for the card.
         resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
         report: called on rank 0 with the numbers of every step.
         stop_after: stop at this step with a checkpoint; the model written then is marked as not trained.
