@@ -23,6 +23,7 @@ from spine_models.encoder.backbone.distributed import barrier, rank, summed, wor
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.whole import latest, remove
 from spine_models.encoder.clip import checkpoint
+from spine_models.encoder.clip.alike import likeness
 from spine_models.encoder.clip.batch import ClipItem, batch_indices, batch_sizes
 from spine_models.encoder.clip.data import ClipDataError, ClipStudy
 from spine_models.encoder.clip.grad_cache import cached_backward
@@ -97,6 +98,10 @@ class _Run:
         self.model = new_model(settings, dims, train)
         self.network = self.model.network.to(self.device).train()
         self.train_items, self.val_items = self.model.prepare(train), self.model.prepare(val)
+        self.alike: Tensor | None = None
+        if settings.mask_alike:
+            studies, patients = [s.study_key for s in train], [s.patient_key for s in train]
+            self.alike = likeness(studies, patients, [s.report for s in train]).to(self.device)
         self.own, self.steps_per_epoch = batch_sizes(len(train), settings.batch_size, world_size())
         self.steps = settings.epochs * self.steps_per_epoch
         seed = np.random.SeedSequence([settings.seed, rank()]).generate_state(1, np.uint32)
@@ -118,10 +123,13 @@ class _Run:
         chunks = list(self.model.batches(items, settings.chunk_size))
         parts = [self.network.present(chunk) for chunk in chunks]
         present = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        alike = None if self.alike is None else self.alike[indices]
         by_pair: dict[str, Tensor] = {}
 
         def loss(vectors: Mapping[str, Tensor]) -> Tensor:
-            losses = clip_objective(Embedded(vectors, present), self.network.scale(), self.network.terms)
+            losses = clip_objective(
+                Embedded(vectors, present), self.network.scale(), self.network.terms, alike
+            )
             by_pair.update(losses.by_pair)
             return losses.total
 
