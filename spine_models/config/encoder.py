@@ -147,7 +147,8 @@ class ClipSettings(Section):
     ``text_model`` is a local folder or a name for transformers, kept frozen (``text_revision`` pins a name); null
     trains a small text encoder and its vocabulary on the reports of the train split. ``batch_size`` studies per
     process are contrasted, ``chunk_size`` of them in memory at a time. ``image_image_weight`` adds T1 with T2 to
-    ``tri_modal``.
+    ``tri_modal``. ``mask_alike`` leaves pairs of studies of one patient, or with word for word the same report, out of
+    the contrast.
     """
 
     variant: ClipVariant = "tri_modal"
@@ -158,6 +159,7 @@ class ClipSettings(Section):
     dim: int = Field(1024, ge=2)
     temperature: float = Field(0.07, gt=0)
     max_scale: float = Field(100.0, gt=1)
+    mask_alike: bool = True
     text_model: str | None = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
     text_revision: str | None = None
     max_tokens: int = Field(512, ge=8)

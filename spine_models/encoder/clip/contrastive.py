@@ -31,7 +31,9 @@ class LogitScale(nn.Module):
         self.log_scale.clamp_(max=self._log_largest)
 
 
-def contrastive_loss(left: Tensor, right: Tensor, present: Tensor, scale: Tensor) -> Tensor:
+def contrastive_loss(
+    left: Tensor, right: Tensor, present: Tensor, scale: Tensor, alike: Tensor | None = None
+) -> Tensor:
     """Symmetric InfoNCE (van den Oord et al. 2018; two-sided as in Zhang et al. 2020 and Radford et al. 2021).
 
     Let P be the studies of all ranks that have both modalities, l_i and r_i their unit vectors and s the scale:
@@ -42,6 +44,9 @@ def contrastive_loss(left: Tensor, right: Tensor, present: Tensor, scale: Tensor
     A study outside P is neither an anchor nor a negative, in either direction, whatever its rows hold. With fewer
     than two studies in P there is nothing to tell apart: the loss is 0 and so is its gradient.
 
+    With ``alike`` the sums run over j = i and those j in P that share no label with i: studies that are alike are
+    neither positives nor negatives of each other. The mean stays over P; an anchor without a negative adds 0.
+
     Every rank brings the same N. A rank's value covers its own anchors and is scaled so that the mean over ranks is
     the loss of the joined batch; gradients reach the rows of all ranks, so averaging parameter gradients over ranks
     gives the joined batch's gradient.
@@ -51,6 +56,7 @@ def contrastive_loss(left: Tensor, right: Tensor, present: Tensor, scale: Tensor
         right: [N, D] float, unit rows of the same studies.
         present: [N] bool, both modalities are there.
         scale: scalar, inverse temperature.
+        alike: [N, C] int64, C labels of each study (``alike.likeness``); None tells all studies apart.
 
     Returns:
         A float32 scalar.
@@ -65,19 +71,25 @@ def contrastive_loss(left: Tensor, right: Tensor, present: Tensor, scale: Tensor
         )
     if present.dtype != torch.bool:
         raise ValueError(f"present is bool, not {present.dtype}")
+    if alike is not None and (alike.ndim != 2 or len(alike) != len(left) or alike.dtype != torch.int64):
+        raise ValueError(f"alike is int64 [N, C], not {alike.dtype} {list(alike.shape)}")
     left = left.float().masked_fill(~present[:, None], 0.0)
     right = right.float().masked_fill(~present[:, None], 0.0)
     everywhere = gathered_rows(present.float()[:, None]).squeeze(1) > 0
     n_pairs = summed(present.sum().float().reshape(1)).squeeze(0).clamp(min=1.0)
-    both = _anchored(left, gathered_rows(right), everywhere, scale) + _anchored(
-        right, gathered_rows(left), everywhere, scale
+    answers = torch.arange(len(left), device=left.device) + rank() * len(left)
+    told_apart = everywhere[None, :].repeat(len(left), 1)
+    if alike is not None:
+        told_apart &= (alike[:, None, :] != gathered_rows(alike)[None, :, :]).all(dim=2)
+        told_apart[torch.arange(len(left), device=left.device), answers] = present
+    both = _anchored(left, gathered_rows(right), told_apart, answers, scale) + _anchored(
+        right, gathered_rows(left), told_apart, answers, scale
     )
     return both.masked_fill(~present, 0.0).sum() / (2.0 * n_pairs) * world_size()
 
 
-def _anchored(anchors: Tensor, others: Tensor, everywhere: Tensor, scale: Tensor) -> Tensor:
-    """Cross-entropy [N] of this rank's anchors with the present rows of all ranks, its own row being the answer."""
+def _anchored(anchors: Tensor, others: Tensor, told_apart: Tensor, answers: Tensor, scale: Tensor) -> Tensor:
+    """Cross-entropy [N] of this rank's anchors with those rows of all ranks that ``told_apart`` [N, M] lets count."""
     logits = scale.float() * anchors @ others.T
-    logits = logits.masked_fill(~everywhere[None, :], torch.finfo(logits.dtype).min)
-    answers = torch.arange(len(anchors), device=anchors.device) + rank() * len(anchors)
+    logits = logits.masked_fill(~told_apart, torch.finfo(logits.dtype).min)
     return torch.nn.functional.cross_entropy(logits, answers, reduction="none")

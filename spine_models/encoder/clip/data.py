@@ -27,11 +27,20 @@ class ClipDataError(ValueError):
 
 @dataclass(frozen=True)
 class RouteSlices:
-    """vectors [S, D] float32, series [S] int64 (number of the series within the study), kind [S] int64 of KINDS."""
+    """Slices of one route of one study.
+
+    Attributes:
+        vectors: [S, D] float32; may be a view of a file.
+        series: [S] int64, number of the series within the study, ascending.
+        kind: [S] int64 of KINDS.
+        digest: hash of what the vectors were made from, which says that they are equal without reading them; None
+            where only the vectors themselves can say so.
+    """
 
     vectors: np.ndarray
     series: np.ndarray
     kind: np.ndarray
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,9 @@ def choose_slices(lengths: Sequence[int], most: int) -> list[list[int]]:
 
 
 def clip_studies(slices: pl.DataFrame, reports: pl.DataFrame, *, max_slices: int) -> list[ClipStudy]:
-    """Studies with a slice vector, in key order; routes beside T1 and T2 are left out.
+    """Studies of a table that holds its vectors, in key order; routes beside T1 and T2 are left out.
 
-    All vectors are held in memory, and training batches them there: at the published size that is tens of gigabytes.
+    The studies hold their vectors in memory; ``vectors.stored_studies`` has them in a file.
 
     Args:
         slices: patient_key, study_key, series_key, slice_key, route, plane, vector (the embeddings' slice table).
@@ -83,9 +92,7 @@ def clip_studies(slices: pl.DataFrame, reports: pl.DataFrame, *, max_slices: int
     Raises:
         ClipDataError: two reports of one study, or vectors of one route of several lengths.
     """
-    if reports["study_key"].is_duplicated().any():
-        raise ClipDataError("a study has two reports: give the one that the labels use")
-    texts = dict(reports.select("study_key", "report_text").iter_rows())
+    texts = report_texts(reports)
     found: dict[str, tuple[str, dict[str, RouteSlices]]] = {}
     rows = slices.filter(pl.col("route").is_in(ROUTES)).sort("study_key", "route", "series_key", "slice_key")
     for (route,), of_route in rows.group_by("route", maintain_order=True):
@@ -100,7 +107,7 @@ def clip_studies(slices: pl.DataFrame, reports: pl.DataFrame, *, max_slices: int
         routes[str(route)] = RouteSlices(
             vectors=np.stack(part["vector"].gather(index).to_list()).astype(np.float32),
             series=np.repeat(np.arange(len(chosen)), [len(own) for own in chosen]),
-            kind=np.array([_kind(plane) for plane in part["plane"].gather(index)], dtype=np.int64),
+            kind=np.array([kind_of(plane) for plane in part["plane"].gather(index)], dtype=np.int64),
         )
     return [
         ClipStudy(key, patient, routes, texts.get(key) or "")
@@ -124,5 +131,17 @@ def encoder_versions(slices: pl.DataFrame) -> dict[str, dict[str, str]]:
     return dict(sorted(versions.items()))
 
 
-def _kind(plane: str) -> int:
+def report_texts(reports: pl.DataFrame) -> dict[str, str | None]:
+    """Study key to report text, of a table with study_key and report_text.
+
+    Raises:
+        ClipDataError: two reports of one study.
+    """
+    if reports["study_key"].is_duplicated().any():
+        raise ClipDataError("a study has two reports: give the one that the labels use")
+    return dict(reports.select("study_key", "report_text").iter_rows())
+
+
+def kind_of(plane: str | None) -> int:
+    """Number of a plane among KINDS."""
     return KINDS.index(plane if plane in KINDS else Plane.UNKNOWN.value)

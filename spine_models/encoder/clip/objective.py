@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spine_models.encoder.clip.contrastive import contrastive_loss
 from spine_models.encoder.clip.projection import unit
-from spine_models.encoder.clip.variants import Pair
+from spine_models.encoder.clip.variants import REPORT, Pair
 
 
 class Embedded(NamedTuple):
@@ -44,13 +44,17 @@ def joined_images(raw: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> t
     return unit(total), torch.stack([present[route] for route in sorted(raw)]).any(dim=0)
 
 
-def clip_objective(embedded: Embedded, scale: Tensor, terms: tuple[Pair, ...]) -> ClipLosses:
+def clip_objective(
+    embedded: Embedded, scale: Tensor, terms: tuple[Pair, ...], alike: Tensor | None = None
+) -> ClipLosses:
     """Sum over pairs of weight times symmetric InfoNCE, over the studies that have both sides of the pair.
 
     Args:
         embedded: of this rank's studies; every rank brings as many.
         scale: scalar, inverse temperature, one for all pairs.
         terms: of ``variants.pairs``.
+        alike: labels [B, 2] of patient and report (``alike.likeness``): studies that share one are not contrasted.
+            Equal reports are no reason to leave out a pair of images with images. None contrasts all.
 
     Raises:
         KeyError: a modality of a pair is not in ``embedded``.
@@ -59,7 +63,10 @@ def clip_objective(embedded: Embedded, scale: Tensor, terms: tuple[Pair, ...]) -
     by_pair: dict[str, Tensor] = {}
     for pair in terms:
         both = embedded.present[pair.left] & embedded.present[pair.right]
-        loss = contrastive_loss(embedded.vectors[pair.left], embedded.vectors[pair.right], both, scale)
+        labels = alike if alike is None or REPORT in pair else alike[:, :1]
+        loss = contrastive_loss(
+            embedded.vectors[pair.left], embedded.vectors[pair.right], both, scale, labels
+        )
         by_pair[pair.name] = loss.detach()
         total = total + pair.weight * loss
     return ClipLosses(total, by_pair)

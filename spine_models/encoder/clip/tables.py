@@ -1,6 +1,22 @@
-"""Schemas of the alignment's training curves and of its held-out retrieval."""
+"""Schemas of the alignment: its slice vectors' index, training curves, held-out retrieval, and whom it saw."""
 
 import polars as pl
+
+VECTORS = pl.Schema(
+    {
+        "route": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "series_key": pl.String,
+        "slice_key": pl.String,
+        "slice_index": pl.Int32,  # order along the series normal
+        "plane": pl.String,
+        "split": pl.String,  # train | val
+        "pixel_hash": pl.String,
+        "preprocessing_version": pl.String,
+    }
+)
+"""One row a slice vector, in the order of its route's file."""
 
 CURVES = pl.Schema(
     {
@@ -33,3 +49,12 @@ RETRIEVAL = pl.Schema(
         "chance_median_rank": pl.Float64,
     }
 )
+
+SEEN = pl.Schema(
+    {
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "role": pl.String,  # train: weights were fitted to it; held_out: retrieval was measured on it
+    }
+)
+"""One row a study that a training run was given and could use; no rows where nothing was trained."""

@@ -23,6 +23,7 @@ from spine_models.encoder.backbone.distributed import barrier, rank, summed, wor
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.whole import latest, remove
 from spine_models.encoder.clip import checkpoint
+from spine_models.encoder.clip.alike import likeness
 from spine_models.encoder.clip.batch import ClipItem, batch_indices, batch_sizes
 from spine_models.encoder.clip.data import ClipDataError, ClipStudy
 from spine_models.encoder.clip.grad_cache import cached_backward
@@ -30,22 +31,27 @@ from spine_models.encoder.clip.model import new_model, save_clip, version_of, wr
 from spine_models.encoder.clip.objective import Embedded, clip_objective
 from spine_models.encoder.clip.optim import ClipOptimiser, learning_rate
 from spine_models.encoder.clip.retrieval import retrieval
-from spine_models.encoder.clip.tables import CURVES, RETRIEVAL
+from spine_models.encoder.clip.tables import CURVES, RETRIEVAL, SEEN
 from spine_models.encoder.clip.variants import ROUTES, reads_reports
 
 Report = Callable[[dict[str, float]], None]
 CHECKPOINTS = "checkpoints"
 CURVES_FILE = "curves.parquet"
+SEEN_FILE = "seen.parquet"
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """``folder`` holds the model (``model.load_clip`` opens it), its card, its curves and the last checkpoint."""
+    """``folder`` holds the model (``model.load_clip`` opens it), its card, its curves and the last checkpoint.
+
+    ``seen`` (tables.SEEN, also a file of the folder) names the studies that were trained on and measured.
+    """
 
     folder: Path
     curves: pl.DataFrame
     retrieval: pl.DataFrame
     card: dict[str, Any]
+    seen: pl.DataFrame
 
 
 def usable(studies: Iterable[ClipStudy], settings: ClipSettings) -> list[ClipStudy]:
@@ -58,15 +64,28 @@ def usable(studies: Iterable[ClipStudy], settings: ClipSettings) -> list[ClipStu
 
 
 def manifest(studies: Sequence[ClipStudy]) -> str:
-    """sha256 over the studies' keys, slice vectors and reports, in their order."""
+    """sha256 over the studies' keys, slice vectors and reports, in their order.
+
+    Vectors with a digest are named by it and not read.
+    """
     digest = hashlib.sha256()
     for study in studies:
         digest.update(json.dumps([study.study_key, study.patient_key, study.report]).encode())
         for route, part in sorted(study.routes.items()):
-            digest.update(json.dumps([route, *part.vectors.shape]).encode())
-            for array in (part.vectors, part.series, part.kind):
+            digest.update(json.dumps([route, *part.vectors.shape, part.digest]).encode())
+            for array in (*(() if part.digest else (part.vectors,)), part.series, part.kind):
                 digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def seen_studies(train: Sequence[ClipStudy], val: Sequence[ClipStudy], *, trained: bool) -> pl.DataFrame:
+    """tables.SEEN of a run; no rows where it took no step."""
+    rows = [
+        {"patient_key": s.patient_key, "study_key": s.study_key, "role": role}
+        for role, studies in (("train", train), ("held_out", val))
+        for s in studies
+    ]
+    return pl.DataFrame(rows if trained else [], schema=SEEN)
 
 
 class _Run:
@@ -79,6 +98,10 @@ class _Run:
         self.model = new_model(settings, dims, train)
         self.network = self.model.network.to(self.device).train()
         self.train_items, self.val_items = self.model.prepare(train), self.model.prepare(val)
+        self.alike: Tensor | None = None
+        if settings.mask_alike:
+            studies, patients = [s.study_key for s in train], [s.patient_key for s in train]
+            self.alike = likeness(studies, patients, [s.report for s in train]).to(self.device)
         self.own, self.steps_per_epoch = batch_sizes(len(train), settings.batch_size, world_size())
         self.steps = settings.epochs * self.steps_per_epoch
         seed = np.random.SeedSequence([settings.seed, rank()]).generate_state(1, np.uint32)
@@ -100,10 +123,13 @@ class _Run:
         chunks = list(self.model.batches(items, settings.chunk_size))
         parts = [self.network.present(chunk) for chunk in chunks]
         present = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        alike = None if self.alike is None else self.alike[indices]
         by_pair: dict[str, Tensor] = {}
 
         def loss(vectors: Mapping[str, Tensor]) -> Tensor:
-            losses = clip_objective(Embedded(vectors, present), self.network.scale(), self.network.terms)
+            losses = clip_objective(
+                Embedded(vectors, present), self.network.scale(), self.network.terms, alike
+            )
             by_pair.update(losses.by_pair)
             return losses.total
 
@@ -147,10 +173,10 @@ def train_clip(
 
     Args:
         settings: of the profile.
-        train: studies of the train split (``data.clip_studies``).
+        train: studies of the train split (``vectors.stored_studies``, or ``data.clip_studies``).
         val: studies that are only looked at: retrieval among them is measured, nothing is chosen by it.
         out: folder of the model and of the checkpoints.
-        parents: what the slice vectors come from, for the card (``data.encoder_versions``).
+        parents: what the vectors come from (``SliceVectors.parents``, or ``data.encoder_versions``), for the card.
         resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
         report: called on rank 0 with the numbers of every step.
         stop_after: stop at this step with a checkpoint; the model written then is marked as not trained.
@@ -187,7 +213,8 @@ def train_clip(
         enough = len(train) >= max(settings.min_train_studies, 2 * world_size())
         if enough:
             _train(run, folder, identity, report, stop_after)
-        return _finished(run, out, identity, enough and run.state.step == run.steps, (len(train), len(val)))
+        seen = seen_studies(train, val, trained=run.state.step > 0)
+        return _finished(run, out, identity, enough and run.state.step == run.steps, seen)
 
 
 def _train(
@@ -209,7 +236,7 @@ def _train(
 
 
 def _finished(
-    run: _Run, out: Path, identity: dict[str, Any], trained: bool, n_studies: tuple[int, int]
+    run: _Run, out: Path, identity: dict[str, Any], trained: bool, seen: pl.DataFrame
 ) -> ClipResult:
     """Write the model, its curves and its card on rank 0; the same result on every rank."""
     curves, measured = pl.DataFrame(run.state.rows, schema=CURVES), run.held_out()
@@ -223,8 +250,8 @@ def _finished(
         "parents": {**identity["parents"], "text": identity["text"]},
         "settings": identity["settings"],
         "manifest": {
-            "train_studies": n_studies[0],
-            "val_studies": n_studies[1],
+            "train_studies": len(run.train_items),
+            "val_studies": len(run.val_items),
             "train_sha256": identity["train"],
             "val_sha256": identity["val"],
         },
@@ -233,8 +260,9 @@ def _finished(
     if rank() == 0:
         save_clip(out, run.model, trained=trained)
         curves.write_parquet(out / CURVES_FILE)
+        seen.write_parquet(out / SEEN_FILE)
     barrier()
     card["version"] = version_of(out)
     if rank() == 0:
         write_card(out, card)
-    return ClipResult(out, curves, measured, card)
+    return ClipResult(out, curves, measured, card, seen)

@@ -34,7 +34,8 @@ rank = dist.get_rank()
 half = slice(rank * 4, rank * 4 + 4)
 left, right = (given[n][half].clone().requires_grad_() for n in ("left", "right"))
 scale = LogitScale()
-loss = contrastive_loss(left, right, given["present"][half] > 0, scale())
+alike = given["alike"][half]
+loss = contrastive_loss(left, right, given["present"][half] > 0, scale(), alike)
 loss.backward()
 found = {"loss": loss.detach().reshape(1), "left": left.grad, "right": right.grad}
 found["scale"] = scale.log_scale.grad.reshape(1)
@@ -50,14 +51,15 @@ save_file({k: v.contiguous() for k, v in found.items()}, folder / f"found-{rank}
 """
 
 
-def slow(left, right, present, scale):
+def slow(left, right, present, scale, alike=None):
     members = [i for i in range(len(left)) if present[i]]
     if not members:
         return torch.zeros(())
     total = torch.zeros(())
     for i in members:
         for a, b in ((left, right), (right, left)):
-            denominator = sum(torch.exp(scale * (a[i] @ b[j])) for j in members)
+            others = [j for j in members if alike is None or j == i or not set(alike[i]) & set(alike[j])]
+            denominator = sum(torch.exp(scale * (a[i] @ b[j])) for j in others)
             total = total - torch.log(torch.exp(scale * (a[i] @ b[i])) / denominator)
     return total / (2 * len(members))
 
@@ -83,6 +85,39 @@ def test_the_definition(present):
         strict=True,
     ):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
+
+
+ALIKE = torch.tensor([[0, 10], [1, 11], [0, 12], [3, 11], [4, 10], [5, 15], [1, 16], [7, 17]])
+"""0 and 4 share a report, as do 1 and 3; 1 and 6 are of one patient, as are 0 and the absent 2."""
+
+
+@pytest.mark.parametrize("present", [PRESENT, torch.ones(8, dtype=torch.bool)])
+def test_studies_that_are_alike_are_not_contrasted(present):
+    left, right = rows()
+    scale = torch.tensor(7.0, requires_grad=True)
+    loss = contrastive_loss(left, right, present, scale, ALIKE)
+    expected = slow(left, right, present, scale, ALIKE.tolist())
+    torch.testing.assert_close(loss, expected)
+    assert loss < contrastive_loss(left, right, present, scale)
+    for got, want in zip(
+        torch.autograd.grad(loss, (left, right, scale)),
+        torch.autograd.grad(expected, (left, right, scale)),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
+
+
+def test_labels_that_differ_change_nothing_and_equal_ones_leave_nothing():
+    left, right = rows()
+    scale = torch.tensor(7.0)
+    apart = torch.arange(16).reshape(8, 2)
+    assert torch.equal(
+        contrastive_loss(left, right, PRESENT, scale, apart), contrastive_loss(left, right, PRESENT, scale)
+    )
+    loss = contrastive_loss(left, right, PRESENT, scale, torch.zeros(8, 1, dtype=torch.int64))
+    loss.backward()
+    assert loss.item() == 0
+    assert left.grad.abs().max() == 0
 
 
 def test_missing_rows_have_no_say_whatever_they_hold():
@@ -125,6 +160,8 @@ def test_wrong_shapes_are_named():
         contrastive_loss(left, right, PRESENT[:5], torch.tensor(1.0))
     with pytest.raises(ValueError, match="bool"):
         contrastive_loss(left, right, PRESENT.float(), torch.tensor(1.0))
+    with pytest.raises(ValueError, match="alike is int64"):
+        contrastive_loss(left, right, PRESENT, torch.tensor(1.0), ALIKE[:, 0])
 
 
 def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
@@ -135,6 +172,7 @@ def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
         "right": right.detach(),
         "weight": weight.detach(),
         "present": PRESENT.float(),
+        "alike": ALIKE,
     }
     save_file({k: v.contiguous() for k, v in given.items()}, tmp_path / "given.safetensors")
     (tmp_path / "two.py").write_text(SCRIPT)
@@ -146,7 +184,7 @@ def test_two_processes_equal_one_on_the_joined_batch(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [load_file(tmp_path / f"found-{r}.safetensors") for r in range(2)]
     scale = LogitScale()
-    loss = contrastive_loss(left, right, PRESENT, scale())
+    loss = contrastive_loss(left, right, PRESENT, scale(), ALIKE)
     loss.backward()
     torch.testing.assert_close((ranks[0]["loss"] + ranks[1]["loss"]) / 2, loss.detach().reshape(1))
     # A rank's rows and parameters hold the gradient of the sum over ranks: twice that of the joined mean.

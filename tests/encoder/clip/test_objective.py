@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from spine_models.encoder.clip.alike import likeness
 from spine_models.encoder.clip.contrastive import contrastive_loss
 from spine_models.encoder.clip.objective import Embedded, clip_objective, joined_images
 from spine_models.encoder.clip.projection import unit
@@ -53,3 +54,31 @@ def test_joined_images_are_a_linear_map_of_the_concatenation():
     torch.testing.assert_close(joined[1], unit(x1[1] @ w[:5]))
     assert joined[2].eq(0).all()
     assert present.tolist() == [True, True, False]
+
+
+def test_equal_reports_count_where_a_report_is_compared_and_patients_everywhere(embedded):
+    alike = torch.tensor([[0, 9], [0, 8], [1, 9], [2, 7], [3, 6], [4, 7]])
+    losses = clip_objective(embedded, SCALE, pairs("tri_modal", image_image_weight=1.0), alike)
+    for pair, labels in (("t1_report", alike), ("t2_report", alike), ("t1_t2", alike[:, :1])):
+        left, right = pair.split("_")
+        both = embedded.present[left] & embedded.present[right]
+        expected = contrastive_loss(embedded.vectors[left], embedded.vectors[right], both, SCALE, labels)
+        assert torch.equal(losses.by_pair[pair], expected), pair
+
+
+def test_likeness_is_of_patients_and_of_what_the_text_encoders_read():
+    reports = [
+        "FINDINGS: Disc bulge.\n\nIMPRESSION: Disc bulge.\n",
+        "General Hospital\nFINDINGS:  disc   bulge.\n\nIMPRESSION: Disc bulge.\nSigned by: A. B.\n",
+        "FINDINGS: Disc bulge at L4-L5.\n\nIMPRESSION: Disc bulge.\n",
+        "",
+        "",
+    ]
+    labels = likeness(["a", "b", "c", "d", "e"], ["p", "q", "p", "r", "s"], reports)
+    assert (labels.shape, labels.dtype) == ((5, 2), torch.int64)
+    patients, texts = labels.T.tolist()
+    assert patients[0] == patients[2]
+    assert texts[0] == texts[1]
+    assert (len(set(patients)), len(set(texts))) == (4, 4)
+    assert torch.equal(likeness(["b"], ["q"], reports[1:2])[0], labels[1])
+    assert likeness([], [], []).shape == (0, 2)

@@ -275,3 +275,14 @@ def test_embeddings_of_a_missing_modality_have_no_say_in_training(tmp_path, clip
     one = train_clip(clip_settings, train_studies, [], tmp_path / "a", parents={}, stop_after=2)
     two = train_clip(clip_settings, [*train_studies, *silent], [], tmp_path / "b", parents={}, stop_after=2)
     assert one.card == two.card
+
+
+def test_studies_that_are_alike_are_left_out_of_the_contrast_where_settings_say_so(
+    tmp_path, clip_settings, train_studies
+):
+    one_report = [dataclasses.replace(s, report=train_studies[0].report) for s in train_studies]
+    masked = train_clip(clip_settings, one_report, [], tmp_path / "a", parents={}, stop_after=1)
+    assert masked.curves["loss"].to_list() == [0.0]
+    told = clip_settings.model_copy(update={"mask_alike": False})
+    plain = train_clip(told, one_report, [], tmp_path / "b", parents={}, stop_after=1)
+    assert plain.curves["loss"][0] > 1.0
