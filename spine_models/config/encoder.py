@@ -88,7 +88,8 @@ class GramSettings(Section):
     slices must have ``px`` real pixels in the smallest global crop; a ``global_scale`` of its own (null: the
     backbone's) that leaves out small crops asks for less. The Gram teacher is replaced by the EMA teacher after
     ``first_refresh`` steps and every ``refresh_every`` steps from there on, at most ``max_refreshes`` times. ``lr``
-    null takes the backbone's; teacher temperature is the backbone's last.
+    null takes the backbone's; teacher temperature is the backbone's last. With 0 ``steps`` the encoder is passed on
+    as it is.
     """
 
     weight: float = Field(2.0, ge=0)
@@ -102,7 +103,7 @@ class GramSettings(Section):
     refresh_every: int = Field(5000, ge=1)
     first_refresh: int = Field(5000, ge=1)
     max_refreshes: int = Field(3, ge=0)
-    steps: int = Field(75000, ge=1)
+    steps: int = Field(75000, ge=0)
     warmup_steps: int = Field(0, ge=0)
     lr: float | None = Field(None, gt=0)
     ema_momentum: float = Field(0.999, ge=0, le=1)

@@ -6,8 +6,10 @@ Belongs here: what the stage starts from and which numbers differ from pretraini
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +30,7 @@ from spine_models.encoder.backbone.encoder import (
     version_of,
     write_card,
 )
-from spine_models.encoder.backbone.gram_teacher import GramTeacher, refreshes_done
+from spine_models.encoder.backbone.gram_teacher import GramTeacher, refreshes_done, stage_settings
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.loop import (
     CHECKPOINTS,
@@ -40,30 +42,12 @@ from spine_models.encoder.backbone.loop import (
 )
 from spine_models.encoder.backbone.material import nothing_seen, write_seen
 from spine_models.encoder.backbone.network import Network
+from spine_models.encoder.backbone.probe import split_tars
 from spine_models.encoder.backbone.recipe import single_route
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
 
 Heads = Literal["checkpoint", "fresh"]
-
-
-def stage_settings(settings: BackboneSettings, gram: GramSettings) -> BackboneSettings:
-    """Settings of the Gram stage: the backbone's with the numbers that ``gram`` names; the network is the same.
-
-    The teacher's temperature stays where pretraining left it, and the EMA momentum is constant.
-    """
-    changes: dict[str, Any] = {
-        "image_px": gram.image_px or settings.image_px,
-        "global_scale": gram.global_scale or settings.global_scale,
-        "steps": gram.steps,
-        "warmup_steps": gram.warmup_steps,
-        "lr": gram.lr or settings.lr,
-        "layer_decay": gram.layer_decay,
-        "ema_momentum": gram.ema_momentum,
-        "ema_momentum_end": gram.ema_momentum,
-        "teacher_temperature": settings.teacher_temperature_end,
-    }
-    return settings.model_copy(update=changes)
 
 
 def anchor(
@@ -75,6 +59,7 @@ def anchor(
     route: str,
     start: Path,
     checkpoints: Path | None = None,
+    excluded: frozenset[str] = frozenset(),
     resume: bool = True,
     report: Report | None = None,
     stop_after: int | None = None,
@@ -90,18 +75,21 @@ def anchor(
     Args:
         settings: those that the encoder was pretrained with.
         gram: of the profile.
-        tars: shards of this route, of slices that have the Gram teacher's resolution (``augment.source_px_needed``).
+        tars: shards of this route, large enough for the Gram teacher's crops (``augment.source_px_needed``).
         out: folder of the new encoder and of the checkpoints; not ``start``.
         route: "t1" or "t2"; must be the encoder's.
         start: folder of the route's encoder.
         checkpoints: folder of the encoder's run's checkpoints; None looks in ``start/checkpoints``.
+        excluded: keys of slices that are only looked at, not trained on: those that were made larger to that size
+            (``gram_teacher.too_coarse``). The card says how many.
         resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
         report: called on rank 0 with the numbers of every step.
         stop_after: stop at this step with a checkpoint; the encoder written then is marked as not trained.
         open_reader: opens shards.
 
     Returns:
-        With an untrained encoder or too few slices: ``start``'s encoder as it is, with empty curves.
+        With 0 steps, an untrained encoder or too few slices: ``start``'s encoder as it is, with empty curves and the
+        reason on the card (``passed_on``).
 
     Raises:
         EncoderError: ``start`` holds no encoder, or one of another route or of other settings.
@@ -119,12 +107,20 @@ def anchor(
             f"the encoder in folder {start.name} was trained with other {', '.join(differing)}: anchor it with the "
             "settings it has"
         )
+    if gram.steps == 0:
+        return _passed_on(start, out, config, route=route, reason="gram.steps is 0")
+    if not config["trained"]:
+        return _passed_on(start, out, config, route=route, reason="the encoder is not trained")
     stage = stage_settings(settings, gram)
-    material = None
-    if config["trained"]:
-        material = Material.gathered(tars, stage, open_reader=open_reader, gram_px=gram.px)
+    material = Material.gathered(tars, stage, open_reader=open_reader, gram_px=gram.px)
     if material is None:
-        return _passed_on(start, out, route=route, trained=config["trained"])
+        return _passed_on(start, out, config, route=route, reason="too few slices")
+    held_out = len(material.probe.excluded)
+    coarse = _trained_on(tars, open_reader) & excluded if excluded else frozenset()
+    material = _without(material, coarse)
+    if material.n_train < settings.min_train_slices:
+        reason = f"too few slices have the pixels of gram.px: {len(coarse)} do not"
+        return _passed_on(start, out, config, route=route, reason=reason, left_out=len(coarse))
     origin = whole.latest(checkpoints if checkpoints is not None else start / CHECKPOINTS)
     heads: Heads = "fresh" if origin is None else "checkpoint"
     # Other draws than in the first steps of pretraining; the probe above keeps pretraining's held-out slices.
@@ -137,6 +133,7 @@ def anchor(
         "start": version_of(start),
         "heads": heads,
         "slices": material.digest,
+        "too_coarse": hashlib.sha256("\n".join(sorted(coarse)).encode()).hexdigest(),
     }
     device = join_process_group()
     with forked_rng(device):
@@ -147,6 +144,8 @@ def anchor(
             "start": identity["start"],
             "heads": heads,
             "gram": identity["gram"],
+            "too_coarse": len(coarse),
+            "probe_held_out_of_train": held_out,
         }
         result = carry_out(
             run,
@@ -194,7 +193,23 @@ def _load_heads(network: Network, tensors: dict[str, Tensor]) -> None:
         getattr(network, name).load_state_dict(own)
 
 
-def _passed_on(start: Path, out: Path, *, route: str, trained: bool) -> TrainingResult:
+def _trained_on(tars: Sequence[Path], open_reader: OpenReader) -> frozenset[str]:
+    """Keys of the training slices."""
+    train, _ = split_tars(tars)
+    return frozenset(open_reader(train, seed=0, rank=0, world=1, balance="slice").keys)
+
+
+def _without(material: Material, coarse: frozenset[str]) -> Material:
+    """The material with these slices kept out of the training stream, as the probe's are."""
+    probe = material.probe
+    n_train = material.n_train - len(coarse - probe.excluded)
+    probe.excluded = probe.excluded | coarse
+    return replace(material, n_train=n_train)
+
+
+def _passed_on(
+    start: Path, out: Path, config: dict[str, Any], *, route: str, reason: str, left_out: int = 0
+) -> TrainingResult:
     """The encoder as it is: nothing to anchor, or nothing to train on."""
     if rank() == 0:
         out.mkdir(parents=True, exist_ok=True)
@@ -202,8 +217,8 @@ def _passed_on(start: Path, out: Path, *, route: str, trained: bool) -> Training
             shutil.copy2(start / name, out / name)
     barrier()
     version = version_of(out)
-    card = {"name": f"dinov3-{route}", "route": route, "version": version, "trained": trained, "steps": 0}
-    card |= {"stage": "gram", "start": version}
+    card = {"name": f"dinov3-{route}", "route": route, "version": version, "trained": config["trained"]}
+    card |= {"steps": 0, "stage": "gram", "start": version, "passed_on": reason, "too_coarse": left_out}
     if rank() == 0:
         write_card(out, card)
         write_seen(out, nothing_seen())

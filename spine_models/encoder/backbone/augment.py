@@ -122,6 +122,9 @@ def blur(images: Tensor, draws: Tensor, probability: float, sigma_px: tuple[floa
 class MultiCrop:
     """Global and local views of a batch of slices, and with ``gram_px`` the global ones at that resolution too.
 
+    Views are cut out of slices that were first brought down to ``image_px`` where they are larger: a grid that skips
+    pixels aliases, and in use a slice comes at that size.
+
     With ``gram_px`` a global view is cut out of the slice once, at ``gram_px``: that is the twin, which the Gram
     teacher sees. The student's view is the twin made smaller, so both show the same rectangle, turned and changed in
     intensity alike; only the blur is the student's alone. A twin is never made larger than what the slice holds.
@@ -172,8 +175,11 @@ class MultiCrop:
         views = settings.global_crops + settings.local_crops
         uniform = np.stack([np.random.default_rng(seed).random((views, DRAWS)) for seed in seeds], axis=1)
         draws = torch.from_numpy(uniform.astype(np.float32))  # [views, B, DRAWS]
-        images = whole = to_unit(slices)
-        if self.gram_px is not None:
+        images = to_unit(slices)
+        whole = reduced(images, settings.image_px)
+        if self.gram_px is None:
+            images = whole
+        else:
             needed = source_px_needed(settings, self.gram_px)
             if images.shape[-1] < needed:
                 raise SlicesTooSmall(
@@ -182,8 +188,7 @@ class MultiCrop:
                     "of the area; write shards with a larger shards.size_px, lower gram.px (and gram.image_px), or "
                     "raise the lower end of gram.global_scale"
                 )
-            # Large slices alias where a grid skips pixels; local crops see what they saw in pretraining.
-            whole, images = reduced(images, settings.image_px), reduced(images, needed)
+            images = reduced(images, needed)
         global_crops, gram_crops = self._globals(images, draws[: settings.global_crops])
         if settings.local_crops == 0:
             return Crops(global_crops, None, gram_crops)

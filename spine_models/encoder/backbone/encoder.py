@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spine_models.config import BackboneSettings
-from spine_models.encoder.backbone.augment import to_unit
+from spine_models.encoder.backbone.augment import reduced, to_unit
 from spine_models.encoder.backbone.vit import Backbone, Tokens
 
 WEIGHTS: Final = "encoder.safetensors"
@@ -73,10 +73,20 @@ class Encoder:
         name: "dinov3-<route>".
         trained: False for an encoder that was only initialised.
         dim: length of a vector, 3 times the width of the network.
+        image_px: edge that larger slices are brought down to; None takes slices of any size as they are.
     """
 
-    def __init__(self, backbone: Backbone, *, route: str, version: str, trained: bool) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        route: str,
+        version: str,
+        trained: bool,
+        image_px: int | None = None,
+    ) -> None:
         self._backbone = backbone.freeze()
+        self.image_px = image_px
         self.route, self.version, self.trained = route, version, trained
         self.name = f"dinov3-{route}"
         self.dim = 3 * backbone.mask_token.numel()
@@ -90,10 +100,11 @@ class Encoder:
     def encode(self, images: np.ndarray) -> np.ndarray:
         """CLS, mean and maximum of the patch tokens, one after the other, in float32.
 
-        A slice's vector does not depend on the other slices of the call.
+        A slice's vector does not depend on the other slices of the call. Slices larger than ``image_px`` are first
+        made that small with a low-pass, as training made them; others are taken as they are.
 
         Args:
-            images: [N, S, S] uint16 as the shards store them; S a multiple of the patch size.
+            images: [N, S, S] uint16 as the shards store them; S above ``image_px`` or a multiple of the patch size.
 
         Returns:
             [N, 3 * dim] float32.
@@ -115,13 +126,13 @@ class Encoder:
             images: [N, S, S] uint16 as for ``encode``.
 
         Returns:
-            [N, h, w, D] float32; h = w = S / patch size.
+            [N, h, w, D] float32; h = w = S / patch size, of slices larger than ``image_px`` that / patch size.
 
         Raises:
             EncoderError: another dtype or shape.
         """
         maps = [tokens.patches.float().cpu().numpy() for tokens in self._tokens(images)]
-        grid = self._backbone.grid(*images.shape[1:])
+        grid = self._backbone.grid(*(min(edge, self.image_px or edge) for edge in images.shape[1:]))
         return np.concatenate([np.zeros((0, grid[0] * grid[1], self.dim // 3), np.float32), *maps]).reshape(
             len(images), *grid, self.dim // 3
         )
@@ -132,7 +143,8 @@ class Encoder:
             raise EncoderError(f"slices are uint16 [N, S, S], not {images.dtype} {list(images.shape)}")
         device = self._backbone.mask_token.device
         for start in range(0, len(images), CHUNK):
-            yield self._backbone(to_unit(images[start : start + CHUNK]).to(device))
+            chunk = to_unit(images[start : start + CHUNK]).to(device)
+            yield self._backbone(chunk if self.image_px is None else reduced(chunk, self.image_px))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -177,4 +189,10 @@ def load_encoder(folder: Path) -> Encoder:
     backbone, config = open_backbone(folder)
     if torch.cuda.is_available():
         backbone.cuda()
-    return Encoder(backbone, route=config["route"], version=version_of(folder), trained=config["trained"])
+    return Encoder(
+        backbone,
+        route=config["route"],
+        version=version_of(folder),
+        trained=config["trained"],
+        image_px=config["settings"]["image_px"],
+    )

@@ -1,19 +1,22 @@
 """The Gram teacher: an earlier encoder of the same route that says which patches are alike.
 
-Belongs here: its frozen backbone, its tokens on the student's grid, when it is replaced by the EMA teacher.
-Does not belong here: the loss (gram_loss), cutting its crops (augment).
+Belongs here: its frozen backbone, its tokens on the student's grid, when it is replaced by the EMA teacher, which
+slices hold what its crops show. Does not belong here: the loss (gram_loss), cutting its crops (augment).
 """
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spine_models.config import GramSettings
+from spine_models.config import BackboneSettings, GramSettings
+from spine_models.encoder.backbone.augment import source_px_needed
 from spine_models.encoder.backbone.encoder import EncoderError, open_backbone
 from spine_models.encoder.backbone.vit import Backbone
 
@@ -30,6 +33,47 @@ def refresh_due(gram: GramSettings, step: int) -> bool:
 def refreshes_done(gram: GramSettings, step: int) -> int:
     """How often the Gram teacher has been replaced when ``step`` steps are done."""
     return min(max((step - gram.first_refresh) // gram.refresh_every + 1, 0), gram.max_refreshes)
+
+
+def stage_settings(settings: BackboneSettings, gram: GramSettings) -> BackboneSettings:
+    """Settings of the Gram stage: the backbone's with the numbers that ``gram`` names; the network is the same.
+
+    The teacher's temperature stays where pretraining left it, and the EMA momentum is constant.
+    """
+    changes: dict[str, Any] = {
+        "image_px": gram.image_px or settings.image_px,
+        "global_scale": gram.global_scale or settings.global_scale,
+        "steps": gram.steps,
+        "warmup_steps": gram.warmup_steps,
+        "lr": gram.lr or settings.lr,
+        "layer_decay": gram.layer_decay,
+        "ema_momentum": gram.ema_momentum,
+        "ema_momentum_end": gram.ema_momentum,
+        "teacher_temperature": settings.teacher_temperature_end,
+    }
+    return settings.model_copy(update=changes)
+
+
+def too_coarse(slices: pl.DataFrame, settings: BackboneSettings, gram: GramSettings) -> frozenset[str]:
+    """Keys of the slices whose source had fewer pixels than the Gram teacher's crops need.
+
+    A slice that preprocessing made larger only looks as if it had the resolution. What it truly has is its edge
+    divided by ``scale`` (stored pixels per source pixel), along the more coarsely spaced source axis; that must reach
+    ``augment.source_px_needed``. What the scanner itself interpolated cannot be told from the table and counts as
+    real. A slice whose scale is not known is too coarse.
+
+    Args:
+        slices: rows of ``shards.SLICES``; ``slice_key``, ``size_px``, ``scale`` and ``pixel_spacing_mm`` are read.
+        settings: of the backbone.
+        gram: of the profile.
+    """
+    needed = source_px_needed(stage_settings(settings, gram), gram.px)
+    spacing = pl.col("pixel_spacing_mm").list
+    stretch = (spacing.max() / spacing.min()).fill_null(1.0)
+    real_px = pl.col("size_px") / (pl.col("scale") * stretch).clip(lower_bound=1.0)
+    # Rounding of the scale must not cost a slice that has exactly the pixels.
+    enough = (real_px >= needed - 1e-6).fill_null(False)
+    return frozenset(slices.filter(~enough)["slice_key"])
 
 
 class GramTeacher:

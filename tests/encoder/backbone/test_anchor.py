@@ -15,7 +15,8 @@ from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
 from spine_models.config import GramSettings
-from spine_models.encoder.backbone import run
+from spine_models.corpus.shards import EpochReader
+from spine_models.encoder.backbone import loop, run
 from spine_models.encoder.backbone.anchor import anchor
 from spine_models.encoder.backbone.augment import SlicesTooSmall
 from spine_models.encoder.backbone.encoder import EncoderError, load_encoder, save_encoder, version_of
@@ -89,6 +90,12 @@ def settings(settings):
 def start(settings, tars, tmp_path_factory) -> Path:
     """A pretrained encoder with its run's checkpoint."""
     return pretrain(settings, tars, tmp_path_factory.mktemp("start"), route="t1", stop_after=None).folder
+
+
+@pytest.fixture(scope="module")
+def keys(tars) -> frozenset[str]:
+    """The training slices: 10 studies of two."""
+    return frozenset(EpochReader(tars[:1], seed=0).keys)
 
 
 @pytest.fixture(scope="module")
@@ -296,17 +303,61 @@ def test_another_stage_is_not_resumed(settings, gram, tars, start, tmp_path):
         anchor(settings, gram, tars, tmp_path, route="t1", start=other)
 
 
-@pytest.mark.parametrize("why", ["untrained", "too few slices"])
-def test_nothing_to_anchor_passes_the_encoder_on(settings, gram, tars, start, tmp_path, why):
+@pytest.mark.parametrize("why", ["untrained", "too few slices", "no steps", "too coarse"])
+def test_nothing_to_anchor_passes_the_encoder_on(settings, gram, tars, start, keys, tmp_path, why):
+    excluded: frozenset[str] = frozenset()
     if why == "untrained":
         start = untrained(settings, tmp_path / "start", route="t1").folder
+    elif why == "no steps":
+        gram = GramSettings.model_validate(gram.model_dump() | {"steps": 0})
+    elif why == "too coarse":
+        excluded = frozenset(sorted(keys)[:13])
     else:
         settings = settings.model_copy(update={"min_train_slices": 21})
-    result = anchor(settings, gram, tars, tmp_path / "out", route="t1", start=start)
+    result = anchor(settings, gram, tars, tmp_path / "out", route="t1", start=start, excluded=excluded)
     assert result.curves.is_empty()
     assert result.card["version"] == version_of(start)
     assert (result.card["trained"], result.card["steps"]) == (why != "untrained", 0)
     assert load_encoder(tmp_path / "out").trained is (why != "untrained")
+    reasons = {
+        "untrained": "the encoder is not trained",
+        "no steps": "gram.steps is 0",
+        "too coarse": "too few slices have the pixels of gram.px: 13 do not",
+    }
+    assert result.card["passed_on"] == reasons.get(why, why)
+    assert result.card["too_coarse"] == (13 if why == "too coarse" else 0)
+    assert json.loads((tmp_path / "out" / "card.json").read_text()) == result.card
+
+
+def test_slices_without_the_resolution_are_not_trained_on(
+    settings, gram, tars, start, keys, tmp_path, monkeypatch
+):
+    seen: list[frozenset[str]] = []
+    real = loop.CropStream
+
+    def stream(*args, excluded, **keywords):
+        seen.append(excluded)
+        return real(*args, excluded=excluded, **keywords)
+
+    monkeypatch.setattr(loop, "CropStream", stream)
+    coarse = frozenset(sorted(keys)[:4])
+    elsewhere = frozenset({"a slice of another batch"})
+
+    def begun(out: Path, excluded: frozenset[str], stop: int):
+        wanted = {"route": "t1", "start": start, "excluded": excluded, "stop_after": stop}
+        return anchor(settings, gram, tars, out, **wanted)
+
+    plain = begun(tmp_path / "plain", frozenset(), 1)
+    fewer = begun(tmp_path / "fewer", coarse | elsewhere, 1)
+    held_out = seen[0]
+    assert seen[1] == held_out | coarse
+    assert plain.card["train_slices"] - fewer.card["train_slices"] == len(coarse - held_out)
+    assert (plain.card["too_coarse"], fewer.card["too_coarse"]) == (0, 4)
+    for result in (plain, fewer):
+        assert result.card["probe_held_out_of_train"] == len(held_out)
+    with pytest.raises(CheckpointMismatch, match="other too_coarse"):
+        begun(tmp_path / "fewer", frozenset(), 2)
+    assert begun(tmp_path / "fewer", coarse, 2).card["steps"] == 2
 
 
 def test_the_callers_generator_is_left_alone(settings, gram, tars, start, tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from spine_models.encoder.backbone.encoder import EncoderError, load_encoder
+from spine_models.encoder.backbone.augment import reduced, to_unit
+from spine_models.encoder.backbone.encoder import Encoder, EncoderError, load_encoder
 from spine_models.encoder.backbone.train import untrained
 
 
@@ -50,6 +51,32 @@ def test_deterministic_and_independent_of_batch_mates(folder):
         np.testing.assert_allclose(
             encoder.encode(many[index : index + 1])[0], together[index], rtol=1e-4, atol=1e-5
         )
+
+
+def test_larger_slices_come_down_to_the_size_of_training(folder):
+    encoder = load_encoder(folder)
+    assert encoder.image_px == 32
+    large = np.random.default_rng(1).integers(0, 65536, (3, 80, 80)).astype(np.uint16)
+    small = reduced(to_unit(large), 32)
+    with torch.no_grad():
+        tokens = encoder.backbone(small)
+    vectors, patches = encoder.encode(large), encoder.encode_patches(large)
+    assert np.array_equal(vectors[:, :32], tokens.cls.numpy())
+    assert patches.shape == (3, 4, 4, 32)
+    assert np.array_equal(patches.reshape(3, 16, 32), tokens.patches.numpy())
+    odd = np.ascontiguousarray(large[:, :75, :75])  # no whole number of patches, and larger than image_px
+    assert encoder.encode(odd).shape == (3, 96)
+
+
+def test_slices_that_are_not_larger_are_taken_as_they_are(folder):
+    """As without a size to come down to, bit for bit."""
+    encoder = load_encoder(folder)
+    as_is = Encoder(encoder.backbone, route="t2", version="", trained=False)
+    for size in (32, 24, 16):
+        images = np.ascontiguousarray(slices()[:, :size, :size])
+        assert np.array_equal(encoder.encode(images), as_is.encode(images))
+        assert np.array_equal(encoder.encode_patches(images), as_is.encode_patches(images))
+        assert encoder.encode_patches(images).shape == (5, size // 8, size // 8, 32)
 
 
 def test_the_version_is_of_the_content(folder, settings, tmp_path):

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from spine_models.encoder.backbone.augment import MultiCrop, SlicesTooSmall, crop_grid, source_px_needed
+from spine_models.encoder.backbone.augment import (
+    MultiCrop,
+    SlicesTooSmall,
+    crop_grid,
+    reduced,
+    source_px_needed,
+    to_unit,
+)
 
 SEEDS = [1, 2, 3, 4]
 
@@ -97,6 +104,26 @@ def test_blur_is_the_students_alone(settings):
     a, b = (MultiCrop(wanted, 64)(smooth(), SEEDS) for wanted in (sharp, blurred))
     assert torch.equal(a.gram_crops, b.gram_crops)
     assert not torch.allclose(a.global_crops, b.global_crops)
+
+
+def test_pretraining_sees_large_slices_at_the_size_of_use(settings):
+    """Views of large slices are those of the same slices brought down first; smaller slices are cut as they are."""
+    large = smooth()
+    down = reduced(to_unit(large), settings.image_px)
+    stored = (down[:, 0].clamp(0, 1).numpy() * 65535).round().astype(np.uint16)
+    for ours, expected in zip(
+        MultiCrop(settings)(large, SEEDS), MultiCrop(settings)(stored, SEEDS), strict=True
+    ):
+        if ours is not None:
+            torch.testing.assert_close(ours, expected, atol=5e-3, rtol=0)
+    small = np.ascontiguousarray(stored[:, :24, :24])
+    assert MultiCrop(settings)(small, SEEDS).global_crops.shape[-1] == settings.image_px
+
+
+def test_stripes_finer_than_the_crop_do_not_alias_in_pretraining(settings):
+    stripes = np.zeros((1, 128, 128), np.uint16)
+    stripes[:, :, ::4] = stripes[:, :, 1::4] = 65535
+    assert MultiCrop(turned(settings))(stripes, [1]).global_crops[..., 8:-8, 8:-8].std() < 0.15
 
 
 def test_too_small_slices_are_refused_and_the_needed_size_is_named(settings):

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
 from spine_models.config import GramSettings, load_profile
-from spine_models.encoder.backbone.anchor import stage_settings
+from spine_models.corpus.shards.preprocess import preprocess
+from spine_models.corpus.shards.tables import SLICES
+from spine_models.encoder.backbone.augment import source_px_needed
 from spine_models.encoder.backbone.encoder import EncoderError, save_encoder
-from spine_models.encoder.backbone.gram_teacher import GramTeacher, refresh_due, refreshes_done
+from spine_models.encoder.backbone.gram_teacher import (
+    GramTeacher,
+    refresh_due,
+    refreshes_done,
+    stage_settings,
+    too_coarse,
+)
 from spine_models.encoder.backbone.vit import Backbone
 
 
@@ -105,12 +115,50 @@ def test_stage_settings_change_what_the_stage_names_and_nothing_of_the_network(s
     assert stage_settings(settings, GramSettings()).image_px == settings.image_px
 
 
-def test_the_phantom_has_the_pixels_its_gram_stage_needs():
-    from spine_models.encoder.backbone.augment import source_px_needed
+@pytest.mark.parametrize(("name", "needed"), [("phantom", 110), ("workstation", 384), ("paper", 501)])
+def test_every_profile_has_the_pixels_its_gram_stage_needs(name, needed):
+    profile = load_profile(name)
+    stage, patch_px = stage_settings(profile.backbone, profile.gram), profile.backbone.patch_px
+    assert source_px_needed(stage, profile.gram.px) == needed <= profile.shards.size_px
+    assert profile.gram.px % patch_px == stage.image_px % patch_px == 0
+    assert profile.gram.px > stage.image_px
+    last = profile.gram.first_refresh + (profile.gram.max_refreshes - 1) * profile.gram.refresh_every
+    assert last < profile.gram.steps
 
-    profile = load_profile("phantom")
-    needed = source_px_needed(stage_settings(profile.backbone, profile.gram), profile.gram.px)
-    assert needed <= profile.shards.size_px
-    assert (
-        profile.gram.px % profile.backbone.patch_px == profile.gram.image_px % profile.backbone.patch_px == 0
+
+def test_slices_that_were_made_larger_are_too_coarse(settings):
+    """Needed are 48 / sqrt(0.32 * 0.75) = 98 px; slices are stored at 128 px."""
+    rows = {
+        "same": (128 / 128, [0.5, 0.5]),
+        "reduced": (128 / 640, [0.5, 0.5]),
+        "exact": (128 / 98, None),
+        "enlarged": (128 / 97, [0.5, 0.5]),
+        "stretched": (128 / 150, [0.5, 1.0]),  # 75 px along the coarser axis
+        "a little stretched": (128 / 150, [0.75, 0.5]),  # 100 px
+        "unknown": (None, [0.5, 0.5]),
+    }
+    slices = pl.DataFrame(
+        {
+            "slice_key": list(rows),
+            "size_px": [128] * len(rows),
+            "scale": [scale for scale, _ in rows.values()],
+            "pixel_spacing_mm": [spacing for _, spacing in rows.values()],
+        },
+        schema={name: SLICES[name] for name in ("slice_key", "size_px", "scale", "pixel_spacing_mm")},
     )
+    wanted = settings.model_copy(update={"global_scale": (0.32, 1.0), "crop_ratio": (0.75, 4 / 3)})
+    gram = GramSettings(px=48, image_px=32)
+    assert too_coarse(slices, wanted, gram) == {"enlarged", "stretched", "unknown"}
+    wide = gram.model_copy(update={"global_scale": (0.9, 1.0)})
+    assert too_coarse(slices, wanted, wide) == {"unknown"}
+    assert too_coarse(slices.head(0), wanted, gram) == frozenset()
+
+
+def test_too_coarse_agrees_with_what_preprocessing_says_of_a_slice(settings):
+    """A source of 60 x 40 px, stored at 128 px, truly has 60 px along its longer edge."""
+    done = preprocess(np.arange(2400.0).reshape(60, 40), (0.0, 2399.0), 128)
+    columns = {"slice_key": ["a"], "size_px": [128], "scale": [done.scale], "pixel_spacing_mm": [None]}
+    slices = pl.DataFrame(columns, schema_overrides={"pixel_spacing_mm": pl.List(pl.Float64)})
+    square = settings.model_copy(update={"crop_ratio": (1.0, 1.0), "global_scale": (1.0, 1.0)})
+    assert too_coarse(slices, square, GramSettings(px=60, image_px=32)) == frozenset()
+    assert too_coarse(slices, square, GramSettings(px=61, image_px=32)) == {"a"}
