@@ -16,7 +16,7 @@ import polars as pl
 from pipelines.runtime.metadata import counts, markdown, table_result
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
-from pipelines.runtime.training import Trained
+from pipelines.runtime.training import INPUT_SUFFIX, Trained
 from spine_models.encoder.seen import not_allowed, patients_of_slices
 
 
@@ -80,7 +80,7 @@ def aligned_inputs(hospital: Hospital, manifest: pl.DataFrame) -> tuple[dict[str
 def handed_over(folder: Path, **frames: pl.DataFrame) -> dict[str, str]:
     """Write frames for a training process to read; paths by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / f"{name}.input" for name in frames}
+    paths = {name: folder / f"{name}{INPUT_SUFFIX}" for name in frames}
     for name, frame in frames.items():
         frame.write_parquet(paths[name])
     return {name: str(path) for name, path in paths.items()}

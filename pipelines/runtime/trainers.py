@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import polars as pl
 
 if TYPE_CHECKING:
-    from spine_models.encoder.clip.vectors import SliceVectors
-
     from pipelines.runtime.training import TrainingJob
+    from spine_models.encoder.clip.vectors import SliceVectors
 
 Report = Callable[[dict[str, float]], None]
 
@@ -56,6 +55,7 @@ def anchor(job: TrainingJob, report: Report) -> Result:
         Path(job.out),
         route=job.inputs["route"],
         start=Path(job.inputs["start"]),
+        excluded=frozenset(pl.read_parquet(job.inputs["coarse"])["slice_key"]),
         resume=job.resume,
         report=_of(gram.steps, report),
     )
@@ -81,15 +81,17 @@ def synthesize(job: TrainingJob, report: Report) -> Result:
 
 def align(job: TrainingJob, report: Report) -> Result:
     """Alignment of both encoders with the reports of the train split."""
-    from spine_models.encoder.clip.vectors import stored_studies
-
     from spine_models.config import ClipSettings
-    from spine_models.encoder.clip.train import train_clip
+    from spine_models.encoder.backbone.distributed import world_size
+    from spine_models.encoder.clip.batch import batch_sizes
+    from spine_models.encoder.clip.train import train_clip, usable
+    from spine_models.encoder.clip.vectors import stored_studies
 
     settings = ClipSettings.model_validate(job.sections["clip"])
     vectors = _vectors(job, settings.max_slices, report)
     reports = pl.read_parquet(job.inputs["reports"])
     train, val = (stored_studies(vectors, reports, split=split) for split in ("train", "val"))
+    _, in_an_epoch = batch_sizes(len(usable(train, settings)), settings.batch_size, world_size())
     return train_clip(
         settings,
         train,
@@ -97,7 +99,7 @@ def align(job: TrainingJob, report: Report) -> Result:
         Path(job.out),
         parents=vectors.parents,
         resume=job.resume,
-        report=report,
+        report=_of(settings.epochs * in_an_epoch, report),
     )
 
 
@@ -111,10 +113,9 @@ TRAINERS: Final[dict[str, Callable[[TrainingJob, Report], Result]]] = {
 
 def _vectors(job: TrainingJob, max_slices: int, report: Report) -> SliceVectors:
     """Slice vectors of the manifest's studies, by the encoders of the job's routes."""
-    from spine_models.encoder.clip.vectors import slice_vectors
-
     from spine_models.encoder.backbone.encoder import load_encoder
     from spine_models.encoder.backbone.launch import join_process_group
+    from spine_models.encoder.clip.vectors import slice_vectors
 
     join_process_group()  # before the encoders are opened, so that each process has them on its own GPU
     return slice_vectors(

@@ -6,6 +6,7 @@ Does not belong here: which function a stage's training is (``trainers``), what 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -17,8 +18,10 @@ from typing import Any, Final
 import polars as pl
 
 REPO: Final = Path(__file__).resolve().parents[2]
-CURVES_FILE: Final = "curves.parquet"
-SEEN_FILE: Final = "seen.parquet"
+FAILURE_FILE: Final = "failure.txt"
+"""Why a training ended, for the run that started it."""
+INPUT_SUFFIX: Final = ".input"
+"""Of what a training is given as a file in its folder; Parquet, but no part of the model."""
 LINES: Final = 100
 """About so many lines of losses reach the run's log, whatever the length of the training."""
 TERMINAL_LINES: Final = 6
@@ -71,12 +74,14 @@ def launch(context: Any, job: TrainingJob, processes: int) -> Trained:
     """Run a job under ``torchrun`` through Dagster Pipes and wait for it; its losses stream into the run's log.
 
     Raises:
-        dagster.Failure: the training process ended without its closing message.
+        dagster.Failure: the training failed (says why), or ended without its closing message.
     """
     import dagster as dg
+    from dagster._core.errors import DagsterPipesExecutionError
 
     from pipelines.runtime.messages import WholeLinesReader
 
+    out = Path(job.out)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "pipelines.runtime.training"]
     environment = os.environ | {"PYTHONPATH": str(REPO)}
@@ -85,19 +90,30 @@ def launch(context: Any, job: TrainingJob, processes: int) -> Trained:
         # Dagster's Pipes client calls a method of its own that it marks as preview.
         warnings.filterwarnings("ignore", message=".*PipesMessageReader.expected_writer_count")
         extras = {"job": job.__dict__}
-        invocation = client.run(context=context.op_execution_context, command=command, extras=extras)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / FAILURE_FILE).unlink(missing_ok=True)
+        try:
+            invocation = client.run(context=context.op_execution_context, command=command, extras=extras)
+        except DagsterPipesExecutionError as error:
+            if not (out / FAILURE_FILE).is_file():
+                raise
+            said = (out / FAILURE_FILE).read_text(encoding="utf-8")
+            raise dg.Failure(f"{job.label} failed: {said}") from error
     messages = invocation.get_custom_messages()
     if not messages:
         raise dg.Failure("the training process ended without its closing message: see its log in this run")
-    out = Path(job.out)
     found = {path.name: path for path in sorted(out.iterdir()) if path.is_file()}
     tables = {p.stem: pl.read_parquet(p) for name, p in found.items() if name.endswith(".parquet")}
-    files = [path for name, path in found.items() if not name.endswith(".parquet") and name != "card.json"]
+    files = [
+        path
+        for path in found.values()
+        if path.suffix not in (".parquet", INPUT_SUFFIX) and path.name != "card.json"
+    ]
     return Trained(
         folder=out,
         files=files,
-        curves=tables.pop(Path(CURVES_FILE).stem),
-        seen=tables.pop(Path(SEEN_FILE).stem),
+        curves=tables.pop("curves"),
+        seen=tables.pop("seen"),
         card=messages[-1]["card"],
         tables=tables,
     )
@@ -113,10 +129,18 @@ def main() -> None:
     with open_dagster_pipes() as pipes:
         job = TrainingJob(**pipes.extras["job"])
         report = _reporter(job, pipes.log.info) if rank == 0 else _silent
-        result = TRAINERS[job.trainer](job, report)
         if rank == 0:
-            result.curves.write_parquet(Path(job.out) / CURVES_FILE)
-            result.seen.write_parquet(Path(job.out) / SEEN_FILE)
+            logging.getLogger("spine_models").addHandler(_Forwarding(pipes.log.warning))
+        try:
+            result = TRAINERS[job.trainer](job, report)
+        except Exception as error:
+            # Any rank may be the one that knows; of several the last is as good as the first.
+            (Path(job.out) / FAILURE_FILE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+            raise
+        if rank == 0:
+            for name, value in vars(result).items():
+                if isinstance(value, pl.DataFrame):
+                    value.write_parquet(Path(job.out) / f"{name}.parquet")
             pipes.report_custom_message({"card": result.card})
 
 
@@ -136,6 +160,18 @@ def _reporter(job: TrainingJob, log: Callable[[str], None]) -> Callable[[dict[st
             sys.stderr.flush()
 
     return report
+
+
+class _Forwarding(logging.Handler):
+    """What a training warns of, in the run's log: shards that were left out, for one."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a warning on."""
+        self._log(self.format(record))
 
 
 def _silent(row: dict[str, float]) -> None:

@@ -121,11 +121,13 @@ class GramSettings(Section):
 class SynthesizerSettings(Section):
     """Self-supervised training of the gates that mix two frozen encoders.
 
-    What both trainings have is that of the backbone, but for the numbers named here alike.
+    What both trainings have is that of the backbone, but for the numbers named here alike. The gates of
+    ``exported_slices`` slices of every series make the exported table.
     """
 
     variant: Literal["conditional", "scalar", "t1_only", "t2_only"] = "conditional"
     hidden: int = Field(256, ge=1)
+    exported_slices: int = Field(4, ge=1)
     batch_size: int = Field(64, ge=2)
     steps: int = Field(37500, ge=1)
     warmup_steps: int = Field(2500, ge=0)

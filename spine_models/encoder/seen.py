@@ -1,6 +1,6 @@
 """Who a model was trained on: from what a training says it read to patients, and whether they may train.
 
-Belongs here: the two schemas and the comparison with the frozen ledger. Does not belong here: reading shards, training.
+Belongs here: the schema of patients and the comparison with the frozen ledger. Does not belong here: reading shards.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from typing import Final
 
 import polars as pl
 
-SEEN: Final = pl.Schema({"slice_key": pl.String, "role": pl.String})
-"""Every slice that a training may draw (role ``train``) or that it is only probed with (``held_out``)."""
+from spine_models.encoder.backbone.tables import SEEN
 
 PATIENTS: Final = pl.Schema(
     {
@@ -37,7 +36,7 @@ def patients_of_slices(
     """PATIENTS of a training that reads slices.
 
     Args:
-        seen: SEEN.
+        seen: ``backbone.tables.SEEN``.
         slices: slice_key and patient_key, at least of every slice seen.
         training: name of the training.
         route: name of what it reads.
@@ -45,7 +44,7 @@ def patients_of_slices(
     Raises:
         UnknownSlices: a slice without a patient; what was trained on cannot be proved.
     """
-    owned = seen.join(slices.select("slice_key", "patient_key"), on="slice_key", how="left")
+    owned = seen.select(*SEEN).join(slices.select("slice_key", "patient_key"), on="slice_key", how="left")
     if unknown := owned["patient_key"].null_count():
         raise UnknownSlices(
             f"{unknown} slices of {training} {route} are in no slice index: freeze the manifest again, train anew"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from spine_models.encoder.backbone.tables import SEEN
 from spine_models.encoder.seen import (
     PATIENTS,
-    SEEN,
     UnknownSlices,
     not_allowed,
     patients_of_slices,

@@ -16,6 +16,8 @@ from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.pictures import patch_sheet
 from pipelines.runtime.provenance import (
     findings_result,
+    frozen_slices,
+    handed_over,
     only_train_patients,
     patients_result,
     publish_trained,
@@ -91,6 +93,7 @@ def anchored(
     """Train the encoder on, held to its own patch similarities; where that cannot be, pass it on as it is."""
     from spine_models.encoder.backbone.encoder import load_encoder
     from spine_models.encoder.backbone.gram_health import gram_health
+    from spine_models.encoder.backbone.gram_teacher import too_coarse
     from spine_models.encoder.backbone.samples import sample_slices
 
     route, numbers = context.partition_key, hospital.numbers
@@ -101,13 +104,17 @@ def anchored(
         "gram": numbers.gram.model_dump(mode="json"),
     }
     identity = {**sections, "start": start.name, "shards": seen["sha256"].sort().to_list()}
-    tars = tars_of(hospital, seen)
+    work, tars = hospital.training_folder(KEY, route, identity), tars_of(hospital, seen)
+    coarse = too_coarse(frozen_slices(hospital, seen), numbers.backbone, numbers.gram)
+    given = handed_over(
+        work, coarse=pl.DataFrame({"slice_key": sorted(coarse)}, schema={"slice_key": pl.String})
+    )
     job = TrainingJob(
         "anchor",
         f"anchoring {route}",
         sections,
-        {"route": route, "tars": tars, "start": str(start)},
-        str(hospital.training_folder(KEY, route, identity)),
+        {"route": route, "tars": tars, "start": str(start), **given},
+        str(work),
         config.resume,
     )
     result = launch(context, job, numbers.backbone.processes)
@@ -124,6 +131,7 @@ def anchored(
         version,
         trained=result.card["trained"],
         start=start.name,
+        too_coarse=len(coarse),
         curves=curve_plot(result.curves, ["gram", "dino", "ibot", "view_retrieval", "effective_rank"]),
         **pictures,
     )
