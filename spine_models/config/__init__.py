@@ -13,6 +13,7 @@ from spine_models.config.corpus import (
     ShardSettings,
 )
 from spine_models.config.encoder import (
+    AlignSettings,
     BackboneSettings,
     ClipSettings,
     ClipVariant,
@@ -24,6 +25,7 @@ from spine_models.config.profile import PROFILES, Profile, load_profile
 
 __all__ = [
     "AgentSettings",
+    "AlignSettings",
     "ArchiveSettings",
     "BackboneSettings",
     "ClipSettings",

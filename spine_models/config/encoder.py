@@ -118,8 +118,36 @@ class GramSettings(Section):
         return self
 
 
+class AlignSettings(Section):
+    """The synthesizer's second stage: its gates, a pooler and a projection trained against a trained clip's reports.
+
+    Of each study ``slices`` are drawn at every step, from the series of ``routes``. ``batch_size`` studies per process
+    are contrasted, ``chunk_size`` of them in memory at a time. Loss, temperature and text side are clip's. Without
+    ``train_gates`` the gates stay as they are, which shows what training them adds.
+    """
+
+    routes: Literal["all", "other"] = "all"
+    train_gates: bool = True
+    slices: int = Field(8, ge=1)
+    pool_hidden: int = Field(256, ge=1)
+    pool_dropout: float = Field(0.25, ge=0, lt=1)
+    mask_alike: bool = True
+    batch_size: int = Field(80, ge=2)
+    chunk_size: int = Field(8, ge=1)
+    epochs: int = Field(5, ge=1)
+    warmup_steps: int = Field(0, ge=0)
+    lr: float = Field(4e-5, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_grad: float = Field(1.0, gt=0)
+    max_skipped_steps: int = Field(10, ge=1)
+    checkpoint_every: int = Field(100, ge=1)
+    evaluate_every: int = Field(500, ge=1)
+    min_train_studies: int = Field(8, ge=2)
+    seed: int = 0
+
+
 class SynthesizerSettings(Section):
-    """Self-supervised training of the gates that mix two frozen encoders.
+    """Self-supervised training of the gates that mix two frozen encoders; ``align`` is the stage after it.
 
     What both trainings have is that of the backbone, but for the numbers named here alike. The gates of
     ``exported_slices`` slices of every series make the exported table.
@@ -139,6 +167,7 @@ class SynthesizerSettings(Section):
     checkpoint_every: int = Field(1000, ge=1)
     probe_every: int = Field(500, ge=1)
     seed: int = 0
+    align: AlignSettings = AlignSettings()
 
 
 ClipVariant = Literal["tri_modal", "bi_modal", "concat"]

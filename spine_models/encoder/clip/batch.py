@@ -66,7 +66,7 @@ def collate(
         pad: padding token where reports are chunks of tokens.
         text_dim: length of a report's vector where they are vectors. With neither, reports are left out.
     """
-    bags = {route: _bag([item.routes.get(route) for item in items], dim) for route, dim in dims.items()}
+    bags = {route: route_bag([item.routes.get(route) for item in items], dim) for route, dim in dims.items()}
     if text_dim is not None:
         rows = [item.report if isinstance(item.report, Tensor) else None for item in items]
         vectors = torch.stack([torch.zeros(text_dim) if row is None else row for row in rows])
@@ -77,7 +77,8 @@ def collate(
     return ClipBatch(bags, None)
 
 
-def _bag(rows: Sequence[RouteSlices | None], dim: int) -> Bag:
+def route_bag(rows: Sequence[RouteSlices | None], dim: int) -> Bag:
+    """Slice vectors of length ``dim`` of B studies padded to the longest; None has no slice."""
     longest = max((len(row.series) for row in rows if row is not None), default=0) or 1
     vectors = np.zeros((len(rows), longest, dim), dtype=np.float32)
     series, kind = (np.zeros((len(rows), longest), dtype=np.int64) for _ in range(2))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,12 +34,13 @@ FORMAT = 1
 
 @dataclass
 class ClipState:
-    """What changes while training runs."""
+    """What changes while training runs; ``curves`` is the schema of ``rows``."""
 
     network: nn.Module
     optimiser: ClipOptimiser
     step: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
+    curves: pl.Schema = field(default_factory=lambda: CURVES)
 
 
 def _moments(adamw: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -68,7 +70,7 @@ def save(folder: Path, state: ClipState, *, identity: dict[str, Any]) -> None:
         if rank() == 0:
             save_network(state.network, writing / "network.safetensors")
             save_file(_moments(state.optimiser.adamw), writing / "optimiser.safetensors")
-            write_run(writing, state, CURVES, format_=FORMAT, identity=identity)
+            write_run(writing, state, state.curves, format_=FORMAT, identity=identity)
 
 
 def restore(checkpoint: Path, state: ClipState, *, identity: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from spine_models.config import ClipSettings
 from spine_models.encoder.clip.batch import ClipBatch, ClipItem, collate
@@ -114,6 +115,34 @@ class ClipModel:
             studies: at least one.
         """
         return self.embed_items(self.prepare(studies))
+
+    @torch.no_grad()
+    def embed_reports(self, reports: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Unit vectors float32 [N, dim] of report texts, and present [N] bool, on the CPU.
+
+        A report without findings or impression has present False; its row means nothing.
+
+        Args:
+            reports: texts, at least one.
+
+        Raises:
+            ClipDataError: the variant reads no reports.
+        """
+        if not reads_reports(self.settings.variant):
+            raise ClipDataError(
+                f"the alignment of variant {self.settings.variant} reads no reports: train clip as tri_modal or concat"
+            )
+        was_training = self.network.training
+        self.network.eval()
+        vectors, present = [], []
+        for start in range(0, len(reports), EVALUATED_AT_A_TIME):
+            part = [ClipStudy("", "", {}, text) for text in reports[start : start + EVALUATED_AT_A_TIME]]
+            for batch in self.batches(self.prepare(part), len(part)):
+                assert batch.reports is not None
+                vectors.append(self.network.report_vectors(batch.reports).cpu())
+                present.append(batch.reports.present.cpu())
+        self.network.train(was_training)
+        return torch.cat(vectors), torch.cat(present)
 
     def embed_items(self, items: Sequence[ClipItem]) -> Embedded:
         """The same of prepared studies."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spine_models.config import ClipSettings
-from spine_models.encoder.clip.batch import ClipBatch
+from spine_models.encoder.clip.batch import ClipBatch, ReportVectors
 from spine_models.encoder.clip.contrastive import LogitScale
 from spine_models.encoder.clip.data import KINDS, ClipDataError
 from spine_models.encoder.clip.objective import Embedded, joined_images
@@ -72,10 +72,13 @@ class ClipNetwork(nn.Module):
         else:
             vectors = {route: unit(rows) for route, rows in raw.items()}
         if batch.reports is not None and REPORT in self.projections:
-            reports = batch.reports
-            texts = self.text(reports) if isinstance(reports, ReportTokens) else reports.vectors
-            vectors[REPORT] = self.projections[REPORT](texts)
+            vectors[REPORT] = self.report_vectors(batch.reports)
         return vectors
+
+    def report_vectors(self, reports: ReportTokens | ReportVectors) -> Tensor:
+        """Unit vectors [B, dim] of reports; rows of absent ones mean nothing. The variant must read reports."""
+        texts = self.text(reports) if isinstance(reports, ReportTokens) else reports.vectors
+        return self.projections[REPORT](texts)
 
     def present(self, batch: ClipBatch) -> dict[str, Tensor]:
         """[B] bool by modality of ``embed``."""

@@ -6,16 +6,26 @@ Belongs here: parameter groups, averaging gradients over ranks, clipping, skippi
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from spine_models.config import ClipSettings
 from spine_models.encoder.backbone.distributed import maximum, summed, world_size
 from spine_models.encoder.backbone.optim import TrainingDiverged
 
 
-def learning_rate(settings: ClipSettings, step: int) -> float:
+class Schedule(Protocol):
+    """What is needed of ``config.ClipSettings`` or ``config.AlignSettings``."""
+
+    lr: float
+    warmup_steps: int
+    weight_decay: float
+    clip_grad: float
+    max_skipped_steps: int
+
+
+def learning_rate(settings: Schedule, step: int) -> float:
     """Linear to ``lr`` over ``warmup_steps``, the first step's being above 0, then constant."""
     return settings.lr * min((step + 1) / (settings.warmup_steps + 1), 1.0)
 
@@ -28,15 +38,17 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
 class ClipOptimiser:
     """AdamW (betas 0.9 and 0.999) on gradients that are already there; a step that is not finite changes nothing.
 
+    Parameters that ask for no gradient are left alone. ``section`` names the settings in messages.
+
     Attributes:
         skipped: bad steps so far.
         skipped_in_row: bad steps since the last good one.
     """
 
-    def __init__(self, network: nn.Module, settings: ClipSettings) -> None:
-        self._parameters = list(network.parameters())
-        self._clip, self._limit = settings.clip_grad, settings.max_skipped_steps
-        named = list(network.named_parameters())
+    def __init__(self, network: nn.Module, settings: Schedule, *, section: str = "clip") -> None:
+        named = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+        self._parameters = [p for _, p in named]
+        self._clip, self._limit, self._section = settings.clip_grad, settings.max_skipped_steps, section
         decayed = [p for n, p in named if is_decayed(n, p)]
         free = [p for n, p in named if not is_decayed(n, p)]
         groups = [
@@ -76,7 +88,7 @@ class ClipOptimiser:
             if self.skipped_in_row >= self._limit:
                 raise TrainingDiverged(
                     f"{self.skipped_in_row} steps in a row had a loss or gradient that is not finite: "
-                    "lower clip.lr and start afresh"
+                    f"lower {self._section}.lr and start afresh"
                 )
             return None
         self.skipped_in_row = 0

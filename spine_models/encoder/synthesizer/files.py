@@ -32,6 +32,16 @@ class Fused(NamedTuple):
     trained: bool
 
 
+class OpenFused(NamedTuple):
+    """A fused encoder for training: gates that may learn, and the encoders' versions."""
+
+    encoder: FusedEncoder
+    version: str
+    trained: bool
+    versions: dict[str, str]
+    settings: BackboneSettings  # of T1's training
+
+
 class Pair(NamedTuple):
     """The two encoders that are fused, opened from their folders."""
 
@@ -88,7 +98,22 @@ def save_fused(folder: Path, fused: FusedEncoder, versions: dict[str, str], *, t
 
 
 def load_fused(folder: Path, t1: Path, t2: Path) -> Fused:
-    """Open a fused encoder on its two encoders, on the GPU where there is one.
+    """Open a fused encoder for use on its two encoders, on the GPU where there is one.
+
+    Args:
+        folder: written by ``save_fused``.
+        t1: folder of the T1 encoder.
+        t2: folder of the T2 encoder.
+
+    Raises:
+        EncoderError: as ``open_fused``.
+    """
+    opened = open_fused(folder, t1, t2)
+    return Fused(opened.encoder.freeze(), opened.version, opened.trained)
+
+
+def open_fused(folder: Path, t1: Path, t2: Path) -> OpenFused:
+    """Open a fused encoder for training on its two frozen encoders, on the GPU where there is one.
 
     Args:
         folder: written by ``save_fused``.
@@ -122,4 +147,5 @@ def load_fused(folder: Path, t1: Path, t2: Path) -> Fused:
         ) from error
     if torch.cuda.is_available():
         fused.cuda()
-    return Fused(fused.freeze(), version_of(folder, WEIGHTS), config["trained"])
+    version = version_of(folder, WEIGHTS)
+    return OpenFused(fused, version, config["trained"], pair.versions, pair.settings)

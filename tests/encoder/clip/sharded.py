@@ -22,12 +22,15 @@ class Sharded(NamedTuple):
     roots: dict[str, Path]
 
 
-def blob(label: int, px: int, rng: np.random.Generator) -> np.ndarray:
-    """A bright blob in one of four corners on noise, uint16."""
+def picture(label: int, px: int, rng: np.random.Generator) -> np.ndarray:
+    """A bright blob in one of four corners on stripes of one of four directions and noise, uint16."""
     rows, columns = np.mgrid[:px, :px]
     y, x = (px * (0.25 + 0.5 * part) + rng.uniform(-2, 2) for part in divmod(label, 2))
-    image = 0.7 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (px * 0.6))
-    return ((image + rng.uniform(0, 0.2, rows.shape)) * 65535).astype(np.uint16)
+    blob = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (px * 0.6))
+    along = (rows, columns, rows + columns, rows - columns)[label]
+    stripes = np.sin(along * np.pi / 2 + rng.uniform(0, np.pi))
+    image = 0.3 + 0.4 * blob + 0.15 * stripes + rng.uniform(0, 0.1, rows.shape)
+    return (image * 65535).astype(np.uint16)
 
 
 def make_sharded(
@@ -51,7 +54,7 @@ def make_sharded(
         kinds = [("a", "t1", "sagittal"), ("b", "t2", "sagittal"), ("c", "t2", "axial")]
         for name, route, plane in [*kinds, *([("d", "other", "sagittal")] if number % 3 else [])]:
             for index in range(slices + (name == "c")):
-                image = blob(label, px, rng)
+                image = picture(label, px, rng)
                 key, shard = f"{study}{name}-{90 - index:04d}", f"{route}/{split}/shard-000000.tar"
                 tars.setdefault((batch, shard), []).append((key, image, study))
                 rows.append(

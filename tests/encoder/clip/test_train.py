@@ -286,3 +286,16 @@ def test_studies_that_are_alike_are_left_out_of_the_contrast_where_settings_say_
     told = clip_settings.model_copy(update={"mask_alike": False})
     plain = train_clip(told, one_report, [], tmp_path / "b", parents={}, stop_after=1)
     assert plain.curves["loss"][0] > 1.0
+
+
+@pytest.mark.parametrize("text_model", [None, "bert"])
+def test_reports_alone_are_embedded_as_with_their_studies(
+    tmp_path, clip_settings, train_studies, val_studies, bert, text_model
+):
+    settings = clip_settings.model_copy(update={"text_model": text_model and str(bert)})
+    train_clip(settings, train_studies, [], tmp_path, parents={}, stop_after=1)
+    model = load_clip(tmp_path)
+    whole = model.embed(val_studies)
+    vectors, present = model.embed_reports([s.report for s in val_studies])
+    assert torch.equal(present, whole.present["report"])
+    torch.testing.assert_close(vectors[present], whole.vectors["report"][present], rtol=1e-5, atol=1e-6)
