@@ -87,6 +87,16 @@ def tiny_profile(folder: Path, **changes: object) -> Path:
             "teacher_temperature_steps": 1,
             "checkpoint_every": 2,
             "probe_every": 2,
+            "align": {
+                "slices": 2,
+                "pool_hidden": 8,
+                "batch_size": 4,
+                "chunk_size": 2,
+                "epochs": 1,
+                "checkpoint_every": 2,
+                "evaluate_every": 2,
+                "min_train_studies": 4,
+            },
         },
         "clip": {
             "text_model": None,

@@ -124,9 +124,9 @@ def patients_result(
 
 
 def findings_result(
-    key: Sequence[str], spec: dg.AssetCheckSpec, findings: Sequence[Any], *, trained: bool
+    key: Sequence[str], spec: dg.AssetCheckSpec, findings: Sequence[Any], card: dict[str, Any]
 ) -> dg.AssetCheckResult:
-    """Health findings of a training as one warning check; an untrained model never passes."""
+    """Health findings of a training as one warning check; an untrained model never passes, and says why."""
     rows = pl.DataFrame(
         [(f.name, f.passed, f.value, f.bound, f.description) for f in findings],
         schema=["check", "passed", "value", "bound", "meaning"],
@@ -135,7 +135,11 @@ def findings_result(
     return dg.AssetCheckResult(
         asset_key=list(key),
         check_name=spec.name,
-        passed=trained and all(f.passed for f in findings),
+        passed=card["trained"] and all(f.passed for f in findings),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"findings": markdown(rows), "trained": trained},
+        metadata={
+            "findings": markdown(rows),
+            "trained": card["trained"],
+            **({"reason": card["reason"]} if card.get("reason") else {}),
+        },
     )

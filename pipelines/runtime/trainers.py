@@ -5,7 +5,8 @@ Belongs here: from a job's JSON to a domain call. Does not belong here: processe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -24,6 +25,16 @@ class Result(Protocol):
     curves: pl.DataFrame
     seen: pl.DataFrame
     card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NotTrained:
+    """A training that could not begin: empty tables and a card that says why; no model is written."""
+
+    curves: pl.DataFrame
+    seen: pl.DataFrame
+    card: dict[str, Any]
+    retrieval: pl.DataFrame | None = None
 
 
 def pretrain(job: TrainingJob, report: Report) -> Result:
@@ -64,16 +75,19 @@ def anchor(job: TrainingJob, report: Report) -> Result:
 def synthesize(job: TrainingJob, report: Report) -> Result:
     """Self-supervised training of the gates between both encoders."""
     from spine_models.config import BackboneSettings, SynthesizerSettings
+    from spine_models.encoder.backbone.tables import CURVES, SEEN
     from spine_models.encoder.synthesizer.train import synthesize
 
+    if reason := _untrained_encoders(job, ("t1", "t2")):
+        return _not_trained(reason, CURVES, SEEN)
     synthesizer = SynthesizerSettings.model_validate(job.sections["synthesizer"])
     return synthesize(
         BackboneSettings.model_validate(job.sections["backbone"]),
         synthesizer,
         _paths(job.inputs["tars"]),
         Path(job.out),
-        t1=Path(job.inputs["t1"]),
-        t2=Path(job.inputs["t2"]),
+        t1=Path(job.inputs["encoders"]["t1"]),
+        t2=Path(job.inputs["encoders"]["t2"]),
         resume=job.resume,
         report=_of(synthesizer.steps, report),
     )
@@ -82,16 +96,21 @@ def synthesize(job: TrainingJob, report: Report) -> Result:
 def align(job: TrainingJob, report: Report) -> Result:
     """Alignment of both encoders with the reports of the train split."""
     from spine_models.config import ClipSettings
-    from spine_models.encoder.backbone.distributed import world_size
-    from spine_models.encoder.clip.batch import batch_sizes
+    from spine_models.encoder.clip.tables import CURVES, RETRIEVAL, SEEN
     from spine_models.encoder.clip.train import train_clip, usable
+    from spine_models.encoder.clip.variants import ROUTES
     from spine_models.encoder.clip.vectors import stored_studies
 
     settings = ClipSettings.model_validate(job.sections["clip"])
+    if reason := _untrained_encoders(job, ROUTES):
+        return _not_trained(reason, CURVES, SEEN, RETRIEVAL)
     vectors = _vectors(job, settings.max_slices, report)
     reports = pl.read_parquet(job.inputs["reports"])
     train, val = (stored_studies(vectors, reports, split=split) for split in ("train", "val"))
-    _, in_an_epoch = batch_sizes(len(usable(train, settings)), settings.batch_size, world_size())
+    studies = usable(train, settings)
+    if lacking := [route for route in ROUTES if not any(route in study.routes for study in studies)]:
+        reason = f"no train study has a report and slices of {' and '.join(lacking)}"
+        return _not_trained(reason, CURVES, SEEN, RETRIEVAL)
     return train_clip(
         settings,
         train,
@@ -99,7 +118,38 @@ def align(job: TrainingJob, report: Report) -> Result:
         Path(job.out),
         parents=vectors.parents,
         resume=job.resume,
-        report=_of(settings.epochs * in_an_epoch, report),
+        report=report,
+    )
+
+
+def align_gates(job: TrainingJob, report: Report) -> Result:
+    """Training of the gates with the reports of an aligned clip."""
+    from spine_models.config import SynthesizerSettings
+    from spine_models.encoder.clip import model
+    from spine_models.encoder.clip.tables import SEEN
+    from spine_models.encoder.synthesizer import files
+    from spine_models.encoder.synthesizer.align import align
+    from spine_models.encoder.synthesizer.tables import ALIGN_CURVES, ALIGN_RETRIEVAL
+
+    settings = SynthesizerSettings.model_validate(job.sections["synthesizer"])
+    for stage, folder, weights in (
+        ("synthesizer/fused", job.inputs["synthesizer"], files.WEIGHTS),
+        ("clip/aligned", job.inputs["clip"], model.WEIGHTS),
+    ):
+        if not (Path(folder) / weights).is_file():
+            return _not_trained(f"{stage} was not trained", ALIGN_CURVES, SEEN, ALIGN_RETRIEVAL)
+    return align(
+        settings,
+        pl.read_parquet(job.inputs["slices"]),
+        pl.read_parquet(job.inputs["reports"]),
+        {batch: Path(root) for batch, root in job.inputs["shards"].items()},
+        Path(job.out),
+        synthesizer=Path(job.inputs["synthesizer"]),
+        t1=Path(job.inputs["encoders"]["t1"]),
+        t2=Path(job.inputs["encoders"]["t2"]),
+        clip=Path(job.inputs["clip"]),
+        resume=job.resume,
+        report=report,
     )
 
 
@@ -108,6 +158,7 @@ TRAINERS: Final[dict[str, Callable[[TrainingJob, Report], Result]]] = {
     "anchor": anchor,
     "synthesize": synthesize,
     "align": align,
+    "align_gates": align_gates,
 }
 
 
@@ -125,6 +176,26 @@ def _vectors(job: TrainingJob, max_slices: int, report: Report) -> SliceVectors:
         Path(job.inputs["vectors"]),
         max_slices=max_slices,
         progress=lambda done, total: report({"step": done, "steps": total}),
+    )
+
+
+def _untrained_encoders(job: TrainingJob, routes: Sequence[str]) -> str | None:
+    """Why an alignment or gates cannot rest on the job's encoders; None where they can."""
+    from spine_models.encoder.backbone.encoder import read_config
+
+    folders = job.inputs["encoders"]
+    lacking = [r for r in routes if r not in folders or not read_config(Path(folders[r]))["trained"]]
+    return f"the encoder of route {' and '.join(lacking)} was not trained" if lacking else None
+
+
+def _not_trained(
+    reason: str, curves: pl.Schema, seen: pl.Schema, retrieval: pl.Schema | None = None
+) -> NotTrained:
+    return NotTrained(
+        pl.DataFrame(schema=curves),
+        pl.DataFrame(schema=seen),
+        {"trained": False, "steps": 0, "reason": reason},
+        None if retrieval is None else pl.DataFrame(schema=retrieval),
     )
 
 

@@ -1,5 +1,7 @@
 -- Do held-out studies find their report, and reports their study? Chance stands beside every figure.
 -- columns:
+--   model               clip; or synthesizer, before and after its training with reports
+--   series              all of a study's; or other, those that are neither T1 nor T2
 --   query               what is asked with
 --   gallery             what is sought
 --   n                   held-out studies that have both
@@ -9,7 +11,14 @@
 --   chance_recall_5     the same by chance
 --   median_rank         of the own other half, from 1
 --   chance_median_rank  the same by chance
+WITH found AS (
+    SELECT 'clip' AS model, 'all' AS series, * FROM clip.retrieval
+    UNION ALL BY NAME
+    SELECT 'synthesizer ' || stage AS model, * EXCLUDE (stage) FROM synthesizer.retrieval
+)
 SELECT
+    model,
+    series,
     query,
     gallery,
     n,
@@ -19,5 +28,5 @@ SELECT
     chance_recall_5,
     median_rank,
     chance_median_rank
-FROM clip.retrieval
-ORDER BY query, gallery;
+FROM found
+ORDER BY LIST_POSITION(['clip', 'synthesizer before', 'synthesizer after'], model), series, query, gallery;

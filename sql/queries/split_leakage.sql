@@ -22,7 +22,7 @@ trained AS (
     WHERE role = 'train'
     UNION
     SELECT 'synthesizer', training, patient_key
-    FROM synthesizer.patients
+    FROM (FROM synthesizer.patients UNION ALL FROM synthesizer.align_patients)
     WHERE role = 'train'
     UNION
     SELECT 'probes', 'folds of ' || encoder, patient_key

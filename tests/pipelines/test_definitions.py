@@ -31,7 +31,15 @@ def test_partitions_are_batches_routes_or_none():
 
 def test_gpu_work_waits_in_the_pool():
     pooled = {d.op.name for d in all_assets() if d.op.pool == "gpu"}
-    assert pooled == {"backbone", "anchored", "clip", "synthesizer", "embeddings", "probe_baselines"}
+    assert pooled == {
+        "backbone",
+        "anchored",
+        "clip",
+        "synthesizer",
+        "synthesizer_aligned",
+        "embeddings",
+        "probe_baselines",
+    }
 
 
 def test_training_is_started_by_no_schedule_and_no_sensor():
@@ -39,7 +47,9 @@ def test_training_is_started_by_no_schedule_and_no_sensor():
     started = {s.job_name for s in repository.schedule_defs} | {s.job_name for s in repository.sensor_defs}
     for job in started:
         nodes = {node.name for node in defs.resolve_job_def(job).nodes}
-        assert nodes.isdisjoint({"backbone", "anchored", "clip", "synthesizer", "probes"})
+        assert nodes.isdisjoint(
+            {"backbone", "anchored", "clip", "synthesizer", "synthesizer_aligned", "probes"}
+        )
 
 
 def test_blocking_checks_guard_what_leaves():

@@ -311,12 +311,15 @@ def _add_training(lake: Lake) -> None:
                 probe = 5.0 if step == 2 else None
                 lake.add(table, route=route, step=step, **losses, **gram, effective_rank=probe)
     for step in range(1, 4):
-        lake.add("clip.curves", step=step, epoch=0, loss=4.0 - step, grad_norm=1.0)
+        for table in ("clip.curves", "synthesizer.align_curves"):
+            lake.add(table, step=step, epoch=0, loss=4.0 - step, grad_norm=1.0)
+    found = {"n": 4, "recall_1": 0.5, "recall_5": 1.0, "median_rank": 1.5}
+    chance = {"chance_recall_1": 0.25, "chance_recall_5": 1.0, "chance_median_rank": 2.5}
     for query, gallery in (("t1", "report"), ("report", "t1")):
-        lake.add(
-            "clip.retrieval", query=query, gallery=gallery, n=4, recall_1=0.5, recall_5=1.0, median_rank=1.5,
-            chance_recall_1=0.25, chance_recall_5=1.0, chance_median_rank=2.5,
-        )  # fmt: skip
+        lake.add("clip.retrieval", query=query, gallery=gallery, **found, **chance)
+    for stage in ("before", "after"):
+        about = {"stage": stage, "series": "all", "query": "study", "gallery": "report"}
+        lake.add("synthesizer.retrieval", **about, **found, **chance)
     for series in lake.rows["sequences.series"][:2]:
         for layer in range(2):
             lake.add(
@@ -328,6 +331,7 @@ def _add_training(lake: Lake) -> None:
         ("backbone.gram_patients", "anchor", ("t1", "t2")),
         ("clip.patients", "align", ("all",)),
         ("synthesizer.patients", "synthesize", ("all",)),
+        ("synthesizer.align_patients", "align_gates", ("all",)),
     ):
         for route in routes:
             for patient, role in (("ann", "train"), ("dot", "train"), ("cem", "held_out")):

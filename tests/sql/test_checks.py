@@ -20,6 +20,7 @@ TRAINED_ON = (
     "backbone__gram_only_train_patients",
     "clip__only_train_patients",
     "synthesizer__only_train_patients",
+    "synthesizer__align_only_train_patients",
 )
 """Rules that read the frozen ledger too."""
 
@@ -223,6 +224,12 @@ CASES: list[tuple[str, Callable]] = [
     ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", recall_1=1.5)),
     ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", median_rank=9.0)),
     ("synthesizer__only_train_patients", lambda lake: lake.change("synthesizer.patients", role="looked at")),
+    (
+        "synthesizer__align_only_train_patients",
+        lambda lake: lake.change("synthesizer.align_patients", patient_key=key("ben")),
+    ),
+    ("synthesizer__align_loss_finite", lambda lake: lake.change("synthesizer.align_curves", grad_norm=NAN)),
+    ("synthesizer__recall_in_range", lambda lake: lake.change("synthesizer.retrieval", recall_5=0.25)),
     ("synthesizer__loss_finite", lambda lake: lake.change("synthesizer.curves", dino=NAN)),
     ("synthesizer__gates_are_weights", lambda lake: lake.change("synthesizer.gates", weight_t1=0.5)),
     ("synthesizer__every_layer_has_its_gate", lambda lake: lake.drop("synthesizer.gates", layer=0)),

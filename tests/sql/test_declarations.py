@@ -103,6 +103,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "backbone.curves", "backbone.gram_curves", "backbone.patients", "backbone.gram_patients",
         "clip.curves", "clip.retrieval", "clip.patients",
         "synthesizer.curves", "synthesizer.gates", "synthesizer.patients",
+        "synthesizer.align_curves", "synthesizer.retrieval", "synthesizer.align_patients",
     } == copied  # fmt: skip
 
 

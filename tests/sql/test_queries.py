@@ -100,6 +100,7 @@ def test_split_leakage_finds_a_planted_test_patient(answer, lake):
         "anchor of route t2": (2, 0),
         "align": (2, 0),
         "synthesize": (2, 0),
+        "align_gates": (2, 0),
         "folds of spinefm": (2, 0),
         "folds of pixel_pca": (2, 0),
     }
@@ -117,6 +118,7 @@ def test_split_leakage_finds_a_planted_test_patient(answer, lake):
         "anchor of route t2": 0,
         "align": 1,
         "synthesize": 0,
+        "align_gates": 0,
         "folds of spinefm": 1,
         "folds of pixel_pca": 0,
     }

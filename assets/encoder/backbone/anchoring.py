@@ -139,4 +139,4 @@ def anchored(
     patients = seen_patients(hospital, manifest, result, training="anchor", route=route)
     yield from patients_result(("backbone", "gram_patients"), SPLIT, patients, ledger)
     findings = gram_health(result.curves, numbers.backbone)
-    yield findings_result(KEY, HEALTH, findings, trained=result.card["trained"])
+    yield findings_result(KEY, HEALTH, findings, result.card)

@@ -119,4 +119,4 @@ def pretrained(
     yield table_result(("backbone", "curves"), result.curves)
     patients = seen_patients(hospital, manifest, result, training="pretrain", route=route)
     yield from patients_result(("backbone", "patients"), SPLIT, patients, ledger)
-    yield findings_result(KEY, HEALTH, findings, trained=result.card["trained"])
+    yield findings_result(KEY, HEALTH, findings, result.card)

@@ -178,7 +178,7 @@ def train_clip(
         out: folder of the model and of the checkpoints.
         parents: what the vectors come from (``SliceVectors.parents``, or ``data.encoder_versions``), for the card.
         resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
-        report: called on rank 0 with the numbers of every step.
+        report: called on rank 0 with the numbers of every step, and ``steps`` in all.
         stop_after: stop at this step with a checkpoint; the model written then is marked as not trained.
 
     Returns:
@@ -230,7 +230,8 @@ def _train(
             row |= {f"val_{n}": measured[n].mean() for n in ("recall_1", "recall_5", "median_rank")}
         state.rows.append(row)
         if report is not None and rank() == 0:
-            report({name: float(value) for name, value in row.items() if value is not None})
+            numbers = {name: float(value) for name, value in row.items() if value is not None}
+            report(numbers | {"steps": float(run.steps)})
         if state.step % settings.checkpoint_every == 0 or state.step == end:
             checkpoint.save(folder, state, identity=identity)
 

@@ -83,7 +83,7 @@ def align(
         t2: folder of the T2 encoder.
         clip: folder of the alignment whose reports are the answers.
         resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
-        report: called on rank 0 with the numbers of every step.
+        report: called on rank 0 with the numbers of every step, and ``steps`` in all.
         stop_after: stop at this step with a checkpoint; what is written then is marked as not trained.
 
     Returns:
@@ -144,7 +144,8 @@ def _train(
             row |= {f"val_{n}": found[n].mean() for n in ("recall_1", "recall_5", "median_rank")}
         state.rows.append(row)
         if report is not None and rank() == 0:
-            report({name: float(value) for name, value in row.items() if value is not None})
+            numbers = {name: float(value) for name, value in row.items() if value is not None}
+            report(numbers | {"steps": float(run.steps)})
         if state.step % settings.checkpoint_every == 0 or state.step == end:
             checkpoint.save(folder, state, identity=identity)
 

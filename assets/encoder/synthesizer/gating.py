@@ -1,7 +1,7 @@
-"""synthesizer: gates that mix both frozen encoders, for every sequence that is neither T1 nor T2.
+"""The gates' self-supervised training, on series of every contrast.
 
-Belongs here: launching the training of the gates and exporting them. Does not belong here: gates, fused forward,
-losses (``spine_models.encoder.synthesizer``).
+Belongs here: launching it and judging its health. Does not belong here: gates, fused forward, losses
+(``spine_models.encoder.synthesizer``).
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,8 @@ from dagster import AssetExecutionContext
 from pydantic import Field
 
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
-from pipelines.runtime.pictures import gate_plot
 from pipelines.runtime.provenance import (
     findings_result,
-    frozen_slices,
     only_train_patients,
     patients_result,
     publish_trained,
@@ -27,7 +25,6 @@ from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.seen import PATIENTS
-from spine_models.encoder.synthesizer import tables
 
 LAYER = "encoder"
 CODE_VERSION = "1"
@@ -71,13 +68,6 @@ class Gating(dg.Config):
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
-        "gates": table_out(
-            ("synthesizer", "gates"),
-            tables.GATES,
-            "Which encoder the gates trust, per series and layer.",
-            layer=LAYER,
-            code_version=CODE_VERSION,
-        ),
         "patients": table_out(
             ("synthesizer", "patients"),
             PATIENTS,
@@ -96,11 +86,8 @@ def fused(
     manifest: pl.DataFrame,
     ledger: pl.DataFrame,
 ) -> Iterator[object]:
-    """Train the gates on series of every contrast; without both trained encoders, publish none and say so."""
+    """Train the gates; without both trained encoders, publish none and say why."""
     from spine_models.encoder.backbone.health import health
-    from spine_models.encoder.synthesizer.files import load_fused
-    from spine_models.encoder.synthesizer.gate_table import gate_table
-    from spine_models.encoder.synthesizer.series import series_images
     from spine_models.encoder.synthesizer.train import training_settings
 
     numbers, encoders = hospital.numbers, hospital.encoders()
@@ -110,29 +97,23 @@ def fused(
     }
     parents = {"encoders": {route: root.name for route, root in encoders.items()}}
     identity = {**sections, **parents, "shards": manifest["sha256"].sort().to_list()}
-    inputs = {"tars": tars_of(hospital, manifest), **{route: str(root) for route, root in encoders.items()}}
+    inputs = {
+        "tars": tars_of(hospital, manifest),
+        "encoders": {route: str(root) for route, root in encoders.items()},
+    }
     work = hospital.training_folder(KEY, None, identity)
     job = TrainingJob("synthesize", "training gates", sections, inputs, str(work), config.resume)
     result = launch(context, job, numbers.backbone.processes)
-    trained = bool(result.card["trained"])
     version = publish_trained(hospital, KEY, None, result, manifest=content_version(manifest), **parents)
-    slices = frozen_slices(hospital, manifest)
-    roots = hospital.artifacts(("shards", "tars"), slices["batch_key"].unique().sort().to_list())
-    gates = pl.DataFrame(schema=tables.GATES)
-    if trained:
-        model = load_fused(hospital.current(KEY), encoders["t1"], encoders["t2"])
-        series = series_images(slices, roots, per_series=numbers.synthesizer.exported_slices)
-        gates = gate_table(model.encoder, series)
     findings = health(result.curves, training_settings(numbers.backbone, numbers.synthesizer))
     yield artifact_result(
         KEY,
         version,
-        trained=trained,
+        trained=result.card["trained"],
         variant=numbers.synthesizer.variant,
         curves=curve_plot(result.curves, ["dino", "ibot", "koleo", "view_retrieval", "effective_rank"]),
     )
     yield table_result(("synthesizer", "curves"), result.curves)
-    yield table_result(("synthesizer", "gates"), gates, trust=gate_plot(gates))
     patients = seen_patients(hospital, manifest, result, training="synthesize", route="all")
     yield from patients_result(("synthesizer", "patients"), SPLIT, patients, ledger)
-    yield findings_result(KEY, HEALTH, findings, trained=trained)
+    yield findings_result(KEY, HEALTH, findings, result.card)
