@@ -14,6 +14,10 @@ class BackboneSettings(Section):
 
     ``sampling`` says what weighs the same in the stream: every study (long ones do not dominate) or every slice. With
     ``corrupt_shards: skip`` a shard that cannot be read is left out and named on the card; "stop" stops training.
+
+    ``activation_checkpointing`` computes the student's blocks a second time instead of keeping what is inside them,
+    ``compile`` compiles them, ``parallel: fsdp2`` deals weights, gradients and moments over the processes. None of
+    these changes what is learned beyond rounding, and a run may go on with others of them.
     """
 
     model: str = "vit_large_patch16_dinov3"
@@ -72,6 +76,10 @@ class BackboneSettings(Section):
     teacher_temperature_end: float = Field(0.07, gt=0)
     teacher_temperature_steps: int = 37500
     precision: Literal["float32", "bfloat16"] = "bfloat16"
+    activation_checkpointing: bool = False
+    compile: bool = False
+    compile_backend: str = "inductor"
+    parallel: Literal["ddp", "fsdp2"] = "ddp"
     checkpoint_every: int = Field(1000, ge=1)
     probe_every: int = Field(500, ge=1)
     probe_slices: int = Field(96, ge=8)

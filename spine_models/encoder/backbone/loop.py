@@ -27,8 +27,10 @@ from spine_models.encoder.backbone.tables import CURVES
 
 Report = Callable[[dict[str, float]], None]
 CHECKPOINTS = "checkpoints"
-FREE_ON_RESUME = frozenset({"corrupt_shards"})
-"""Settings that a run may go on with others of: what a step computes does not depend on them."""
+FREE_ON_RESUME = frozenset(
+    {"corrupt_shards", "activation_checkpointing", "compile", "compile_backend", "parallel"}
+)
+"""Settings that a run may go on with others of: what a step computes does not depend on them beyond rounding."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def carry_out(
     """
     settings, state, folder = run.settings, run.state, out / CHECKPOINTS
     identity = _resumable(identity, material)
+    run.prepare()
     last = whole.latest(folder)
     if last is not None and resume:
         checkpoint.restore(last, state, identity=identity)
@@ -98,8 +101,9 @@ def carry_out(
     barrier()
     _train(run, material.tars, folder, identity, report, stop_after, open_reader)
     trained = state.step == settings.steps
+    backbone = run.teacher_in_full()
     if rank() == 0:
-        recipe.save(out, state.teacher.backbone, trained)
+        recipe.save(out, backbone, trained)
     barrier()
     curves = pl.DataFrame(state.rows, schema=CURVES)
     card = (

@@ -7,6 +7,7 @@ belong here: which networks lie in it (``checkpoint``, ``encoder.clip.checkpoint
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from spine_models.encoder.backbone.distributed import barrier, rank, world_size
+from spine_models.encoder.backbone.tensor_files import write_tensors
 
 _HASH = re.compile("[0-9a-f]{16,}")
 
@@ -48,7 +50,8 @@ def whole_folder(folder: Path, step: int) -> Iterator[Path]:
     """
     target, writing = folder / f"step-{step:08d}", folder / f".writing-{step:08d}"
     if rank() == 0:
-        shutil.rmtree(writing, ignore_errors=True)
+        for unfinished in folder.glob(".writing-*"):
+            shutil.rmtree(unfinished)
         writing.mkdir(parents=True)
     barrier()
     yield writing
@@ -58,6 +61,7 @@ def whole_folder(folder: Path, step: int) -> Iterator[Path]:
     save_file(generators, writing / f"rng-{rank():04d}.safetensors")
     barrier()
     if rank() == 0:
+        _settle(writing)
         shutil.rmtree(target, ignore_errors=True)
         writing.rename(target)
         for older in folder.glob("step-[0-9]*"):
@@ -66,9 +70,19 @@ def whole_folder(folder: Path, step: int) -> Iterator[Path]:
     barrier()
 
 
+def _settle(folder: Path) -> None:
+    """Wait until the disk has a folder's files, so that a machine that goes down leaves no empty ones behind a name."""
+    for path in (*folder.iterdir(), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def save_network(module: nn.Module, file: Path) -> None:
-    """All parameters and buffers of a network as safetensors."""
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, file)
+    """All parameters and buffers of a network as safetensors; rank 0 writes (``write_tensors``)."""
+    write_tensors(module.state_dict(), file)
 
 
 def write_run(
