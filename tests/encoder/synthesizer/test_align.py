@@ -16,7 +16,7 @@ import torch
 from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
-from spine_models.config import AlignSettings, ClipSettings, SynthesizerSettings
+from spine_models.config import AlignSettings, ClipSettings, SynthesizerSettings, load_profile
 from spine_models.encoder.backbone.encoder import EncoderError, save_encoder, version_of
 from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.whole import CheckpointMismatch
@@ -356,3 +356,15 @@ def test_two_processes_equal_one_on_the_joined_batch(world, tmp_path):
     assert (card["processes"], card["studies_per_step"], one.card["studies_per_step"]) == (2, 10, 10)
     for name, tensor in parts(tmp_path / "one").items():
         torch.testing.assert_close(parts(tmp_path / "two")[name], tensor, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_the_published_sizes_and_the_phantoms():
+    paper, phantom = (load_profile(name).synthesizer.align for name in ("paper", "phantom"))
+    assert (paper.batch_size, paper.epochs, paper.lr, paper.weight_decay) == (80, 5, 4e-5, 0.01)
+    assert (paper.pool_hidden, paper.pool_dropout, paper.routes, paper.train_gates) == (
+        256,
+        0.25,
+        "all",
+        True,
+    )
+    assert (phantom.slices, phantom.batch_size) == (6, 32)
