@@ -201,15 +201,16 @@ def test_memory_in_chunks_changes_nothing(world, tmp_path):
 
 
 def test_it_finds_held_out_reports_and_not_before(tmp_path, folders, world):
-    """Four classes, so a report is one of about n / 4 that say the same: ranks by far better than chance."""
+    """Only four reports, so a random head may rank any one of them well: before is near chance on the mean."""
     sharded = make_sharded(tmp_path / "shards", 48, 24, seed=3)
     large = World(sharded, folders, world.clip, tmp_path)
     long = {"epochs": 12, "batch_size": 24, "chunk_size": 24, "lr": 5e-3, "pool_dropout": 0.0}
     quiet = {"evaluate_every": 1000, "checkpoint_every": 1000}
     result = large.align(tmp_path / "out", numbers=long | quiet)
     before, after = (result.retrieval.filter(stage=stage) for stage in ("before", "after"))
-    assert (before["median_rank"] > 0.6 * before["chance_median_rank"]).all(), before
+    assert before["median_rank"].mean() > 0.6 * before["chance_median_rank"].mean(), before
     assert (after["median_rank"] < 0.5 * after["chance_median_rank"]).all(), after
+    assert (after["recall_1"] > 3 * after["chance_recall_1"]).all(), after
     assert result.curves["loss"][-1] < 0.7 * result.curves["loss"][0]
 
     # What the run measured is what its folder gives, for a user with slices and texts in hand.
