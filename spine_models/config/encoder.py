@@ -188,7 +188,7 @@ class ClipSettings(Section):
     trains a small text encoder and its vocabulary on the reports of the train split. ``batch_size`` studies per
     process are contrasted, ``chunk_size`` of them in memory at a time. ``image_image_weight`` adds T1 with T2 to
     ``tri_modal``. ``mask_alike`` leaves pairs of studies of one patient, or with word for word the same report, out of
-    the contrast.
+    the contrast, and out of the rivals where retrieval is measured.
     """
 
     variant: ClipVariant = "tri_modal"

@@ -2,5 +2,6 @@
 
 Belongs here: the pooler, text towers, the contrastive objective and its variants, GradCache, the training loop.
 Does not belong here: slice encoders (``encoder.backbone``), which studies may be trained on, retrieval for reports.
-``train.train_clip`` makes a model, ``model.load_clip`` opens one; every part can be used alone.
+``vectors.slice_vectors`` makes what is trained on, ``train.train_clip`` a model, ``model.load_clip`` opens one; every
+part can be used alone.
 """

@@ -44,6 +44,11 @@ def joined_images(raw: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> t
     return unit(total), torch.stack([present[route] for route in sorted(raw)]).any(dim=0)
 
 
+def compared(alike: Tensor, pair: Pair) -> Tensor:
+    """The labels of ``alike.likeness`` that matter to a pair: of the patient, and of the report where it has one."""
+    return alike if REPORT in pair else alike[:, :1]
+
+
 def clip_objective(
     embedded: Embedded, scale: Tensor, terms: tuple[Pair, ...], alike: Tensor | None = None
 ) -> ClipLosses:
@@ -63,7 +68,7 @@ def clip_objective(
     by_pair: dict[str, Tensor] = {}
     for pair in terms:
         both = embedded.present[pair.left] & embedded.present[pair.right]
-        labels = alike if alike is None or REPORT in pair else alike[:, :1]
+        labels = None if alike is None else compared(alike, pair)
         loss = contrastive_loss(
             embedded.vectors[pair.left], embedded.vectors[pair.right], both, scale, labels
         )

@@ -98,10 +98,9 @@ class _Run:
         self.model = new_model(settings, dims, train)
         self.network = self.model.network.to(self.device).train()
         self.train_items, self.val_items = self.model.prepare(train), self.model.prepare(val)
-        self.alike: Tensor | None = None
-        if settings.mask_alike:
-            studies, patients = [s.study_key for s in train], [s.patient_key for s in train]
-            self.alike = likeness(studies, patients, [s.report for s in train]).to(self.device)
+        self.alike, self.val_alike = (
+            _labels(part).to(self.device) if settings.mask_alike else None for part in (train, val)
+        )
         self.own, self.steps_per_epoch = batch_sizes(len(train), settings.batch_size, world_size())
         self.steps = settings.epochs * self.steps_per_epoch
         seed = np.random.SeedSequence([settings.seed, rank()]).generate_state(1, np.uint32)
@@ -151,7 +150,12 @@ class _Run:
         """Retrieval among the val studies; no rows without any."""
         if not self.val_items:
             return pl.DataFrame(schema=RETRIEVAL)
-        return retrieval(self.model.embed_items(self.val_items), self.network.terms)
+        return retrieval(self.model.embed_items(self.val_items), self.network.terms, self.val_alike)
+
+
+def _labels(studies: Sequence[ClipStudy]) -> Tensor:
+    keys, patients = [s.study_key for s in studies], [s.patient_key for s in studies]
+    return likeness(keys, patients, [s.report for s in studies])
 
 
 def train_clip(

@@ -70,9 +70,8 @@ class AlignRun:
         self.scale = clip.network.scale().detach().to(self.device)
         shards = sorted({shard for studies in (train, *val.values()) for shard in studies.shards})
         self.images = SliceImages(shards, shard_roots) if shards else None
-        self.alike: Tensor | None = None
-        if settings.mask_alike:
-            self.alike = likeness(train.study_keys, train.patient_keys, train.reports)
+        self.alike = _labels(train) if settings.mask_alike else None
+        self.val_alike = {name: _labels(part) if settings.mask_alike else None for name, part in val.items()}
         torch.manual_seed(settings.seed)
         self.network = AlignNetwork(
             source.encoder, settings, clip.settings.dim, precision=source.settings.precision
@@ -139,9 +138,17 @@ class AlignRun:
                 {"study": there, "report": reports.present},
             )
             labels = {"stage": pl.lit(stage), "series": pl.lit(name)}
-            tables.append(retrieval(both, _TERMS).with_columns(**labels).select(ALIGN_RETRIEVAL.names()))
+            tables.append(
+                retrieval(both, _TERMS, self.val_alike[name])
+                .with_columns(**labels)
+                .select(ALIGN_RETRIEVAL.names())
+            )
         self.network.train()
         return pl.concat(tables)
+
+
+def _labels(studies: AlignStudies) -> Tensor:
+    return likeness(studies.study_keys, studies.patient_keys, studies.reports)
 
 
 def _reports(clip: ClipModel, studies: AlignStudies) -> _Reports:

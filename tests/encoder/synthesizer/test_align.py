@@ -16,7 +16,7 @@ import torch
 from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
-from spine_models.config import AlignSettings, ClipSettings, SynthesizerSettings
+from spine_models.config import AlignSettings, ClipSettings, SynthesizerSettings, load_profile
 from spine_models.encoder.backbone.encoder import EncoderError, save_encoder, version_of
 from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.whole import CheckpointMismatch
@@ -201,15 +201,16 @@ def test_memory_in_chunks_changes_nothing(world, tmp_path):
 
 
 def test_it_finds_held_out_reports_and_not_before(tmp_path, folders, world):
-    """Four classes, so a report is one of about n / 4 that say the same: ranks by far better than chance."""
+    """Only four reports, so a random head may rank any one of them well: before is near chance on the mean."""
     sharded = make_sharded(tmp_path / "shards", 48, 24, seed=3)
     large = World(sharded, folders, world.clip, tmp_path)
     long = {"epochs": 12, "batch_size": 24, "chunk_size": 24, "lr": 5e-3, "pool_dropout": 0.0}
     quiet = {"evaluate_every": 1000, "checkpoint_every": 1000}
     result = large.align(tmp_path / "out", numbers=long | quiet)
     before, after = (result.retrieval.filter(stage=stage) for stage in ("before", "after"))
-    assert (before["median_rank"] > 0.6 * before["chance_median_rank"]).all(), before
+    assert before["median_rank"].mean() > 0.6 * before["chance_median_rank"].mean(), before
     assert (after["median_rank"] < 0.5 * after["chance_median_rank"]).all(), after
+    assert (after["recall_1"] > 3 * after["chance_recall_1"]).all(), after
     assert result.curves["loss"][-1] < 0.7 * result.curves["loss"][0]
 
     # What the run measured is what its folder gives, for a user with slices and texts in hand.
@@ -356,3 +357,15 @@ def test_two_processes_equal_one_on_the_joined_batch(world, tmp_path):
     assert (card["processes"], card["studies_per_step"], one.card["studies_per_step"]) == (2, 10, 10)
     for name, tensor in parts(tmp_path / "one").items():
         torch.testing.assert_close(parts(tmp_path / "two")[name], tensor, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_the_published_sizes_and_the_phantoms():
+    paper, phantom = (load_profile(name).synthesizer.align for name in ("paper", "phantom"))
+    assert (paper.batch_size, paper.epochs, paper.lr, paper.weight_decay) == (80, 5, 4e-5, 0.01)
+    assert (paper.pool_hidden, paper.pool_dropout, paper.routes, paper.train_gates) == (
+        256,
+        0.25,
+        "all",
+        True,
+    )
+    assert (phantom.slices, phantom.batch_size) == (6, 32)
