@@ -10,9 +10,14 @@ from spine_models.config.section import Section
 
 
 class BackboneSettings(Section):
-    """DINOv3-style pretraining of one route. Lengths are in steps, never in seconds."""
+    """DINOv3-style pretraining of one route. Lengths are in steps, never in seconds.
+
+    ``start`` is a folder or file on disk that holds a DINOv3 ViT of this shape (safetensors of transformers, timm or
+    an encoder of ours), whose weights training begins with; null begins with random ones. Nothing is downloaded.
+    """
 
     model: str = "vit_large_patch16_dinov3"
+    start: str | None = None
     image_px: int = Field(224, ge=16)
     patch_px: int = Field(16, ge=4)
     dim: int = Field(1024, ge=8)
