@@ -13,9 +13,6 @@ from spine_models.encoder.sizes.flops import Batch
 from spine_models.encoder.sizes.shape import Shape
 
 FLOAT: Final = 4
-LOSS_ROOM: Final = 10
-"""Bytes per student logit of the losses that come and go beside what is saved, when backward begins: two float32
-gradients and one in bfloat16."""
 GATHERED_UNITS: Final = 2
 """Sharded units whose whole weights a process holds at a time: the one that computes and the next."""
 
@@ -122,15 +119,23 @@ def loss_bytes(shape: Shape, batch: Batch) -> int:
     return FLOAT * shape.prototypes * (students + assigned)
 
 
-def loss_room(shape: Shape, batch: Batch) -> int:
-    """What comes and goes beside that when backward begins, in the larger of the two losses."""
-    return LOSS_ROOM * shape.prototypes * max(batch.globals + batch.locals, batch.masked)
+def loss_room(shape: Shape, batch: Batch, *, itemsize: int) -> int:
+    """What comes and goes beside that where the larger loss ends and its backward begins.
+
+    For each of its logits two float32 numbers and one as it left the head.
+    """
+    return (2 * FLOAT + itemsize) * shape.prototypes * max(batch.globals + batch.locals, batch.masked)
 
 
-def forward_room(shape: Shape, images: int, image_px: int, *, itemsize: int) -> int:
-    """What a forward pass without gradient holds at a time: one block's residual, norm and inner vectors."""
+def forward_room(shape: Shape, images: int, image_px: int, *, itemsize: int, fused: bool = True) -> int:
+    """What a forward pass without gradient holds at a time: one block's residual, norm and inner vectors.
+
+    Without the fused kernel attention's weights come to that, before and after the softmax.
+    """
+    tokens = shape.tokens(image_px)
     inner = (3 if shape.gated else 2) * shape.hidden
-    return images * shape.tokens(image_px) * (2 * FLOAT * shape.dim + itemsize * (shape.dim + inner))
+    weights = 0 if fused else 2 * shape.heads * tokens
+    return images * tokens * (2 * FLOAT * shape.dim + itemsize * (shape.dim + inner + weights))
 
 
 def gram_bytes(shape: Shape, batch: Batch, *, image_level: bool) -> int:

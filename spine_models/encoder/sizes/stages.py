@@ -177,7 +177,7 @@ def _self_supervised(
     """Pretraining, or with a profile its Gram anchoring."""
     batch, itemsize = step_batch(settings), _itemsize(settings)
     losses = memory.loss_bytes(shape, batch)
-    room = memory.loss_room(shape, batch)
+    room = memory.loss_room(shape, batch, itemsize=itemsize)
     work, again = (flops.pretraining_step(shape, batch, recomputed=redo) for redo in (False, True))
     if profile is not None:
         gram, level = profile.gram, profile.gram.image_level
@@ -206,7 +206,7 @@ def _self_supervised(
 def _synthesizer(
     shape: Shape, settings: BackboneSettings, profile: Profile, networks: Networks, model: int
 ) -> StageSize:
-    batch, variant = step_batch(settings), profile.synthesizer.variant
+    batch, itemsize, variant = step_batch(settings), _itemsize(settings), profile.synthesizer.variant
     streams = 1 if variant in FIXED else 2
     hidden = profile.synthesizer.hidden if variant == "conditional" else 0
     work, again = (
@@ -220,10 +220,10 @@ def _synthesizer(
                 shape,
                 batch,
                 streams=streams,
-                itemsize=_itemsize(settings),
+                itemsize=itemsize,
                 checkpointed=mode.checkpointed,
             ),
-            losses=memory.loss_bytes(shape, batch) + memory.loss_room(shape, batch),
+            losses=memory.loss_bytes(shape, batch) + memory.loss_room(shape, batch, itemsize=itemsize),
             processes=settings.processes,
             sharded=mode.sharded,
         )

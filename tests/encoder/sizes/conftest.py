@@ -76,7 +76,7 @@ def step():
 
         batch = Batch(4, 2, 3, 64, 32, int(masks.sum()), 1)
         networks = [student, teacher, *encoders]
-        owned = [p for network in networks for p in network.parameters()] + [crops.global_crops]
+        owned = [p for network in networks for p in network.parameters()] + list(crops)
         return Step(loss, shape_of(built(settings), settings), batch, owned)
 
     return make

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.vit import Backbone
 from spine_models.encoder.sizes import memory
 from spine_models.encoder.sizes.memory import Networks, process_memory
 from spine_models.encoder.sizes.shape import built, shape_of
-from tests.encoder.sizes.conftest import NUMBERS
+from tests.encoder.sizes.conftest import GRAM_PX, NUMBERS
 
 TOLERANCE = 0.06
 """Of what a tiny network saves; rotations and gates, which the formulas leave out, weigh less in a large one."""
@@ -70,6 +74,54 @@ def test_a_block_saves_what_the_formula_says(mlp, precision, fused):
     expected = 16 * memory.block_bytes(shape, 69, itemsize=itemsize, fused=fused)
     casts = memory.block_weights(shape) * 2 if itemsize == 2 else 0
     assert expected + casts == pytest.approx(saved, rel=0.01)
+
+
+class Fullest(TorchDispatchMode):
+    """Bytes of all tensors that live at the same time, at their most; those of ``owned`` are not counted."""
+
+    def __init__(self, owned: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in owned}
+        self._live: dict[int, int] = {}
+        self.most = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self._see(tensor.untyped_storage())
+        return out
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata in self._live or storage.data_ptr() in self._known:
+            return
+        self._live[storage._cdata] = storage.nbytes()
+        weakref.finalize(storage, self._live.pop, storage._cdata)
+        self.most = max(self.most, sum(self._live.values()))
+
+
+@pytest.mark.parametrize("prototypes", [256, 8192])
+@pytest.mark.parametrize("kind", ["ssl", "gram", "conditional"])
+def test_a_step_at_its_fullest_holds_what_the_formulas_say(step, kind, prototypes):
+    """Activations or losses the larger part, in bfloat16; gradients are counted apart and are there already."""
+    run = step(kind, mlp="swiglu", precision="bfloat16", prototypes=prototypes, depth=6)
+    gradients = [tensor for tensor in run.owned if tensor.requires_grad]
+    for tensor in gradients:
+        tensor.grad = torch.zeros_like(tensor)
+    numbers = {"itemsize": 2, "checkpointed": False, "fused": False}
+    room = memory.loss_room(run.shape, run.batch, itemsize=2)
+    expected = memory.loss_bytes(run.shape, run.batch)
+    if kind == "conditional":
+        expected += memory.frozen_activations(run.shape, run.batch, streams=2, **numbers)
+    else:
+        expected += memory.backbone_activations(run.shape, run.batch, **numbers)
+    if kind == "gram":
+        expected += memory.gram_bytes(run.shape, run.batch, image_level=True)
+        teacher = memory.forward_room(run.shape, run.batch.globals, GRAM_PX, itemsize=2, fused=False)
+        room = max(room, teacher)
+    with Fullest([*run.owned, *(tensor.grad for tensor in gradients)]) as mode:
+        run.loss().backward()
+    assert expected + room == pytest.approx(mode.most, rel=0.1)
 
 
 def test_checkpointing_keeps_the_inputs_of_blocks_and_one_block(step):
