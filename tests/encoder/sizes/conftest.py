@@ -48,6 +48,7 @@ class Step(NamedTuple):
     loss: Callable[[], Tensor]
     shape: Shape
     batch: Batch
+    student: Network
     owned: list[Tensor]  # weights and inputs: what a step saves beside them is activations
 
 
@@ -77,6 +78,6 @@ def step():
         batch = Batch(4, 2, 3, 64, 32, int(masks.sum()), 1)
         networks = [student, teacher, *encoders]
         owned = [p for network in networks for p in network.parameters()] + list(crops)
-        return Step(loss, shape_of(built(settings), settings), batch, owned)
+        return Step(loss, shape_of(built(settings), settings), batch, student, owned)
 
     return make
