@@ -215,6 +215,38 @@ def sql(
 
 @app.command()
 @_plain_errors
+def sizes(
+    profile: Annotated[
+        str | None, typer.Option(help="profile, or path of one; default that of SPINE_PROFILE")
+    ] = None,
+    gpu: Annotated[
+        str, typer.Option(help="device of each process: a100-80, h100, h200, l40s, rtx4090")
+    ] = "a100-80",
+    utilisation: Annotated[
+        float, typer.Option(help="share of the device's peak rate that is reached")
+    ] = 0.35,
+    studies: Annotated[
+        int, typer.Option(help="studies of the corpus; default the published 32,047")
+    ] = 32_047,
+    slices: Annotated[
+        int, typer.Option(min=0, help="slices of the corpus; default the published 13,441,191")
+    ] = 13_441_191,
+) -> None:
+    """Estimate parameters, FLOPs, memory, hours and disk of a profile's training stages; nothing is trained."""
+    from pipelines.runtime.profiles import Settings
+    from spine_models.config import load_profile
+    from spine_models.encoder.sizes.devices import gpu_named
+    from spine_models.encoder.sizes.table import sizes_table
+
+    device = gpu_named(gpu)
+    numbers = load_profile(profile or Settings().profile)
+    typer.echo(
+        sizes_table(numbers, device, utilisation=utilisation, studies=studies, slices=slices), nl=False
+    )
+
+
+@app.command()
+@_plain_errors
 def embed(
     dicom_dir: Annotated[Path, typer.Argument(help="folder of one study")],
     out: Annotated[Path, typer.Option(help="Parquet file to write")],

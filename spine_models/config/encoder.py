@@ -18,9 +18,13 @@ class BackboneSettings(Section):
     ``activation_checkpointing`` computes the student's blocks a second time instead of keeping what is inside them,
     ``compile`` compiles them, ``parallel: fsdp2`` deals weights, gradients and moments over the processes. None of
     these changes what is learned beyond rounding, and a run may go on with others of them.
+
+    ``start`` is a folder or file on disk that holds a DINOv3 ViT of this shape (safetensors of transformers, timm or
+    an encoder of ours), whose weights training begins with; null begins with random ones. Nothing is downloaded.
     """
 
     model: str = "vit_large_patch16_dinov3"
+    start: str | None = None
     image_px: int = Field(224, ge=16)
     patch_px: int = Field(16, ge=4)
     dim: int = Field(1024, ge=8)

@@ -75,3 +75,14 @@ def test_a_question_before_the_first_run_says_what_to_do(spineagent):
     result = spineagent("sql", "file_ledger")
     assert result.exit_code == 2
     assert result.stderr.startswith("spineagent: ")
+
+
+def test_sizes_of_a_profile_and_of_the_one_that_is_set(spineagent):
+    named = spineagent("sizes", "--profile", "workstation", "--gpu", "rtx4090", "--studies", 3000)
+    assert named.exit_code == 0, named.output
+    assert named.stdout.startswith("profile workstation on rtx4090: 24 GiB")
+    assert "123,532,288" in named.stdout
+    assert spineagent("sizes").stdout.startswith("profile tiny")
+    wrong = spineagent("sizes", "--gpu", "abacus")
+    assert wrong.exit_code == 2
+    assert wrong.stderr.startswith("spineagent: no device 'abacus'")

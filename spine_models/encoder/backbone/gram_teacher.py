@@ -41,6 +41,7 @@ def stage_settings(settings: BackboneSettings, gram: GramSettings) -> BackboneSe
     The teacher's temperature stays where pretraining left it, and the EMA momentum is constant.
     """
     changes: dict[str, Any] = {
+        "start": None,
         "image_px": gram.image_px or settings.image_px,
         "global_scale": gram.global_scale or settings.global_scale,
         "steps": gram.steps,

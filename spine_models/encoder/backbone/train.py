@@ -21,6 +21,7 @@ from spine_models.encoder.backbone.loop import Material, Report, TrainingResult,
 from spine_models.encoder.backbone.material import nothing_seen, sound_tars, write_seen
 from spine_models.encoder.backbone.recipe import Recipe, single_route
 from spine_models.encoder.backbone.run import Run
+from spine_models.encoder.backbone.start import started
 from spine_models.encoder.backbone.tables import CURVES
 
 
@@ -34,9 +35,10 @@ def untrained(
 ) -> TrainingResult:
     """Write an encoder as it was initialised, marked ``trained: false``, for routes with too few slices to train on.
 
-    ``left_out`` goes onto the card: shards that could not be read, each with what was wrong with it.
+    Without a recipe that is the draw of ``settings.seed``, whatever ``settings.start`` says. ``left_out`` goes onto the
+    card: shards that could not be read, each with what was wrong with it.
     """
-    recipe = recipe or single_route(settings, route)
+    recipe = recipe or single_route(settings.model_copy(update={"start": None}), route)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = recipe.build()
@@ -68,7 +70,7 @@ def pretrain(
     goes on from the last whole one and ends with bitwise the same weights (same machine, same number of threads).
 
     Args:
-        settings: of the profile.
+        settings: of the profile; with ``start`` its checkpoint is what student and teacher begin with.
         tars: shards of this route; those in a folder ``val`` are only probed, the others trained on.
         out: folder of the encoder and of the checkpoints.
         route: "t1" or "t2".
@@ -76,7 +78,7 @@ def pretrain(
         report: called on rank 0 with the numbers of every step.
         stop_after: stop at this step with a checkpoint; the encoder written then is marked as not trained.
         open_reader: opens shards.
-        recipe: what is trained; None trains the ViT of the settings.
+        recipe: what is trained, and with what it begins; None trains the ViT of the settings.
 
     Returns:
         With fewer than ``min_train_slices`` slices (beside those held out for the probe) that of ``untrained``.
@@ -85,7 +87,12 @@ def pretrain(
         ShardError: a shard cannot be read, and ``corrupt_shards`` is "stop".
         TrainingDiverged: too many bad steps in a row.
         CheckpointMismatch: ``out`` holds a checkpoint of another run.
+        StartError: ``settings.start`` is no checkpoint for this network.
     """
+    if recipe is None and settings.start is not None:
+        recipe = started(settings, route)
+    # The recipe's identity names a checkpoint by its content; where it lay says nothing and may be anyone's folder.
+    settings = settings.model_copy(update={"start": None})
     recipe = recipe or single_route(settings, route)
     material = Material.gathered(tars, settings, open_reader=open_reader)
     if material is None:
