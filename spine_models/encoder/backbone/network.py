@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.head import ProjectionHead
-from spine_models.encoder.backbone.vit import Backbone
+from spine_models.encoder.backbone.vit import Backbone, Tokens
 
 
 class NetworkOutput(NamedTuple):
@@ -51,15 +52,33 @@ class Network(nn.Module):
             hide_masked: the student does not see the masked patches; the teacher (False) does.
         """
         crops, batch = global_crops.shape[:2]
-        tokens = self.backbone(global_crops.flatten(0, 1), masks if hide_masked else None)
+        images, hidden = global_crops.flatten(0, 1), masks if hide_masked else None
         local_logits = None
-        if local_crops is not None and local_crops.shape[0]:
-            local_cls = self.backbone(local_crops.flatten(0, 1), local=True).cls
-            local_logits = self.dino_head(local_cls).unflatten(0, (local_crops.shape[0], batch))
+        if local_crops is None or not local_crops.shape[0]:
+            tokens = self.backbone(images, hidden)
+            global_logits = self.dino_head(tokens.cls)
+        else:
+            tokens, local_cls = self._both(images, hidden, local_crops.flatten(0, 1))
+            global_logits, local_logits = self._logits(tokens.cls, local_cls)
+            local_logits = local_logits.unflatten(0, (local_crops.shape[0], batch))
         return NetworkOutput(
             cls=tokens.cls.unflatten(0, (crops, batch)),
-            global_logits=self.dino_head(tokens.cls).unflatten(0, (crops, batch)),
+            global_logits=global_logits.unflatten(0, (crops, batch)),
             local_logits=local_logits,
             patch_logits=self.ibot_head(tokens.patches[masks]),
             patches=tokens.patches,
         )
+
+    def _both(self, images: Tensor, masks: Tensor | None, local_images: Tensor) -> tuple[Tokens, Tensor]:
+        """Tokens of global and CLS of local crops; in one pass where the backbone has one."""
+        if isinstance(self.backbone, Backbone):
+            tokens, local_tokens = self.backbone.both(images, masks, local_images)
+            return tokens, local_tokens.cls
+        return self.backbone(images, masks), self.backbone(local_images, local=True).cls
+
+    def _logits(self, cls: Tensor, local_cls: Tensor) -> tuple[Tensor, Tensor]:
+        """Of global and local CLS tokens; in one pass unless the head looks at what stands beside a row."""
+        if self.dino_head.standardise:
+            return self.dino_head(cls), self.dino_head(local_cls)
+        logits = self.dino_head(torch.cat([cls, local_cls]))
+        return logits[: len(cls)], logits[len(cls) :]

@@ -30,5 +30,4 @@ def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> N
     """
     targets = [local(p) for p in teacher.parameters()]
     sources = [local(p.detach()) for p in student.parameters()]
-    torch._foreach_mul_(targets, momentum)
-    torch._foreach_add_(targets, sources, alpha=1.0 - momentum)
+    torch._foreach_lerp_(targets, sources, 1.0 - momentum)

@@ -6,14 +6,15 @@ path and RoPE draws. Does not belong here: projection heads, losses, pooling of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import timm
 import torch
-from timm.layers import DropPath
 from torch import Tensor, nn
 
 from spine_models.config import BackboneSettings
+from spine_models.encoder.backbone.block import Block, PatchEmbedding
 
 SWIGLU_ALIGN = 64
 
@@ -90,10 +91,8 @@ class Backbone(nn.Module):
         for token in (self.vit.cls_token, self.vit.reg_token):
             if token is not None:
                 nn.init.normal_(token, std=0.02)
-        if settings.drop_path > 0:
-            for block in self.vit.blocks:
-                block.drop_path1 = DropPath(settings.drop_path)
-                block.drop_path2 = DropPath(settings.drop_path)
+        self.vit.patch_embed = PatchEmbedding(self.vit.patch_embed.proj)
+        self.vit.blocks = nn.ModuleList(Block(block, settings.drop_path) for block in self.vit.blocks)
 
     def train(self, mode: bool = True) -> Backbone:
         """Training or eval mode; a frozen backbone stays in eval mode."""
@@ -125,23 +124,47 @@ class Backbone(nn.Module):
             masks: [N, P] bool, true where the patch is replaced by the mask token; None masks nothing.
             local: these are local crops; in training mode their CLS (and registers) get the separate norm.
         """
-        shape = self.grid(*images.shape[-2:])
+        (tokens,) = self._encoded([images], [masks])
+        return self._normed(tokens, local=local)
+
+    def both(self, images: Tensor, masks: Tensor | None, local_images: Tensor) -> tuple[Tokens, Tokens]:
+        """Encode global and local crops as two calls of ``forward`` would, in one pass over the layers.
+
+        Args:
+            images: [N, 1, H, W] global crops.
+            masks: [N, P] bool, or None.
+            local_images: [M, 1, h, w] local crops.
+
+        Returns:
+            Tokens of the global and of the local crops.
+        """
+        tokens, local_tokens = self._encoded([images, local_images], [masks, None])
+        return self._normed(tokens), self._normed(local_tokens, local=True)
+
+    def _encoded(self, images: Sequence[Tensor], masks: Sequence[Tensor | None]) -> list[Tensor]:
+        """Tokens [N, T, D] of each size of image after the last layer."""
+        vit = self.vit
+        shapes = [self.grid(*own.shape[-2:]) for own in images]
+        parts = [self._embedded(own, mask) for own, mask in zip(images, masks, strict=True)]
+        sizes = [part.shape[:2] for part in parts]
+        rows = [n * each for n, each in sizes]
+        packed = torch.cat([part.flatten(0, 1) for part in parts])
+        ropes: list[Tensor] = []
+        for block in vit.blocks:
+            if not ropes or (self.training and vit.rope.aug_active):
+                ropes = [vit.rope.get_embed(shape=shape).to(packed.device) for shape in shapes]
+            packed = block(packed, rope=ropes, sizes=sizes)
+        return [part.unflatten(0, size) for part, size in zip(packed.split(rows), sizes, strict=True)]
+
+    def _embedded(self, images: Tensor, masks: Tensor | None) -> Tensor:
+        """CLS, registers and patches [N, T, D] as they enter the first layer."""
         patches = self.vit.patch_embed((images - self.pixel_mean) / self.pixel_std).flatten(1, 2)
         if masks is not None:
             patches = torch.where(masks.unsqueeze(-1), self.mask_token.to(patches.dtype), patches)
-        n = patches.shape[0]
-        prefix = [self.vit.cls_token.expand(n, -1, -1)]
-        if self.vit.reg_token is not None:
-            prefix.append(self.vit.reg_token.expand(n, -1, -1))
-        tokens = torch.cat([*prefix, patches], dim=1)
-        rope = self.vit.rope.get_embed(shape=shape).to(tokens.device)
-        redraw = self.training and self.vit.rope.aug_active
-        for index, block in enumerate(self.vit.blocks):
-            if redraw and index:
-                rope = self.vit.rope.get_embed(shape=shape).to(tokens.device)
-            # On CPU the fused kernel's bfloat16 backward takes seven times as long as plain products.
-            block.attn.fused_attn = tokens.is_cuda
-            tokens = block(tokens, rope=rope)
+        prefix = [token for token in (self.vit.cls_token, self.vit.reg_token) if token is not None]
+        return torch.cat([*(token.expand(len(patches), -1, -1) for token in prefix), patches], dim=1)
+
+    def _normed(self, tokens: Tensor, *, local: bool = False) -> Tokens:
         n_prefix = self.vit.num_prefix_tokens
         if local and self.training and self.local_cls_norm is not None:
             head = self.local_cls_norm(tokens[:, :n_prefix])
