@@ -15,7 +15,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from spine_models.encoder.backbone.blocks import blocks_of
@@ -46,6 +46,8 @@ def deal_backbone(backbone: nn.Module, mesh: DeviceMesh) -> None:
     for part in (*blocks_of(backbone), backbone):
         # Said of the outermost too: gathered weights that stay would go on as they are when the teacher has moved.
         fully_shard(part, mesh=mesh, reshard_after_forward=True)
+    if hasattr(backbone, "both"):  # a student's backbone is called so, and must gather its weights there too
+        register_fsdp_forward_method(backbone, "both")
 
 
 def _deal_parts(network: Network, mesh: DeviceMesh) -> None:

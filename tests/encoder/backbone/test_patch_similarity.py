@@ -71,10 +71,10 @@ def test_colours_without_variance_are_grey():
 def test_patch_tokens_of_an_encoder_go_with_its_vectors(settings, tmp_path):
     untrained(settings, tmp_path, route="t1")
     encoder = load_encoder(tmp_path)
-    images = np.random.default_rng(0).integers(0, 65536, (3, 48, 48)).astype(np.uint16)
+    images = np.random.default_rng(0).integers(0, 65536, (3, 32, 32)).astype(np.uint16)
     tokens, vectors = encoder.encode_patches(images), encoder.encode(images)
-    assert tokens.shape == (3, 6, 6, 32)
+    assert tokens.shape == (3, 4, 4, 32)
     assert tokens.dtype == np.float32
     np.testing.assert_allclose(tokens.mean(axis=(1, 2)), vectors[:, 32:64], atol=1e-5)
     np.testing.assert_allclose(tokens.max(axis=(1, 2)), vectors[:, 64:], atol=1e-5)
-    assert encoder.encode_patches(images[:0]).shape == (0, 6, 6, 32)
+    assert encoder.encode_patches(images[:0]).shape == (0, 4, 4, 32)
