@@ -23,7 +23,7 @@ from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.whole import CheckpointMismatch
 from spine_models.encoder.clip import model as clip_model
 from spine_models.encoder.clip.data import ClipDataError, RouteSlices
-from spine_models.encoder.clip.model import load_clip
+from spine_models.encoder.clip.model import load_clip, new_model
 from spine_models.encoder.clip.tables import SEEN
 from spine_models.encoder.clip.train import train_clip
 from spine_models.encoder.clip.vectors import slice_vectors, stored_studies
@@ -397,3 +397,22 @@ def test_the_published_sizes_and_the_phantoms():
         True,
     )
     assert (phantom.slices, phantom.batch_size) == (6, 32)
+
+
+def test_the_head_does_not_start_where_clip_of_the_same_seed_did(world, tmp_path):
+    """Clip's T1 side has the same shapes; the same draw would find reports before anything was trained."""
+    world.align(tmp_path, numbers={"min_train_studies": 50})
+    settings = ClipSettings.model_validate(TINY | {"variant": "bi_modal"})
+    assert settings.seed == AlignSettings().seed
+    torch.manual_seed(settings.seed)
+    drawn_alike = new_model(settings, {"t1": 96, "t2": 96}, []).network.state_dict()
+    head = load_file(tmp_path / ALIGNMENT)
+    for name in ("tanh.weight", "gate.weight"):
+        assert head[f"pooler.{name}"].shape == drawn_alike[f"poolers.t1.{name}"].shape
+        assert not torch.equal(head[f"pooler.{name}"], drawn_alike[f"poolers.t1.{name}"])
+    similarity = torch.cosine_similarity(
+        head["projection.linear.weight"].flatten(),
+        drawn_alike["projections.t1.linear.weight"].flatten(),
+        dim=0,
+    )
+    assert abs(similarity) < 0.2
