@@ -26,7 +26,7 @@ def ranks(queries: Tensor, gallery: Tensor, told_apart: Tensor | None = None) ->
     """
     similarity = queries.double() @ gallery.double().T
     own = similarity.diagonal()[:, None]
-    rivals = ~torch.eye(len(own), dtype=torch.bool)
+    rivals = ~torch.eye(len(own), dtype=torch.bool, device=own.device)
     if told_apart is not None:
         rivals &= told_apart
     above = ((similarity > own) & rivals).sum(dim=1)

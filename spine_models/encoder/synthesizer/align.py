@@ -67,9 +67,9 @@ def align(
     A study's slices go through the fused encoder, are pooled and projected, and contrasted with the reports' vectors of
     a trained clip (symmetric InfoNCE over the studies of all ranks). The two encoders, and clip's text side and
     temperature, are frozen. Under torchrun every process calls this with the same arguments; ``batch_size`` is per
-    process. Memory is that of ``chunk_size`` studies. Checkpoints lie in ``out/checkpoints``; a killed run called again
-    with ``resume`` goes on from the last whole one and ends with bitwise the same weights (same machine, same number of
-    threads).
+    process. The networks' memory is that of ``chunk_size`` studies. Checkpoints lie in ``out/checkpoints``; a killed
+    run called again with ``resume`` goes on from the last whole one and ends with bitwise the same weights (same
+    machine, same number of threads).
 
     Args:
         settings: of the profile; ``align`` is read, the gates' shape is that of the folder.

@@ -42,6 +42,8 @@ class ImageBag(NamedTuple):
 class AlignStudies:
     """Studies of one split that have a report and a slice, in key order.
 
+    The index of their slices lies in memory, some hundred bytes a slice; images are read when they are asked for.
+
     Attributes:
         study_keys: of the studies.
         patient_keys: the same length.
@@ -163,6 +165,7 @@ class SliceImages:
             image = self._reader[position][1]
             prove(image, pixel_hash, f"{shard} of batch {batch}")
             images.append(image)
+        self._reader.close()  # a corpus has more shards than a process may hold open
         return np.stack(images)
 
 

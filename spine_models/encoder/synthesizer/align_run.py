@@ -33,7 +33,7 @@ from spine_models.encoder.synthesizer.files import OpenFused
 from spine_models.encoder.synthesizer.tables import ALIGN_CURVES, ALIGN_RETRIEVAL
 
 _TERMS = (Pair("study", "report", 1.0),)
-_TRAINING, _MEASURING = 0, 1  # apart, so that no draw of the one is a draw of the other
+_TRAINING, _MEASURING, _HEAD, _DROPOUT = range(4)  # apart, so that no draw of one is a draw of another
 
 
 class _Reports(NamedTuple):
@@ -72,15 +72,16 @@ class AlignRun:
         self.images = SliceImages(shards, shard_roots) if shards else None
         self.alike = _labels(train) if settings.mask_alike else None
         self.val_alike = {name: _labels(part) if settings.mask_alike else None for name, part in val.items()}
-        torch.manual_seed(settings.seed)
+        # Clip seeds its network alike: the plain seed would draw the very head that clip's T1 side started from, and a
+        # head that was never trained here would find reports.
+        torch.manual_seed(_seed(settings.seed, _HEAD))
         self.network = AlignNetwork(
             source.encoder, settings, clip.settings.dim, precision=source.settings.precision
         ).to(self.device)
         self.network.train()
         self.own, self.steps_per_epoch = batch_sizes(len(train), settings.batch_size, world_size())
         self.steps = settings.epochs * self.steps_per_epoch
-        seed = np.random.SeedSequence([settings.seed, rank()]).generate_state(1, np.uint32)
-        torch.manual_seed(int(seed[0]))
+        torch.manual_seed(_seed(settings.seed, _DROPOUT, rank()))
         optimiser = ClipOptimiser(self.network, settings, section="synthesizer.align")
         self.state = ClipState(self.network, optimiser, curves=ALIGN_CURVES)
 
@@ -145,6 +146,10 @@ class AlignRun:
             )
         self.network.train()
         return pl.concat(tables)
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint32)[0])
 
 
 def _labels(studies: AlignStudies) -> Tensor:

@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,13 @@ from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.whole import CheckpointMismatch
 from spine_models.encoder.clip import model as clip_model
 from spine_models.encoder.clip.data import ClipDataError, RouteSlices
-from spine_models.encoder.clip.model import load_clip
+from spine_models.encoder.clip.model import load_clip, new_model
 from spine_models.encoder.clip.tables import SEEN
 from spine_models.encoder.clip.train import train_clip
 from spine_models.encoder.clip.vectors import slice_vectors, stored_studies
 from spine_models.encoder.synthesizer.align import align
 from spine_models.encoder.synthesizer.align_data import AlignStudies, SliceImages
+from spine_models.encoder.synthesizer.align_run import AlignRun
 from spine_models.encoder.synthesizer.alignment import ABOUT, ALIGNMENT, load_alignment
 from spine_models.encoder.synthesizer.files import WEIGHTS, load_fused, load_pair, save_fused
 from spine_models.encoder.synthesizer.fused import FusedEncoder
@@ -63,6 +65,9 @@ def start(folders, folder, variant="conditional", *, trained=True):
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     save_fused(folder, fused, pair.versions, trained=trained)
     return folder
+
+
+SEEN_STUDIES = [f"s{n:03d}" for n in range(11) if n != 7]
 
 
 class World:
@@ -177,6 +182,29 @@ def test_a_killed_run_ends_with_the_same_bits(whole, world, tmp_path, stop):
     assert second.curves.equals(whole.curves)
     assert second.retrieval.equals(whole.retrieval)
     assert_same_weights(tmp_path, whole.folder)
+
+
+def test_every_step_draws_afresh_and_only_from_the_train_split(world, tmp_path, monkeypatch):
+    drawn_keys: list[list[str]] = []
+    read = SliceImages.read
+
+    def recorded(self, rows):
+        drawn_keys.append(rows["slice_key"].to_list())
+        return read(self, rows)
+
+    monkeypatch.setattr(SliceImages, "read", recorded)
+    monkeypatch.setattr(AlignRun, "measured", lambda *_: pl.DataFrame(schema=ALIGN_RETRIEVAL))
+    numbers = {"batch_size": 10, "chunk_size": 10, "epochs": 3, "evaluate_every": 1000}
+    world.align(tmp_path / "a", numbers=numbers)
+    steps = [{s: {k for k in keys if k.startswith(s)} for s in SEEN_STUDIES} for keys in drawn_keys]
+    assert len(steps) == 3
+    for step in steps:
+        assert all(len(keys) == 4 for keys in step.values())  # all ten, and only they
+        assert sum(map(len, step.values())) == 40
+    assert all(one != two for one, two in pairwise(steps))
+    first, drawn_keys[:] = list(drawn_keys), []
+    world.align(tmp_path / "b", numbers=numbers)
+    assert drawn_keys == first
 
 
 def test_a_checkpoint_of_another_run_is_refused(world, tmp_path):
@@ -369,3 +397,22 @@ def test_the_published_sizes_and_the_phantoms():
         True,
     )
     assert (phantom.slices, phantom.batch_size) == (6, 32)
+
+
+def test_the_head_does_not_start_where_clip_of_the_same_seed_did(world, tmp_path):
+    """Clip's T1 side has the same shapes; the same draw would find reports before anything was trained."""
+    world.align(tmp_path, numbers={"min_train_studies": 50})
+    settings = ClipSettings.model_validate(TINY | {"variant": "bi_modal"})
+    assert settings.seed == AlignSettings().seed
+    torch.manual_seed(settings.seed)
+    drawn_alike = new_model(settings, {"t1": 96, "t2": 96}, []).network.state_dict()
+    head = load_file(tmp_path / ALIGNMENT)
+    for name in ("tanh.weight", "gate.weight"):
+        assert head[f"pooler.{name}"].shape == drawn_alike[f"poolers.t1.{name}"].shape
+        assert not torch.equal(head[f"pooler.{name}"], drawn_alike[f"poolers.t1.{name}"])
+    similarity = torch.cosine_similarity(
+        head["projection.linear.weight"].flatten(),
+        drawn_alike["projections.t1.linear.weight"].flatten(),
+        dim=0,
+    )
+    assert abs(similarity) < 0.2
