@@ -96,6 +96,7 @@ def carry_out(
         checkpoint.restore(last, state, identity=identity)
     elif rank() == 0:
         whole.remove(folder)
+        (out / recipe.weights).unlink(missing_ok=True)  # of another run: this one's list says nothing of it
     if rank() == 0:
         write_seen(out, material.seen)
     barrier()

@@ -303,11 +303,16 @@ def test_seen_lists_what_may_be_drawn_and_what_is_probed(three, settings, tmp_pa
     assert {key for key, _ in draws(drawn, 200)} == roles["train"]
 
 
-def test_seen_is_written_before_the_first_step(three, settings, tmp_path, monkeypatch):
+def test_seen_is_written_before_the_first_step_and_never_beside_another_runs_encoder(
+    three, settings, tmp_path, monkeypatch
+):
+    pretrain(settings, three[:1], tmp_path / "run", route="t1")
+    settings = settings.model_copy(update={"lr": 2e-3})
     monkeypatch.setattr(run.Run, "advance", lambda *_: pytest.fail("stands for a kill"))
     with pytest.raises(pytest.fail.Exception):
-        pretrain(settings, three, tmp_path / "run", route="t1")
+        pretrain(settings, three, tmp_path / "run", route="t1", resume=False)
     assert pl.read_parquet(tmp_path / "run" / "seen.parquet").height == 36 + 8
+    assert not (tmp_path / "run" / "encoder.safetensors").exists()
 
 
 def test_a_checkpoint_of_another_manifest_says_what_differs(three, settings, tmp_path):
