@@ -42,7 +42,6 @@ from spine_models.encoder.backbone.loop import (
 )
 from spine_models.encoder.backbone.material import nothing_seen, write_seen
 from spine_models.encoder.backbone.network import Network
-from spine_models.encoder.backbone.probe import split_tars
 from spine_models.encoder.backbone.recipe import single_route
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
@@ -117,7 +116,7 @@ def anchor(
     if material is None:
         return _passed_on(start, out, config, route=route, reason="too few slices")
     held_out = len(material.probe.excluded)
-    coarse = _trained_on(tars, open_reader) & excluded if excluded else frozenset()
+    coarse = _keys(material.tars, open_reader) & excluded if excluded else frozenset()
     material = _without(material, coarse)
     if material.n_train < settings.min_train_slices:
         reason = f"too few slices have the pixels of gram.px: {len(coarse)} do not"
@@ -194,10 +193,9 @@ def _load_heads(network: Network, tensors: dict[str, Tensor]) -> None:
         getattr(network, name).load_state_dict(own)
 
 
-def _trained_on(tars: Sequence[Path], open_reader: OpenReader) -> frozenset[str]:
-    """Keys of the training slices."""
-    train, _ = split_tars(tars)
-    return frozenset(open_reader(train, seed=0, rank=0, world=1, balance="slice").keys)
+def _keys(tars: Sequence[Path], open_reader: OpenReader) -> frozenset[str]:
+    """Keys of the slices of tars."""
+    return frozenset(open_reader(tars, seed=0, rank=0, world=1, balance="slice").keys)
 
 
 def _without(material: Material, coarse: frozenset[str]) -> Material:
