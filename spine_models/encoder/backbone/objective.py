@@ -22,7 +22,7 @@ from spine_models.encoder.backbone.sinkhorn import sinkhorn_knopp
 
 
 class Losses(NamedTuple):
-    """Scalars of this rank's batch, float32; only ``total`` is meant for backward."""
+    """Scalars of this rank's batch before weighing, float32; only ``total`` is meant for backward."""
 
     total: Tensor
     dino: Tensor
