@@ -1,4 +1,4 @@
-"""Backbone: what reduced precision and batched crops save in one training step.
+"""Backbone: what reduced precision and batched crops save in one training step, and the step beside a plain one.
 
 Belongs here: ratios of two ways to the same result, timed in turns. Does not belong here: absolute times.
 """
@@ -6,25 +6,36 @@ Belongs here: ratios of two ways to the same result, timed in turns. Does not be
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from plain_step import plain_step
 from timing import in_turns
 
 from spine_models.config import BackboneSettings, load_profile
-from spine_models.encoder.backbone.augment import Crops, MultiCrop
-from spine_models.encoder.backbone.masking import batch_masks
-from spine_models.encoder.backbone.network import Network
-from spine_models.encoder.backbone.objective import objective
-from spine_models.encoder.backbone.optim import GuardedAdamW
-from spine_models.encoder.backbone.teacher import make_teacher, update_teacher
+from spine_models.encoder.backbone.augment import MultiCrop
+from spine_models.encoder.backbone.one_step import Step, build_step, random_crops
 
 ROUNDS = 5
+
+COMPARISON = BackboneSettings(
+    dim=192,
+    depth=6,
+    heads=3,
+    patch_px=16,
+    image_px=112,
+    local_px=48,
+    global_crops=2,
+    local_crops=4,
+    batch_size=16,
+    prototypes=1024,
+    head_hidden=512,
+    head_bottleneck=128,
+)
+"""The published recipe at the size at which its implementations are compared on two cores."""
 
 
 def bench() -> list[tuple[str, float, str]]:
@@ -37,38 +48,39 @@ def bench() -> list[tuple[str, float, str]]:
     multi_crop = MultiCrop(settings)
     seeds = range(len(slices))
     crops = multi_crop(slices, seeds)
-    step = _step(settings, crops)
-    full = _step(settings.model_copy(update={"precision": "float32"}), crops)
 
     def one_by_one() -> None:
         for index, seed in enumerate(seeds):
             multi_crop(slices[index : index + 1], [seed])
 
-    full_ratio, crop_share = in_turns(ROUNDS, step, full, lambda: multi_crop(slices, seeds))
+    reduced, full = _step(settings, "bfloat16"), _step(settings, "float32")
+    full_ratio, crop_share = in_turns(
+        ROUNDS, lambda: reduced(crops), lambda: full(crops), lambda: multi_crop(slices, seeds)
+    )
     (singly,) = in_turns(ROUNDS, lambda: multi_crop(slices, seeds), one_by_one)
     return [
         ("backbone: precision of a step", full_ratio, "float32 / bfloat16"),
         ("backbone: share of the crops", crop_share, "making a batch's crops / a step on them"),
         ("backbone: batched crops", singly, "slice by slice / a batch at once"),
+        *_comparison(),
     ]
 
 
-def _step(settings: BackboneSettings, crops: Crops) -> Callable[[], None]:
-    torch.manual_seed(0)
-    student = Network(settings).train()
-    teacher, optimiser = make_teacher(student), GuardedAdamW(student, settings)
-    n_images = crops.global_crops.shape[0] * crops.global_crops.shape[1]
-    masks = batch_masks(
-        n_images,
-        student.backbone.grid(*crops.global_crops.shape[-2:]),
-        probability=settings.mask_probability,
-        ratio=settings.mask_ratio,
-        generator=np.random.default_rng(0),
-    )
+def _comparison() -> list[tuple[str, float, str]]:
+    """The same arithmetic by the book, in float32, without and with stochastic depth."""
+    rows = []
+    for title, rate in (("tiny", 0.0), ("tiny, drop path 0.3", 0.3)):
+        settings = COMPARISON.model_copy(update={"drop_path": rate})
+        crops = random_crops(settings)
+        plain = plain_step(settings)
+        ways = [_step(settings, precision) for precision in ("float32", "bfloat16")]
+        times = in_turns(ROUNDS, lambda: plain(crops), *(lambda way=way: way(crops) for way in ways))  # noqa: B023
+        rows += [
+            (f"backbone: step, {title}, {precision}", 1 / ratio, "by the book in float32 / ours")
+            for precision, ratio in zip(("float32", "bfloat16"), times, strict=True)
+        ]
+    return rows
 
-    def step() -> None:
-        losses = objective(student, teacher, crops, masks, settings, temperature=settings.teacher_temperature)
-        optimiser.step(losses.total, 1e-4)
-        update_teacher(teacher, student, settings.ema_momentum)
 
-    return step
+def _step(settings: BackboneSettings, precision: str) -> Step:
+    return build_step(settings.model_copy(update={"precision": precision}))

@@ -57,7 +57,11 @@ class Block(nn.Module):
         self.norm1, self.attn, self.norm2, self.mlp = block.norm1, block.attn, block.norm2, block.mlp
 
     def forward(
-        self, tokens: Tensor, rope: Tensor | Sequence[Tensor], sizes: Sequence[Size] | None = None
+        self,
+        tokens: Tensor,
+        rope: Tensor | Sequence[Tensor],
+        sizes: Sequence[Size] | None = None,
+        wanted: Tensor | None = None,
     ) -> Tensor:
         """Run images of one size, or of several packed one after another.
 
@@ -65,9 +69,10 @@ class Block(nn.Module):
             tokens: [N, T, D], or [N1 * T1 + N2 * T2 ..., D] with ``sizes``.
             rope: [P, 2 * d] of the P patches that end an image's tokens, or one of each size.
             sizes: (N1, T1), (N2, T2), ...
+            wanted: [W] rows of packed tokens; the others have no feed-forward and are not returned. None wants all.
 
         Returns:
-            Like ``tokens``.
+            Like ``tokens``, or [W, D].
         """
         if sizes is None:
             return self(tokens.flatten(0, 1), [rope], [tokens.shape[:2]]).view(tokens.shape)
@@ -83,7 +88,26 @@ class Block(nn.Module):
             return self.attn.proj(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
 
         tokens = self._add(tokens, sizes, attend, self.gamma_1)
-        return self._add(tokens, sizes, lambda x, _: self.mlp(self.norm2(x)), self.gamma_2)
+        if wanted is None:
+            return self._add(tokens, sizes, lambda x, _: self.mlp(self.norm2(x)), self.gamma_2)
+        tokens = tokens.index_select(0, wanted)
+        out = self.mlp(self.norm2(tokens))
+        if self._drops:
+            factors = [
+                torch.zeros(n, 1, device=tokens.device).index_fill_(0, own, n / len(own)).expand(n, each)
+                for own, (n, each) in zip(self._drawn(sizes, tokens.device), sizes, strict=True)
+            ]
+            out = out * torch.cat([part.flatten() for part in factors])[wanted].unsqueeze(1)
+        return tokens + out if self.gamma_2 is None else torch.addcmul(tokens, self.gamma_2, out)
+
+    @property
+    def _drops(self) -> bool:
+        return self.training and self.drop_path > 0
+
+    def _drawn(self, sizes: Sequence[Size], device: torch.device) -> list[Tensor]:
+        """Images of each size that keep a residual."""
+        rate = self.drop_path
+        return [torch.randperm(n, device=device)[: max(1, int(n * (1 - rate)))] for n, _ in sizes]
 
     def _add(
         self,
@@ -92,12 +116,10 @@ class Block(nn.Module):
         residual: Callable[[Tensor, Sequence[Size]], Tensor],
         gamma: Tensor | None,
     ) -> Tensor:
-        if not (self.training and self.drop_path > 0):
+        if not self._drops:
             out = residual(tokens, sizes)
             return tokens + out if gamma is None else torch.addcmul(tokens, gamma, out)
-        chosen = [
-            torch.randperm(n, device=tokens.device)[: max(1, int(n * (1 - self.drop_path)))] for n, _ in sizes
-        ]
+        chosen = self._drawn(sizes, tokens.device)
         kept = [(len(own), each) for own, (_, each) in zip(chosen, sizes, strict=True)]
         out = residual(_Picked.apply(tokens, sizes, chosen), kept)
         return _Added.apply(tokens, out if gamma is None else gamma * out, sizes, chosen)

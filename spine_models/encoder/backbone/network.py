@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.head import ProjectionHead
-from spine_models.encoder.backbone.vit import Backbone, Tokens
+from spine_models.encoder.backbone.vit import Backbone, Watched
 
 
 class NetworkOutput(NamedTuple):
@@ -22,7 +22,7 @@ class NetworkOutput(NamedTuple):
     global_logits: Tensor  # [G, B, K]
     local_logits: Tensor | None  # [L, B, K]
     patch_logits: Tensor  # [M, K] masked patches in the order of patches[masks]
-    patches: Tensor  # [G * B, P, D] patch tokens of the global crops, before the head
+    patches: Tensor | None  # [G * B, P, D] patch tokens of the global crops, before the head; where asked for
 
 
 class Network(nn.Module):
@@ -42,6 +42,7 @@ class Network(nn.Module):
         local_crops: Tensor | None = None,
         *,
         hide_masked: bool = True,
+        all_patches: bool = False,
     ) -> NetworkOutput:
         """Run all crops.
 
@@ -50,34 +51,31 @@ class Network(nn.Module):
             masks: [G * B, P] bool, crop after crop.
             local_crops: [L, B, 1, h, w] or None.
             hide_masked: the student does not see the masked patches; the teacher (False) does.
+            all_patches: give ``patches``, those that are not masked too; they take longer.
         """
         crops, batch = global_crops.shape[:2]
         images, hidden = global_crops.flatten(0, 1), masks if hide_masked else None
-        local_logits = None
-        if local_crops is None or not local_crops.shape[0]:
-            tokens = self.backbone(images, hidden)
-            global_logits = self.dino_head(tokens.cls)
+        local_images = local_crops.flatten(0, 1) if local_crops is not None and local_crops.shape[0] else None
+        patches = None
+        if isinstance(self.backbone, Backbone) and not all_patches:
+            seen = self.backbone.watched(images, masks, hidden, local_images)
         else:
-            tokens, local_cls = self._both(images, hidden, local_crops.flatten(0, 1))
-            global_logits, local_logits = self._logits(tokens.cls, local_cls)
-            local_logits = local_logits.unflatten(0, (local_crops.shape[0], batch))
+            tokens = self.backbone(images, hidden)
+            local_cls = None if local_images is None else self.backbone(local_images, local=True).cls
+            seen, patches = Watched(tokens.cls, tokens.patches[masks], local_cls), tokens.patches
+        global_logits, local_logits = self._logits(seen.cls, seen.local_cls)
         return NetworkOutput(
-            cls=tokens.cls.unflatten(0, (crops, batch)),
+            cls=seen.cls.unflatten(0, (crops, batch)),
             global_logits=global_logits.unflatten(0, (crops, batch)),
-            local_logits=local_logits,
-            patch_logits=self.ibot_head(tokens.patches[masks]),
-            patches=tokens.patches,
+            local_logits=None if local_logits is None else local_logits.unflatten(0, (-1, batch)),
+            patch_logits=self.ibot_head(seen.patches),
+            patches=patches,
         )
 
-    def _both(self, images: Tensor, masks: Tensor | None, local_images: Tensor) -> tuple[Tokens, Tensor]:
-        """Tokens of global and CLS of local crops; in one pass where the backbone has one."""
-        if isinstance(self.backbone, Backbone):
-            tokens, local_tokens = self.backbone.both(images, masks, local_images)
-            return tokens, local_tokens.cls
-        return self.backbone(images, masks), self.backbone(local_images, local=True).cls
-
-    def _logits(self, cls: Tensor, local_cls: Tensor) -> tuple[Tensor, Tensor]:
+    def _logits(self, cls: Tensor, local_cls: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Of global and local CLS tokens; in one pass unless the head looks at what stands beside a row."""
+        if local_cls is None:
+            return self.dino_head(cls), None
         if self.dino_head.standardise:
             return self.dino_head(cls), self.dino_head(local_cls)
         logits = self.dino_head(torch.cat([cls, local_cls]))

@@ -38,7 +38,16 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
 
 
 def parameter_groups(network: nn.Module, settings: BackboneSettings) -> list[dict]:
-    """Groups for AdamW by (learning-rate factor, weight decay), each with its ``lr_scale``, in a fixed order."""
+    """Groups for AdamW by (learning-rate factor, weight decay), in ascending order of the two.
+
+    Args:
+        network: a ``Network``; names of other modules count as its last layer.
+        settings: depth, layer_decay and weight_decay.
+
+    Returns:
+        ``params``, ``lr_scale``, ``weight_decay`` (the settings' or 0) and ``lr`` (0 until a step sets lr * lr_scale)
+        of each group; every parameter is in one.
+    """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in network.named_parameters():
         decay = settings.weight_decay if is_decayed(name, parameter) else 0.0
@@ -50,7 +59,9 @@ def parameter_groups(network: nn.Module, settings: BackboneSettings) -> list[dic
 
 
 class GuardedAdamW:
-    """AdamW (betas 0.9 and ``beta2``) that clips the whole student's gradient by its global norm and skips bad steps.
+    """AdamW (betas 0.9 and ``beta2``, epsilon 1e-8) that clips the whole student's gradient and skips bad steps.
+
+    With n the L2 norm of all gradients together, each is multiplied by min(1, clip_grad / (n + 1e-6)).
 
     A step is bad when the loss of any rank or the gradient's norm is not finite. Then neither the weights nor the
     optimiser's moments change, and the caller leaves the teacher alone too.

@@ -1,5 +1,7 @@
 """Numbers that change with the step: learning rate, teacher temperature, EMA momentum.
 
+``step`` is the number of steps taken before this one: 0 for the first, ``settings.steps`` - 1 for the last.
+
 Belongs here: pure functions of settings and step. Does not belong here: anything that remembers.
 """
 
@@ -16,7 +18,10 @@ def _cosine(start: float, end: float, done: float) -> float:
 
 
 def learning_rate(settings: BackboneSettings, step: int) -> float:
-    """Linear from 0 over ``warmup_steps``, then constant, or half a cosine that is 0 at the last step."""
+    """Linear from 0 over W = ``warmup_steps``, then constant, or half a cosine that is 0 at the last step.
+
+    lr * step / W below W; then lr, or lr / 2 * (1 + cos(pi * (step - W) / (steps - 1 - W))).
+    """
     if step < settings.warmup_steps:
         return settings.lr * step / settings.warmup_steps
     if settings.lr_schedule == "constant":
@@ -26,7 +31,10 @@ def learning_rate(settings: BackboneSettings, step: int) -> float:
 
 
 def teacher_temperature(settings: BackboneSettings, step: int) -> float:
-    """Linear from ``teacher_temperature`` to its end over ``teacher_temperature_steps``, then constant."""
+    """Linear from ``teacher_temperature`` to its end over ``teacher_temperature_steps``, then constant.
+
+    start + (end - start) * min(step / teacher_temperature_steps, 1).
+    """
     done = min(step / max(settings.teacher_temperature_steps, 1), 1.0)
     return settings.teacher_temperature + done * (
         settings.teacher_temperature_end - settings.teacher_temperature
@@ -34,5 +42,8 @@ def teacher_temperature(settings: BackboneSettings, step: int) -> float:
 
 
 def ema_momentum(settings: BackboneSettings, step: int) -> float:
-    """Half a cosine from ``ema_momentum`` to ``ema_momentum_end`` over all steps."""
+    """Half a cosine from ``ema_momentum`` to ``ema_momentum_end`` over all steps.
+
+    end + (start - end) / 2 * (1 + cos(pi * step / (steps - 1))).
+    """
     return _cosine(settings.ema_momentum, settings.ema_momentum_end, step / max(settings.steps - 1, 1))

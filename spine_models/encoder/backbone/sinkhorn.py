@@ -33,9 +33,12 @@ def sinkhorn_knopp(logits: Tensor, temperature: float, *, iterations: int = 3) -
     Computed on logarithms: subtracting the largest entry of each row and column before every exponential is the same
     iteration, and neither overflows nor loses a whole row for large logits at a low temperature.
 
+    With Q = exp(logits / temperature), one iteration is Q[:, k] /= sum over rows of Q[:, k], then Q[n] /= sum of Q[n];
+    factors of 1 / K and 1 / N that some texts add cancel.
+
     Args:
-        logits: [N, K] teacher logits, any float dtype. N is this rank's own number of rows and may differ between
-            ranks or be 0 (masked tokens); the number that normalises is the sum over ranks.
+        logits: [N, K] teacher logits, any float dtype, not changed. N is this rank's own number of rows and may differ
+            between ranks or be 0 (masked tokens); the rows that a prototype is shared by are those of all ranks.
         temperature: teacher temperature, above 0.
         iterations: of both normalisations.
 
@@ -46,6 +49,6 @@ def sinkhorn_knopp(logits: Tensor, temperature: float, *, iterations: int = 3) -
     if int(summed(torch.tensor(log_q.shape[0], device=log_q.device))) == 0:
         return log_q
     for _ in range(iterations):
-        log_q = log_q - _log_sum_over_samples(log_q)
-        log_q = log_q - torch.logsumexp(log_q, dim=1, keepdim=True)
-    return log_q.exp()
+        log_q -= _log_sum_over_samples(log_q)
+        log_q -= torch.logsumexp(log_q, dim=1, keepdim=True)
+    return log_q.exp_()

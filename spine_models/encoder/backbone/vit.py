@@ -27,6 +27,14 @@ class Tokens(NamedTuple):
     patches: Tensor  # [N, P, D], row-major over the patch grid
 
 
+class Watched(NamedTuple):
+    """Normalised output tokens that training looks at: N global and L local crops, M patches that were asked for."""
+
+    cls: Tensor  # [N, D]
+    patches: Tensor  # [M, D] in the order of patches[picks]
+    local_cls: Tensor | None  # [L, D]
+
+
 def _build_vit(settings: BackboneSettings) -> nn.Module:
     feed_forward = (
         {"swiglu_mlp": True, "swiglu_align_to": SWIGLU_ALIGN, "mlp_ratio": 8 / 3}
@@ -124,37 +132,63 @@ class Backbone(nn.Module):
             masks: [N, P] bool, true where the patch is replaced by the mask token; None masks nothing.
             local: these are local crops; in training mode their CLS (and registers) get the separate norm.
         """
-        (tokens,) = self._encoded([images], [masks])
-        return self._normed(tokens, local=local)
+        tokens = self._encoded([images], [masks]).unflatten(0, (len(images), -1))
+        n_prefix = self.vit.num_prefix_tokens
+        if local and self.training and self.local_cls_norm is not None:
+            head = self.local_cls_norm(tokens[:, :n_prefix])
+            return Tokens(head[:, 0], head[:, 1:], self.vit.norm(tokens[:, n_prefix:]))
+        tokens = self.vit.norm(tokens)
+        return Tokens(tokens[:, 0], tokens[:, 1:n_prefix], tokens[:, n_prefix:])
 
-    def both(self, images: Tensor, masks: Tensor | None, local_images: Tensor) -> tuple[Tokens, Tokens]:
-        """Encode global and local crops as two calls of ``forward`` would, in one pass over the layers.
+    def watched(
+        self, images: Tensor, picks: Tensor, masks: Tensor | None = None, local_images: Tensor | None = None
+    ) -> Watched:
+        """What the heads look at, of global and local crops, in one pass and without computing the rest to the end.
 
         Args:
             images: [N, 1, H, W] global crops.
-            masks: [N, P] bool, or None.
-            local_images: [M, 1, h, w] local crops.
+            picks: [N, P] bool, the patches that are asked for.
+            masks: [N, P] bool, the patches replaced by the mask token; None replaces nothing.
+            local_images: [L, 1, h, w] local crops, or None.
 
         Returns:
-            Tokens of the global and of the local crops.
+            The same numbers as ``forward`` of the global and, with ``local``, of the local crops.
         """
-        tokens, local_tokens = self._encoded([images, local_images], [masks, None])
-        return self._normed(tokens), self._normed(local_tokens, local=True)
+        n_prefix, parts, hidden = self.vit.num_prefix_tokens, [images], [masks]
+        n, device = len(images), images.device
+        each = n_prefix + picks.shape[1]
+        image, patch = picks.nonzero(as_tuple=True)
+        rows = [torch.arange(n, device=device) * each, image * each + n_prefix + patch]
+        if local_images is not None:
+            parts, hidden = [images, local_images], [masks, None]
+            height, width = self.grid(*local_images.shape[-2:])
+            starts = torch.arange(len(local_images), device=device) * (n_prefix + height * width)
+            rows.append(n * each + starts)
+        tokens = self._encoded(parts, hidden, torch.cat(rows))
+        seen = self.vit.norm(tokens[: n + len(image)])
+        if local_images is None:
+            return Watched(seen[:n], seen[n:], None)
+        own = self.training and self.local_cls_norm is not None
+        local_norm = self.local_cls_norm if own else self.vit.norm
+        return Watched(seen[:n], seen[n:], local_norm(tokens[n + len(image) :]))
 
-    def _encoded(self, images: Sequence[Tensor], masks: Sequence[Tensor | None]) -> list[Tensor]:
-        """Tokens [N, T, D] of each size of image after the last layer."""
+    def _encoded(
+        self, images: Sequence[Tensor], masks: Sequence[Tensor | None], wanted: Tensor | None = None
+    ) -> Tensor:
+        """Tokens [N1 * T1 + N2 * T2 ..., D] of images of one or more sizes after the last layer, or [W, D] of them."""
         vit = self.vit
         shapes = [self.grid(*own.shape[-2:]) for own in images]
         parts = [self._embedded(own, mask) for own, mask in zip(images, masks, strict=True)]
         sizes = [part.shape[:2] for part in parts]
-        rows = [n * each for n, each in sizes]
         packed = torch.cat([part.flatten(0, 1) for part in parts])
         ropes: list[Tensor] = []
         for block in vit.blocks:
             if not ropes or (self.training and vit.rope.aug_active):
                 ropes = [vit.rope.get_embed(shape=shape).to(packed.device) for shape in shapes]
-            packed = block(packed, rope=ropes, sizes=sizes)
-        return [part.unflatten(0, size) for part, size in zip(packed.split(rows), sizes, strict=True)]
+            packed = block(
+                packed, rope=ropes, sizes=sizes, wanted=wanted if block is vit.blocks[-1] else None
+            )
+        return packed
 
     def _embedded(self, images: Tensor, masks: Tensor | None) -> Tensor:
         """CLS, registers and patches [N, T, D] as they enter the first layer."""
@@ -163,11 +197,3 @@ class Backbone(nn.Module):
             patches = torch.where(masks.unsqueeze(-1), self.mask_token.to(patches.dtype), patches)
         prefix = [token for token in (self.vit.cls_token, self.vit.reg_token) if token is not None]
         return torch.cat([*(token.expand(len(patches), -1, -1) for token in prefix), patches], dim=1)
-
-    def _normed(self, tokens: Tensor, *, local: bool = False) -> Tokens:
-        n_prefix = self.vit.num_prefix_tokens
-        if local and self.training and self.local_cls_norm is not None:
-            head = self.local_cls_norm(tokens[:, :n_prefix])
-            return Tokens(head[:, 0], head[:, 1:], self.vit.norm(tokens[:, n_prefix:]))
-        tokens = self.vit.norm(tokens)
-        return Tokens(tokens[:, 0], tokens[:, 1:n_prefix], tokens[:, n_prefix:])

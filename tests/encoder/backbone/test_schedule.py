@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from spine_models.config import BackboneSettings
@@ -37,3 +39,18 @@ def test_momentum_ramps_between_its_ends():
     assert ema_momentum(COSINE, 0) == pytest.approx(0.9)
     assert ema_momentum(COSINE, 50) == pytest.approx(0.95)
     assert ema_momentum(COSINE, 100) == pytest.approx(1.0)
+
+
+def test_every_step_is_the_formula_that_the_docstrings_give():
+    settings = COSINE.model_copy(update={"teacher_temperature_steps": 30})
+    last = settings.steps - 1
+    for step in range(settings.steps):
+        lr = (
+            settings.lr * step / 10
+            if step < 10
+            else settings.lr / 2 * (1 + math.cos(math.pi * (step - 10) / (last - 10)))
+        )
+        assert learning_rate(settings, step) == pytest.approx(lr, abs=1e-12)
+        assert teacher_temperature(settings, step) == pytest.approx(0.04 + 0.03 * min(step / 30, 1))
+        momentum = 1.0 - 0.1 / 2 * (1 + math.cos(math.pi * step / last))
+        assert ema_momentum(settings, step) == pytest.approx(momentum)

@@ -52,3 +52,10 @@ def test_a_common_offset_changes_nothing():
 def test_half_precision_in_float32_out_and_no_masked_token_is_fine():
     assert sinkhorn_knopp(torch.randn(4, 3).bfloat16(), 0.1).dtype == torch.float32
     assert sinkhorn_knopp(torch.zeros(0, 3), 0.1).shape == (0, 3)
+
+
+def test_the_logits_are_left_as_they_were():
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
+    before = logits.clone()
+    sinkhorn_knopp(logits, 1.0)
+    assert torch.equal(logits, before)

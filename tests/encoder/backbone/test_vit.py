@@ -82,15 +82,20 @@ def test_attention_is_the_formula():
                 torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_both_sizes_in_one_pass_are_two_passes(settings):
-    backbone = Backbone(still(settings)).train()
+@pytest.mark.parametrize("training", [True, False])
+def test_what_training_watches_is_what_whole_passes_give(settings, training):
+    backbone = Backbone(still(settings)).train(training)
     torch.nn.init.normal_(backbone.local_cls_norm.weight)
-    masks = torch.rand(3, 16) < 0.5
-    together = backbone.both(images(), masks, images(5, px=16))
-    apart = backbone(images(), masks), backbone(images(5, px=16), local=True)
-    for ours, expected in zip(together, apart, strict=True):
-        for a, b in zip(ours, expected, strict=True):
-            torch.testing.assert_close(a, b)
+    picks, masks = torch.rand(3, 16) < 0.5, torch.rand(3, 16) < 0.5
+    seen = backbone.watched(images(), picks, masks, images(5, px=16))
+    whole, local = backbone(images(), masks), backbone(images(5, px=16), local=True)
+    torch.testing.assert_close(seen.cls, whole.cls)
+    torch.testing.assert_close(seen.patches, whole.patches[picks])
+    torch.testing.assert_close(seen.local_cls, local.cls)
+    assert backbone.watched(images(), picks).local_cls is None
+    torch.testing.assert_close(backbone.watched(images(), picks).cls, backbone(images()).cls)
+    nothing = backbone.watched(images(), torch.zeros_like(picks), masks)
+    assert nothing.patches.shape == (0, 32)
 
 
 def test_drop_path_leaves_out_whole_residuals_and_weighs_the_rest(settings):
@@ -132,6 +137,9 @@ def test_drop_path_leaves_out_whole_residuals_and_weighs_the_rest(settings):
     torch.testing.assert_close(x.grad, y.grad, atol=1e-5, rtol=1e-4)
     for a, b in zip(block.parameters(), everything.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-4)
+    wanted = torch.tensor([0, 7, 12, 34, 35, 55])
+    torch.manual_seed(7)
+    torch.testing.assert_close(block(x, rope=[rope, rope], sizes=sizes, wanted=wanted), out[wanted])
 
 
 def test_the_paper_builds_the_published_network_by_its_timm_name():
