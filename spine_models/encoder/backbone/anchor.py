@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from safetensors.torch import load_file
-from torch import Tensor
 
 from spine_models.config import BackboneSettings, GramSettings
 from spine_models.corpus.shards import EpochReader
-from spine_models.encoder.backbone import whole
 from spine_models.encoder.backbone.data import OpenReader
 from spine_models.encoder.backbone.distributed import barrier, rank
 from spine_models.encoder.backbone.encoder import (
@@ -31,9 +28,9 @@ from spine_models.encoder.backbone.encoder import (
     write_card,
 )
 from spine_models.encoder.backbone.gram_teacher import GramTeacher, refreshes_done, stage_settings
+from spine_models.encoder.backbone.heads import HEADS, load_heads
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.loop import (
-    CHECKPOINTS,
     Material,
     Report,
     TrainingResult,
@@ -41,12 +38,11 @@ from spine_models.encoder.backbone.loop import (
     forked_rng,
 )
 from spine_models.encoder.backbone.material import nothing_seen, write_seen
-from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.recipe import single_route
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
 
-Heads = Literal["checkpoint", "fresh"]
+Heads = Literal["pretrained", "fresh"]
 
 
 def anchor(
@@ -57,7 +53,6 @@ def anchor(
     *,
     route: str,
     start: Path,
-    checkpoints: Path | None = None,
     excluded: frozenset[str] = frozenset(),
     resume: bool = True,
     report: Report | None = None,
@@ -66,9 +61,9 @@ def anchor(
 ) -> TrainingResult:
     """Train an encoder on with Gram anchoring (DINOv3, arXiv 2508.10104, section 4).
 
-    Student and EMA teacher begin with the encoder's weights, as does the Gram teacher. Heads come from the last
-    checkpoint of the encoder's run, the student's and the teacher's each; where there is none they are fresh, and
-    the card says which (``heads``). The optimiser's moments begin at zero. Resuming is bitwise exact as in
+    Student and EMA teacher begin with the encoder's weights, as does the Gram teacher. Heads are those
+    published beside it (``heads``), the student's and the teacher's each; where there are none they are fresh, and
+    the card says which. The optimiser's moments begin at zero. Resuming is bitwise exact as in
     ``pretrain``, under torchrun too.
 
     Args:
@@ -78,7 +73,6 @@ def anchor(
         out: folder of the new encoder and of the checkpoints; not ``start``.
         route: "t1" or "t2"; must be the encoder's.
         start: folder of the route's encoder.
-        checkpoints: folder of the encoder's run's checkpoints; None looks in ``start/checkpoints``.
         excluded: keys of slices that are only looked at, not trained on: those that were made larger to that size
             (``gram_teacher.too_coarse``). The card says how many.
         resume: go on from a checkpoint in ``out``; False begins afresh and removes it.
@@ -121,8 +115,7 @@ def anchor(
     if material.n_train < settings.min_train_slices:
         reason = f"too few slices have the pixels of gram.px: {len(coarse)} do not"
         return _passed_on(start, out, config, route=route, reason=reason, left_out=len(coarse))
-    origin = whole.latest(checkpoints if checkpoints is not None else start / CHECKPOINTS)
-    heads: Heads = "fresh" if origin is None else "checkpoint"
+    heads: Heads = "pretrained" if (start / HEADS).is_file() else "fresh"
     # Other draws than in the first steps of pretraining; the probe above keeps pretraining's held-out slices.
     stage = stage.model_copy(update={"seed": gram.seed})
     identity = {
@@ -138,7 +131,7 @@ def anchor(
     device = join_process_group()
     with forked_rng(device):
         run = Run(stage, route, device, material.probe, gram=teacher)
-        _begin_with(run, teacher, origin)
+        _begin_with(run, teacher, start)
         details = {
             "stage": "gram",
             "start": identity["start"],
@@ -152,7 +145,7 @@ def anchor(
             material,
             out,
             identity=identity,
-            recipe=single_route(settings, route),
+            recipe=replace(single_route(settings, route), keeps_heads=False),
             details=details,
             resume=resume,
             report=report,
@@ -177,20 +170,12 @@ def _differing(trained_with: dict[str, Any], settings: BackboneSettings) -> list
     return different
 
 
-def _begin_with(run: Run, origin: GramTeacher, last: Path | None) -> None:
-    """Give student and EMA teacher the encoder's backbone, and the heads of a checkpoint."""
+def _begin_with(run: Run, origin: GramTeacher, start: Path) -> None:
+    """Give student and EMA teacher the encoder's backbone, and the heads that were published with it."""
     weights = origin.backbone.state_dict()
-    for network, name in ((run.state.student, "student"), (run.state.teacher, "teacher")):
+    for network in (run.state.student, run.state.teacher):
         network.backbone.load_state_dict(weights)
-        if last is not None:
-            _load_heads(network, load_file(last / f"{name}.safetensors"))
-
-
-def _load_heads(network: Network, tensors: dict[str, Tensor]) -> None:
-    for name in ("dino_head", "ibot_head"):
-        prefix = f"{name}."
-        own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        getattr(network, name).load_state_dict(own)
+    load_heads(start, run.state.student, run.state.teacher)
 
 
 def _keys(tars: Sequence[Path], open_reader: OpenReader) -> frozenset[str]:
@@ -203,7 +188,8 @@ def _without(material: Material, coarse: frozenset[str]) -> Material:
     probe = material.probe
     n_train = material.n_train - len(coarse - probe.excluded)
     probe.excluded = probe.excluded | coarse
-    return replace(material, n_train=n_train)
+    drawn = (pl.col("role") != "train") | ~pl.col("slice_key").is_in(sorted(coarse))
+    return replace(material, n_train=n_train, seen=material.seen.filter(drawn))
 
 
 def _passed_on(

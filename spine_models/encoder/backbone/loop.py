@@ -19,6 +19,7 @@ from spine_models.encoder.backbone import checkpoint, whole
 from spine_models.encoder.backbone.data import Batch, CropStream, OpenReader, open_stream
 from spine_models.encoder.backbone.distributed import barrier, everyones, rank, world_size
 from spine_models.encoder.backbone.encoder import version_of, write_card
+from spine_models.encoder.backbone.heads import save_heads
 from spine_models.encoder.backbone.health import health
 from spine_models.encoder.backbone.material import LOG, Material, nothing_seen, write_seen
 from spine_models.encoder.backbone.recipe import Recipe
@@ -105,6 +106,8 @@ def carry_out(
     backbone = run.teacher_in_full()
     if rank() == 0:
         recipe.save(out, backbone, trained)
+    if recipe.keeps_heads:
+        save_heads(out, state.student, state.teacher)
     barrier()
     curves = pl.DataFrame(state.rows, schema=CURVES)
     card = (

@@ -28,6 +28,7 @@ class Recipe:
         weights: name of the weights file that ``save`` writes beside its config.
         name: of the card.
         identity: JSON that a resumed run must share, and that goes onto the card.
+        keeps_heads: whether the heads are published too (``heads``), for a stage that goes on with them.
     """
 
     build: Callable[[], Network]
@@ -35,6 +36,7 @@ class Recipe:
     weights: str
     name: str
     identity: dict[str, Any] = field(default_factory=dict)
+    keeps_heads: bool = False
 
 
 def single_route(settings: BackboneSettings, route: str) -> Recipe:
@@ -46,4 +48,5 @@ def single_route(settings: BackboneSettings, route: str) -> Recipe:
         ),
         weights=WEIGHTS,
         name=f"dinov3-{route}",
+        keeps_heads=True,
     )

@@ -164,7 +164,7 @@ def test_a_stage_starts_from_the_encoder_and_its_heads(settings, gram, tars, sta
     assert seen["crops"].gram_crops.shape == (2, 4, 1, 24, 24)
 
 
-def test_heads_are_fresh_where_no_checkpoint_is_and_the_card_says_so(settings, gram, tars, start, tmp_path):
+def test_heads_are_fresh_where_none_were_published_and_the_card_says_so(settings, gram, tars, start, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("config.json", "encoder.safetensors"):
@@ -172,20 +172,18 @@ def test_heads_are_fresh_where_no_checkpoint_is_and_the_card_says_so(settings, g
     fresh = anchor(settings, gram, tars, tmp_path / "fresh", route="t1", start=bare, stop_after=1)
     assert fresh.card["heads"] == "fresh"
     assert fresh.card["trained"] is False
-    pointed = tmp_path / "pointed"
-    named = anchor(
-        settings,
-        gram,
-        tars,
-        pointed,
-        route="t1",
-        start=bare,
-        checkpoints=start / "checkpoints",
-        stop_after=1,
-    )
-    assert named.card["heads"] == "checkpoint"
-    with pytest.raises(CheckpointMismatch, match="other heads"):
-        anchor(settings, gram, tars, pointed, route="t1", start=bare)
+    pretrained = tmp_path / "pretrained"
+    named = anchor(settings, gram, tars, pretrained, route="t1", start=start, stop_after=1)
+    assert named.card["heads"] == "pretrained"
+    with pytest.raises(CheckpointMismatch, match="heads"):
+        anchor(settings, gram, tars, pretrained, route="t1", start=bare)
+
+
+def test_an_anchored_encoder_has_no_heads_of_its_own(settings, gram, tars, start, tmp_path):
+    """Nothing goes on from it, and at the published size they are the larger part."""
+    assert (start / "heads.safetensors").is_file()
+    anchor(settings, gram, tars, tmp_path, route="t1", start=start, stop_after=1)
+    assert not (tmp_path / "heads.safetensors").exists()
 
 
 def test_the_gram_teacher_is_the_ema_teacher_of_its_last_refresh(settings, gram, tars, start, tmp_path):
