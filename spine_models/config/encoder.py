@@ -14,6 +14,13 @@ class BackboneSettings(Section):
 
     ``start`` is a folder or file on disk that holds a DINOv3 ViT of this shape (safetensors of transformers, timm or
     an encoder of ours), whose weights training begins with; null begins with random ones. Nothing is downloaded.
+
+    ``sampling`` says what weighs the same in the stream: every study (long ones do not dominate) or every slice. With
+    ``corrupt_shards: skip`` a shard that cannot be read is left out and named on the card; "stop" stops training.
+
+    ``activation_checkpointing`` computes the student's blocks a second time instead of keeping what is inside them,
+    ``compile`` compiles them, ``parallel: fsdp2`` deals weights, gradients and moments over the processes. None of
+    these changes what is learned beyond rounding, and a run may go on with others of them.
     """
 
     model: str = "vit_large_patch16_dinov3"
@@ -56,6 +63,8 @@ class BackboneSettings(Section):
     mask_probability: float = Field(0.5, ge=0, le=1)
     mask_ratio: tuple[float, float] = (0.1, 0.5)
     batch_size: int = Field(100, ge=2)
+    sampling: Literal["study", "slice"] = "study"
+    corrupt_shards: Literal["stop", "skip"] = "stop"
     steps: int = Field(187500, ge=1)
     warmup_steps: int = Field(12500, ge=0)
     lr: float = Field(1.25e-4, gt=0)
@@ -71,6 +80,10 @@ class BackboneSettings(Section):
     teacher_temperature_end: float = Field(0.07, gt=0)
     teacher_temperature_steps: int = 37500
     precision: Literal["float32", "bfloat16"] = "bfloat16"
+    activation_checkpointing: bool = False
+    compile: bool = False
+    compile_backend: str = "inductor"
+    parallel: Literal["ddp", "fsdp2"] = "ddp"
     checkpoint_every: int = Field(1000, ge=1)
     probe_every: int = Field(500, ge=1)
     probe_slices: int = Field(96, ge=8)

@@ -18,7 +18,13 @@ from spine_models.corpus.shards.preprocess import (
     preprocess,
     preprocessing_version,
 )
-from spine_models.corpus.shards.reader import EpochReader, ShardError, read_slices, read_stored
+from spine_models.corpus.shards.reader import (
+    EpochReader,
+    ShardError,
+    read_slices,
+    read_stored,
+    readable_shards,
+)
 from spine_models.corpus.shards.series import SkipReason
 from spine_models.corpus.shards.splits import assign_splits
 from spine_models.corpus.shards.write import ShardTables, write_shards
@@ -40,6 +46,7 @@ __all__ = [
     "preprocessing_version",
     "read_slices",
     "read_stored",
+    "readable_shards",
     "to_output_px",
     "to_patient_mm",
     "to_source_px",

@@ -38,6 +38,14 @@ class Member(NamedTuple):
     size: int
 
 
+def shard_name(tar: Path) -> str:
+    """How messages and cards name a shard: from its batch on where it lies in the lake, else its last four parts."""
+    parts = Path(tar).parts
+    if "tars" in parts:
+        return "/".join(parts[len(parts) - parts[::-1].index("tars") :])
+    return "/".join(part for part in parts[-4:] if part != tar.anchor)
+
+
 def write_sidecar(tar: Path, members: Sequence[Member]) -> None:
     """Write the member table of a closed tar, in tar order."""
     columns = {
@@ -60,10 +68,17 @@ def members_of(tar: Path, *, studies: bool = True) -> list[Member]:
     sidecar = tar.with_suffix(SIDECAR)
     if not (sidecar.is_file() and tar.is_file()):
         return list(_walk(tar, studies))
-    content = json.loads(sidecar.read_text(encoding="utf-8"))
-    if content["tar_bytes"] != tar.stat().st_size:
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        tar_bytes = content["tar_bytes"]
+        members = [Member(*row) for row in zip(*(content[name] for name in Member._fields), strict=True)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(
+            f"the member table of shard {tar.name} cannot be read: write the shards of its batch again"
+        ) from error
+    if tar_bytes != tar.stat().st_size:
         raise ShardError(f"shard {tar.name} has changed since it was written: write the shards again")
-    return [Member(*row) for row in zip(*(content[name] for name in Member._fields), strict=True)]
+    return members
 
 
 def _walk(tar: Path, studies: bool) -> Iterator[Member]:
@@ -83,7 +98,14 @@ def _walk(tar: Path, studies: bool) -> Iterator[Member]:
             f"shard {tar.name} cannot be read as a tar: write the shards of its batch again"
         ) from error
     size = tar.stat().st_size
+    last = max((sum(part) for parts in found.values() for part in parts.values()), default=0)
     with tar.open("rb") as stream:
+        # The library takes a header that is not one for the end of the tar; only two blocks of zeros are.
+        stream.seek(-(-last // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
+        if any(stream.read(2 * tarfile.BLOCKSIZE)):
+            raise ShardError(
+                f"shard {tar.name} holds bytes that are no tar: write the shards of its batch again"
+            )
         for key, parts in found.items():
             pixels = [suffix for suffix in parts if suffix != "json"]
             if "json" not in parts or len(pixels) != 1:
@@ -98,10 +120,15 @@ def _walk(tar: Path, studies: bool) -> Iterator[Member]:
             end = max(offset + length for offset, length in parts.values())
             if end + 2 * tarfile.BLOCKSIZE > size:  # a whole tar ends with two blocks of zeros
                 raise ShardError(f"shard {tar.name} is cut short: write the shards of its batch again")
-            study = _study(stream, *parts["json"]) if studies else None
+            study = _study(stream, tar, *parts["json"]) if studies else None
             yield Member(key, study, pixels[0], *parts[pixels[0]])
 
 
-def _study(stream: io.BufferedReader, offset: int, size: int) -> str:
+def _study(stream: io.BufferedReader, tar: Path, offset: int, size: int) -> str:
     stream.seek(offset, os.SEEK_SET)
-    return json.loads(stream.read(size))["study_key"]
+    try:
+        return json.loads(stream.read(size))["study_key"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(
+            f"shard {tar.name} holds a slice without its study: write the shards of its batch again"
+        ) from error

@@ -16,13 +16,30 @@ from typing import Final, Literal
 import numpy as np
 
 from spine_models.corpus.shards.codec import CodecError, Rooms, StoredSlice, decode
-from spine_models.corpus.shards.members import ShardError, members_of
+from spine_models.corpus.shards.members import ShardError, members_of, shard_name
 
 Balance = Literal["slice", "study"]
 
 _ROOMS: Final = Rooms()
 
-__all__ = ["Balance", "EpochReader", "ShardError", "read_slices", "read_stored"]
+__all__ = ["Balance", "EpochReader", "ShardError", "read_slices", "read_stored", "readable_shards"]
+
+
+def readable_shards(tars: Sequence[Path]) -> tuple[list[Path], dict[Path, str]]:
+    """Tars that can be opened and hold a slice, in the given order, and the others with the reason why not.
+
+    Only member tables are read, no pixels: bytes that have changed inside a member come to light when it is decoded.
+    A whole tar without a slice is in neither.
+    """
+    readable, broken = [], {}
+    for tar in map(Path, tars):
+        try:
+            members = members_of(tar)
+        except ShardError as error:
+            broken[tar] = str(error)
+        else:
+            readable += [tar] if members else []
+    return readable, broken
 
 
 def read_stored(
@@ -141,6 +158,10 @@ class EpochReader:
     def __getitem__(self, position: int) -> tuple[str, np.ndarray]:
         """The slice at a position of ``keys``: (slice_key, uint16 [S, S])."""
         return self.keys[position], self._read(position).windowed(_ROOMS)
+
+    def shard_of(self, position: int) -> str:
+        """Name (``members.shard_name``) of the shard that holds the slice at a position of ``keys``."""
+        return shard_name(self._tars[int(self._spans[position, 0])])
 
     def epoch(self, n: int, start: int = 0, *, consumed: int = 0) -> Iterator[tuple[str, np.ndarray]]:
         """Samples of this rank in epoch ``n``, from its ``start``-th on: (slice_key, uint16 [S, S]).

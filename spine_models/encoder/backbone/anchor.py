@@ -40,6 +40,7 @@ from spine_models.encoder.backbone.loop import (
     carry_out,
     forked_rng,
 )
+from spine_models.encoder.backbone.material import nothing_seen, write_seen
 from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.recipe import single_route
 from spine_models.encoder.backbone.run import Run
@@ -202,7 +203,9 @@ def _without(material: Material, coarse: frozenset[str]) -> Material:
     probe = material.probe
     n_train = material.n_train - len(coarse - probe.excluded)
     probe.excluded = probe.excluded | coarse
-    return replace(material, n_train=n_train)
+    # The probe looks at its own slices whatever their resolution; "train" is what the stream may draw.
+    drawn = ~(pl.col("slice_key").is_in(sorted(coarse)) & (pl.col("role") == "train"))
+    return replace(material, n_train=n_train, seen=material.seen.filter(drawn))
 
 
 def _passed_on(
@@ -219,4 +222,5 @@ def _passed_on(
     card |= {"steps": 0, "stage": "gram", "start": version, "passed_on": reason, "too_coarse": left_out}
     if rank() == 0:
         write_card(out, card)
+        write_seen(out, nothing_seen())
     return TrainingResult(out, pl.DataFrame(schema=CURVES), card)

@@ -1,13 +1,13 @@
 """Batches of crops from shards, in an order that a resumed run continues exactly.
 
-Belongs here: reader lanes, per-sample seeds, positions, worker processes. Does not belong here: what a crop is
-(augment), how a tar is read (shards).
+Belongs here: reader lanes, per-sample seeds, positions, spoilt shards, worker processes. Does not belong here: what a
+crop is (augment), how a tar is read (shards), which tars there are (material).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from spine_models.config import BackboneSettings
+from spine_models.corpus.shards import ShardError
 from spine_models.encoder.backbone.augment import Crops, MultiCrop
 
 
@@ -24,8 +25,14 @@ class Reader(Protocol):
 
     keys: tuple[str, ...]
 
-    def epoch(self, n: int, start: int = 0) -> Iterator[tuple[str, np.ndarray]]:
-        """Samples of epoch ``n`` from the ``start``-th on: (slice_key, uint16 [S, S])."""
+    def order(self, n: int) -> np.ndarray:
+        """Positions in ``keys`` of the samples of epoch ``n``, int64."""
+
+    def __getitem__(self, position: int) -> tuple[str, np.ndarray]:
+        """(slice_key, uint16 [S, S])."""
+
+    def shard_of(self, position: int) -> str:
+        """Name of the shard that holds the slice."""
 
 
 class OpenReader(Protocol):
@@ -42,12 +49,17 @@ class Position(NamedTuple):
     sample: int
 
 
+Spoilt = dict[str, str]
+"""Shards that are left out, each with what was wrong with it."""
+
+
 class Batch(NamedTuple):
     """One step's crops, and where its lane stands after it."""
 
     crops: Crops
     lane: int
     position: Position
+    spoilt: Spoilt  # that the lane has come upon so far
 
 
 def sample_seed(seed: int, position: Position, slice_key: str) -> int:
@@ -56,12 +68,55 @@ def sample_seed(seed: int, position: Position, slice_key: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+SKIP_REMEDY = "or train without it by backbone.corrupt_shards: skip"
+
+
+def sound_samples(
+    reader: Reader,
+    epoch: int,
+    start: int = 0,
+    *,
+    spoilt: Spoilt,
+    policy: str,
+    excluded: Container[str] = frozenset(),
+) -> Iterator[tuple[str, np.ndarray, Position]]:
+    """Samples of an epoch that can be decoded: (slice_key, uint16 [S, S], position after it).
+
+    Args:
+        reader: of one lane.
+        epoch: 0-based.
+        start: samples of the epoch to pass over.
+        spoilt: shards whose slices are passed over; with policy "skip", one that holds a slice that cannot be decoded
+            is added, and nothing more is drawn from it.
+        policy: "stop" or "skip".
+        excluded: slices to pass over; they count in positions.
+
+    Raises:
+        ShardError: policy "stop", and a slice that cannot be decoded.
+    """
+    for number, position in enumerate(reader.order(epoch)[start:].tolist(), start + 1):
+        shard = reader.shard_of(position)
+        if shard in spoilt or reader.keys[position] in excluded:
+            continue
+        try:
+            key, image = reader[position]
+        except ShardError as error:
+            if policy == "stop":
+                raise ShardError(f"{shard}: {error}, {SKIP_REMEDY}") from error
+            spoilt[shard] = str(error)
+            continue
+        yield key, image, Position(epoch, number)
+
+
 class CropStream(IterableDataset):
     """Endless batches of one rank.
 
     The rank's samples are dealt to ``workers`` lanes (one without workers), each a reader of its own; batches are
     taken from the lanes in turn, step s from lane s modulo lanes. So the order depends on settings and step alone,
-    never on which worker is faster. Studies weigh the same whatever their number of slices.
+    never on which worker is faster. ``settings.sampling`` says whether studies or slices weigh the same.
+
+    Where spoilt shards are skipped, each lane leaves one out from the slice on that it could not decode. Which shards a
+    lane has left out is part of where it stands.
     """
 
     def __init__(
@@ -74,6 +129,7 @@ class CropStream(IterableDataset):
         world: int,
         step: int = 0,
         positions: Sequence[Position] | None = None,
+        spoilt: Sequence[Spoilt] | None = None,
         excluded: frozenset[str] = frozenset(),
         gram_px: int | None = None,
     ) -> None:
@@ -86,41 +142,46 @@ class CropStream(IterableDataset):
             raise ValueError(
                 f"{len(self.positions)} saved lanes, {self.lanes} wanted: resume with the same workers"
             )
+        self.spoilt = list(spoilt) if spoilt is not None else [{} for _ in range(self.lanes)]
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         # A loader asks its worker 0 first; that worker takes the lane whose turn it is at this step.
         return self._batches((self.step + (worker.id if worker else 0)) % self.lanes)
 
-    def _samples(self, lane: int) -> Iterator[tuple[str, np.ndarray, Position]]:
+    def _samples(self, lane: int, spoilt: Spoilt) -> Iterator[tuple[str, np.ndarray, Position]]:
         reader = self.open_reader(
             self.tars,
             seed=self.settings.seed,
             rank=self.rank * self.lanes + lane,
             world=self.world * self.lanes,
-            balance="study",
+            balance=self.settings.sampling,
         )
         epoch, start = self.positions[lane]
+        policy = self.settings.corrupt_shards
         while True:
-            sample, found = start, start > 0
-            for key, image in reader.epoch(epoch, start):
-                sample += 1
-                if key not in self.excluded:
-                    found = True
-                    yield key, image, Position(epoch, sample)
+            found = start > 0
+            for sample in sound_samples(
+                reader, epoch, start, spoilt=spoilt, policy=policy, excluded=self.excluded
+            ):
+                found = True
+                yield sample
             if not found:
                 raise ValueError(
                     "a data worker has no slice to read: lower backbone.workers or backbone.processes"
+                    + (f"; left out as spoilt: {', '.join(spoilt)}" if spoilt else "")
                 )
             epoch, start = epoch + 1, 0
 
     def _batches(self, lane: int) -> Iterator[Batch]:
         multi_crop = MultiCrop(self.settings, self.gram_px)
-        samples = self._samples(lane)
+        spoilt = dict(self.spoilt[lane])
+        samples = self._samples(lane, spoilt)
         while True:
             drawn = [next(samples) for _ in range(self.settings.batch_size)]
             seeds = [sample_seed(self.settings.seed, position, key) for key, _, position in drawn]
-            yield Batch(multi_crop(np.stack([image for _, image, _ in drawn]), seeds), lane, drawn[-1][2])
+            crops = multi_crop(np.stack([image for _, image, _ in drawn]), seeds)
+            yield Batch(crops, lane, drawn[-1][2], dict(spoilt))
 
 
 def open_stream(stream: CropStream) -> Iterator[Batch]:

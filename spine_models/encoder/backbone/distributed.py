@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 
 def world_size() -> int:
@@ -27,6 +28,30 @@ def barrier() -> None:
     """Wait for every rank."""
     if world_size() > 1:
         dist.barrier()
+
+
+def everyones(value: Any) -> list[Any]:
+    """What every rank brings, in rank order; small JSON-like things only."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def is_dealt(tensor: Tensor) -> bool:
+    """Whether this process holds a part of the tensor only (FSDP2)."""
+    return isinstance(tensor, DTensor)
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The whole of a tensor that is dealt over the ranks, who all call this; any other tensor as it is."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor that is dealt, sharing its memory; any other tensor as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def summed(value: Tensor) -> Tensor:

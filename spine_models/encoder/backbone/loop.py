@@ -8,74 +8,48 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 
-from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone import checkpoint, whole
-from spine_models.encoder.backbone.data import CropStream, OpenReader, open_stream
-from spine_models.encoder.backbone.distributed import barrier, rank, world_size
+from spine_models.encoder.backbone.data import Batch, CropStream, OpenReader, open_stream
+from spine_models.encoder.backbone.distributed import barrier, everyones, rank, world_size
 from spine_models.encoder.backbone.encoder import version_of, write_card
 from spine_models.encoder.backbone.health import health
-from spine_models.encoder.backbone.probe import Probe, split_tars
+from spine_models.encoder.backbone.material import LOG, Material, nothing_seen, write_seen
 from spine_models.encoder.backbone.recipe import Recipe
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
 
 Report = Callable[[dict[str, float]], None]
 CHECKPOINTS = "checkpoints"
+FREE_ON_RESUME = frozenset(
+    {"corrupt_shards", "activation_checkpointing", "compile", "compile_backend", "parallel"}
+)
+"""Settings that a run may go on with others of: what a step computes does not depend on them beyond rounding."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """``folder`` holds the encoder (``encoder.load_encoder`` opens it), its card and the run's last checkpoint."""
+    """What a run left.
+
+    Attributes:
+        folder: of the encoder (``encoder.load_encoder`` opens it), its card, ``seen.parquet`` and the run's last
+            checkpoint.
+        curves: CURVES rows.
+        card: content of ``card.json``.
+        seen: SEEN rows: every slice that training could draw and every slice that only the probe looked at, of this
+            run and not of the one it began with; empty where nothing was trained.
+    """
 
     folder: Path
     curves: pl.DataFrame
     card: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a run trains on and is probed with."""
-
-    tars: list[Path]
-    probe: Probe
-    n_train: int  # slices, without those held out for the probe
-    digest: str  # sha256 over the keys of all slices
-
-    @classmethod
-    def gathered(
-        cls,
-        tars: Sequence[Path],
-        settings: BackboneSettings,
-        *,
-        open_reader: OpenReader,
-        gram_px: int | None = None,
-    ) -> Material | None:
-        """Of a route's shards; None with fewer than ``min_train_slices`` slices beside those held out.
-
-        Raises:
-            SlicesTooSmall: with ``gram_px``, see ``augment.MultiCrop``.
-        """
-        train, val = split_tars(tars)
-        train_keys, val_keys = (_slice_keys(part, open_reader) for part in (train, val))
-        if len(train_keys) < settings.min_train_slices:
-            return None
-        probe = Probe(tars, settings, open_reader=open_reader, gram_px=gram_px)
-        n_train = len(train_keys) - len(probe.excluded)
-        if n_train < settings.min_train_slices:
-            return None
-        text = "\n".join([*train_keys, "", *val_keys])
-        return cls(train, probe, n_train, hashlib.sha256(text.encode()).hexdigest())
-
-
-def _slice_keys(tars: Sequence[Path], open_reader: OpenReader) -> tuple[str, ...]:
-    return tuple(open_reader(tars, seed=0, rank=0, world=1, balance="slice").keys) if tars else ()
+    seen: pl.DataFrame = field(default_factory=nothing_seen)
 
 
 def forked_rng(device: torch.device) -> Any:
@@ -115,16 +89,21 @@ def carry_out(
         CheckpointMismatch: ``out`` holds a checkpoint of another run.
     """
     settings, state, folder = run.settings, run.state, out / CHECKPOINTS
+    identity = _resumable(identity, material)
+    run.prepare()
     last = whole.latest(folder)
     if last is not None and resume:
         checkpoint.restore(last, state, identity=identity)
     elif rank() == 0:
         whole.remove(folder)
+    if rank() == 0:
+        write_seen(out, material.seen)
     barrier()
     _train(run, material.tars, folder, identity, report, stop_after, open_reader)
     trained = state.step == settings.steps
+    backbone = run.teacher_in_full()
     if rank() == 0:
-        recipe.save(out, state.teacher.backbone, trained)
+        recipe.save(out, backbone, trained)
     barrier()
     curves = pl.DataFrame(state.rows, schema=CURVES)
     card = (
@@ -140,6 +119,7 @@ def carry_out(
             "probe_slices": material.probe.n_slices,
             "probe_held_out_of_train": len(material.probe.excluded),
             "slices_sha256": material.digest,
+            "skipped_shards": _left_out(material, state),
             "processes": world_size(),
             "settings": settings.model_dump(mode="json"),
             "health": [finding._asdict() for finding in health(curves, settings)],
@@ -148,7 +128,23 @@ def carry_out(
     )
     if rank() == 0:
         write_card(out, card)
-    return TrainingResult(out, curves, card)
+    return TrainingResult(out, curves, card, material.seen)
+
+
+def _resumable(identity: dict[str, Any], material: Material) -> dict[str, Any]:
+    """What must be the same on resume: probe slices too, but not how a run deals with shards that it cannot read."""
+    settings = {name: value for name, value in identity["settings"].items() if name not in FREE_ON_RESUME}
+    keys = "\n".join(sorted(material.probe.keys))
+    return identity | {"settings": settings, "slices_probed": hashlib.sha256(keys.encode()).hexdigest()}
+
+
+def _left_out(material: Material, state: checkpoint.RunState) -> dict[str, str]:
+    """Shards that some lane of some rank did without, each with what was wrong with it."""
+    found = material.left_out | material.probe.spoilt
+    for ranks_lanes in everyones(state.spoilt):
+        for spoilt in ranks_lanes:
+            found |= spoilt
+    return dict(sorted(found.items()))
 
 
 def _train(
@@ -175,6 +171,7 @@ def _train(
         world=world_size(),
         step=state.step,
         positions=state.positions,
+        spoilt=state.spoilt,
         excluded=run.probe.excluded,
         gram_px=run.gram_px,
     )
@@ -182,6 +179,7 @@ def _train(
     for batch in open_stream(stream):
         row = run.advance(student, batch.crops)
         state.positions[batch.lane] = batch.position
+        _take_note(state, batch)
         _record(run, row, report)
         if state.step % settings.checkpoint_every == 0 or state.step == end:
             checkpoint.save(folder, state, identity=identity)
@@ -189,7 +187,19 @@ def _train(
             return
 
 
+def _take_note(state: checkpoint.RunState, batch: Batch) -> None:
+    """Say which shard a lane leaves out from here on; the card names it at the end."""
+    known = {name for lane in state.spoilt for name in lane}
+    for name in sorted(batch.spoilt.keys() - known):
+        LOG.warning(
+            "shard left out of training from step %d on: %s: %s", state.step, name, batch.spoilt[name]
+        )
+    state.spoilt[batch.lane] = batch.spoilt
+
+
 def _record(run: Run, row: dict[str, Any], report: Report | None) -> None:
     run.state.rows.append(row)
     if report is not None and rank() == 0:
-        report({name: float(value) for name, value in row.items() if name != "route" and value is not None})
+        numbers = {name: float(value) for name, value in row.items() if name != "route" and value is not None}
+        spoilt = {name for lane in run.state.spoilt for name in lane}
+        report(numbers | ({"skipped_shards": float(len(spoilt))} if spoilt else {}))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spine_models.config import BackboneSettings
-from spine_models.encoder.backbone.distributed import maximum
+from spine_models.encoder.backbone.distributed import full, maximum
 
 _BLOCK = re.compile(r"backbone\.vit\.blocks\.(\d+)\.")
 _STEM = re.compile(r"backbone\.(mask_token|vit\.(patch_embed|cls_token|reg_token))")
@@ -80,7 +80,7 @@ class GuardedAdamW:
         if not self._bad_anywhere(loss.detach()):
             loss.backward()
             # Gradients are already the mean over ranks here, so every rank sees the same norm.
-            norm = float(nn.utils.clip_grad_norm_(self._parameters, self._clip))
+            norm = float(full(nn.utils.clip_grad_norm_(self._parameters, self._clip)))
         if not math.isfinite(norm):
             self.adamw.zero_grad(set_to_none=True)
             self.skipped += 1

@@ -6,7 +6,7 @@ Belongs here: choosing the fixed probe slices and measuring an encoder on them. 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,14 @@ from torch.nn import functional
 from spine_models.config import BackboneSettings
 from spine_models.domain import Split
 from spine_models.encoder.backbone.augment import MultiCrop
-from spine_models.encoder.backbone.data import OpenReader, Position, Reader, sample_seed
+from spine_models.encoder.backbone.data import (
+    OpenReader,
+    Position,
+    Reader,
+    Spoilt,
+    sample_seed,
+    sound_samples,
+)
 from spine_models.encoder.backbone.tables import RETRIEVAL_GROUP
 from spine_models.encoder.backbone.vit import Backbone
 
@@ -60,10 +67,20 @@ def view_retrieval(first: Tensor, second: Tensor, group: int = RETRIEVAL_GROUP) 
     return float(torch.cat(found).double().mean())
 
 
-def _studies_in_turn(reader: Reader) -> Iterator[tuple[str, np.ndarray]]:
-    """Epoch after epoch; every slice comes sooner or later, and often more than once."""
+def _studies_in_turn(
+    reader: Reader, known: Container[str], spoilt: Spoilt, policy: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Slices that are not ``known`` when they come, epoch after epoch, until no sound one is left."""
     for epoch in itertools.count():
-        yield from reader.epoch(epoch)
+        for key, image, _ in sound_samples(reader, epoch, spoilt=spoilt, policy=policy):
+            if key not in known:
+                yield key, image
+        if all(key in known or reader.shard_of(n) in spoilt for n, key in enumerate(reader.keys)):
+            return
+
+
+class TooFewToProbe(ValueError):
+    """Fewer than two slices to probe with."""
 
 
 class Probe:
@@ -71,6 +88,16 @@ class Probe:
 
     Slices come from the validation tars, studies in turn. Where those have too few, training slices fill up, at most
     one in eight of them, and are named in ``excluded`` for the training stream to leave out.
+
+    Attributes:
+        keys: slice keys of all of them.
+        excluded: those among them that lie in training tars.
+        spoilt: shards that were found to hold a slice that cannot be decoded, where the settings skip such.
+        views: [2, N, 1, px, px] float in [0, 1].
+
+    Raises:
+        TooFewToProbe: fewer than two slices.
+        ShardError: a slice cannot be decoded, and the settings want training to stop then.
     """
 
     def __init__(
@@ -82,6 +109,7 @@ class Probe:
         gram_px: int | None = None,
     ) -> None:
         train, val = split_tars(tars)
+        self.spoilt: Spoilt = {}
         chosen: dict[str, np.ndarray] = {}
         held_out: list[str] = []
         for source in (val, train):
@@ -90,17 +118,16 @@ class Probe:
             reader = open_reader(source, seed=settings.seed, rank=0, world=1, balance="study")
             share = 1 if source is val else LARGEST_SHARE_OF_TRAIN
             wanted = min(settings.probe_slices, len(chosen) + int(len(reader.keys) * share))
-            for key, image in _studies_in_turn(reader) if wanted > len(chosen) else ():
-                if key not in chosen:
-                    chosen[key] = image
-                    if source is train:
-                        held_out.append(key)
-                if len(chosen) == wanted:
-                    break
+            slices = _studies_in_turn(reader, chosen, self.spoilt, settings.corrupt_shards)
+            for key, image in itertools.islice(slices, wanted - len(chosen)):
+                chosen[key] = image
+                if source is train:
+                    held_out.append(key)
         if len(chosen) < 2:
-            raise ValueError(
+            raise TooFewToProbe(
                 "fewer than two slices to probe with: give more shards, or write an untrained encoder"
             )
+        self.keys = tuple(chosen)
         self.excluded = frozenset(held_out)
         self.n_slices = len(chosen)
         two_views = settings.model_copy(update={"global_crops": 2, "local_crops": 0})

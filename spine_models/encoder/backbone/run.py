@@ -15,6 +15,7 @@ from torch import nn
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone import checkpoint, schedule
 from spine_models.encoder.backbone.augment import Crops
+from spine_models.encoder.backbone.blocks import prepare_blocks
 from spine_models.encoder.backbone.data import Position
 from spine_models.encoder.backbone.distributed import rank, summed, world_size
 from spine_models.encoder.backbone.gram_teacher import GramTeacher, refresh_due
@@ -23,6 +24,13 @@ from spine_models.encoder.backbone.objective import Losses, objective
 from spine_models.encoder.backbone.optim import GuardedAdamW
 from spine_models.encoder.backbone.probe import Probe
 from spine_models.encoder.backbone.recipe import Recipe, single_route
+from spine_models.encoder.backbone.sharding import (
+    deal_backbone,
+    deal_student,
+    deal_teacher,
+    mesh_of,
+    take_out,
+)
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.teacher import make_teacher, update_teacher
 
@@ -52,21 +60,57 @@ class Run:
         recipe: Recipe | None = None,
     ) -> None:
         self.settings, self.route, self.device, self.probe = settings, route, device, probe
+        self.recipe = recipe or single_route(settings, route)
+        self.dealt = settings.parallel == "fsdp2" and world_size() > 1
+        # What will be dealt is moved to the device part by part, when it is.
+        home = torch.device("cpu") if self.dealt else device
         torch.manual_seed(settings.seed)
-        student = (recipe or single_route(settings, route)).build().to(device).train()
+        student = self.recipe.build().to(home).train()
         torch.manual_seed(_generator_seed(settings.seed, rank()))
         lanes = max(settings.workers, 1)
         if gram is not None:
-            gram.backbone.to(device)
+            gram.backbone.to(home)
         self.state = checkpoint.RunState(
             student=student,
             teacher=make_teacher(student),
-            optimiser=GuardedAdamW(student, settings, beta2=0.999 if gram is None else gram.settings.beta2),
+            optimiser=self._optimiser(student, gram),
             step=0,
             positions=[Position(0, 0)] * lanes,
+            spoilt=[dict(probe.spoilt) for _ in range(lanes)],
             rows=[],
             gram=gram,
         )
+
+    def _optimiser(self, student: nn.Module, gram: GramTeacher | None) -> GuardedAdamW:
+        return GuardedAdamW(student, self.settings, beta2=0.999 if gram is None else gram.settings.beta2)
+
+    def prepare(self) -> None:
+        """Give the networks the form that they are trained in: compiled, recomputed, dealt, as the settings say.
+
+        Call it once, when the weights that the run starts from are in and before a checkpoint is restored.
+        """
+        state = self.state
+        prepare_blocks(state.student.backbone, self.settings)
+        if not self.dealt:
+            return
+        mesh = mesh_of(self.device)
+        deal_student(state.student, mesh)
+        deal_teacher(state.teacher, mesh)
+        if state.gram is not None:
+            deal_backbone(state.gram.backbone, mesh)
+        state.optimiser = self._optimiser(state.student, state.gram)  # of the parameters that there are now
+
+    def teacher_in_full(self) -> nn.Module:
+        """The teacher's backbone as an encoder's weights; every rank calls this, and rank 0 may use what it gets."""
+        backbone = self.state.teacher.backbone
+        if not self.dealt:
+            return backbone
+        plain = None
+        if rank() == 0:
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                plain = self.recipe.build().backbone
+        take_out(backbone, plain)
+        return backbone if plain is None else plain
 
     @property
     def gram_px(self) -> int | None:
@@ -75,7 +119,7 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The student as training calls it."""
-        if world_size() == 1:
+        if world_size() == 1 or self.dealt:
             return self.state.student
         ids = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(self.state.student, device_ids=ids)

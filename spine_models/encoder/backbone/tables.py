@@ -1,4 +1,4 @@
-"""Schema of the training curves."""
+"""Schemas of the training curves and of the proof of what was trained on."""
 
 from typing import Final
 
@@ -22,5 +22,12 @@ CURVES = pl.Schema(
         "grad_norm": pl.Float64,
         "effective_rank": pl.Float64,  # null between probe steps
         "view_retrieval": pl.Float64,  # top-1 of one view among a group's other views; null between probe steps
+    }
+)
+
+SEEN = pl.Schema(
+    {
+        "slice_key": pl.String,
+        "role": pl.String,  # "train": the stream may draw it; "held_out": only the probe looks at it
     }
 )

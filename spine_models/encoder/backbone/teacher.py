@@ -10,6 +10,7 @@ import copy
 import torch
 from torch import nn
 
+from spine_models.encoder.backbone.distributed import local
 from spine_models.encoder.backbone.network import Network
 
 
@@ -23,7 +24,11 @@ def make_teacher(student: Network) -> Network:
 
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Move every parameter in place: teacher = momentum * teacher + (1 - momentum) * student."""
-    targets, sources = list(teacher.parameters()), [p.detach() for p in student.parameters()]
+    """Move every parameter in place: teacher = momentum * teacher + (1 - momentum) * student.
+
+    Where both are dealt over processes alike, each moves the parts that it has.
+    """
+    targets = [local(p) for p in teacher.parameters()]
+    sources = [local(p.detach()) for p in student.parameters()]
     torch._foreach_mul_(targets, momentum)
     torch._foreach_add_(targets, sources, alpha=1.0 - momentum)

@@ -18,6 +18,7 @@ from spine_models.encoder.backbone.data import OpenReader
 from spine_models.encoder.backbone.encoder import version_of, write_card
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.encoder.backbone.loop import Material, Report, TrainingResult, carry_out, forked_rng
+from spine_models.encoder.backbone.material import nothing_seen, sound_tars, write_seen
 from spine_models.encoder.backbone.recipe import Recipe, single_route
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.start import started
@@ -25,11 +26,17 @@ from spine_models.encoder.backbone.tables import CURVES
 
 
 def untrained(
-    settings: BackboneSettings, out: Path, *, route: str, recipe: Recipe | None = None
+    settings: BackboneSettings,
+    out: Path,
+    *,
+    route: str,
+    recipe: Recipe | None = None,
+    left_out: dict[str, str] | None = None,
 ) -> TrainingResult:
     """Write an encoder as it was initialised, marked ``trained: false``, for routes with too few slices to train on.
 
-    Without a recipe that is the draw of ``settings.seed``, whatever ``settings.start`` says.
+    Without a recipe that is the draw of ``settings.seed``, whatever ``settings.start`` says. ``left_out`` goes onto the
+    card: shards that could not be read, each with what was wrong with it.
     """
     recipe = recipe or single_route(settings.model_copy(update={"start": None}), route)
     with torch.random.fork_rng(devices=[]):
@@ -38,8 +45,9 @@ def untrained(
     recipe.save(out, network.backbone, False)
     version = version_of(out, recipe.weights)
     card = {"name": recipe.name, "route": route, "version": version, "trained": False, "steps": 0}
-    card |= recipe.identity
+    card |= recipe.identity | {"skipped_shards": left_out or {}}
     write_card(out, card)
+    write_seen(out, nothing_seen())
     return TrainingResult(out, pl.DataFrame(schema=CURVES), card)
 
 
@@ -76,6 +84,7 @@ def pretrain(
         With fewer than ``min_train_slices`` slices (beside those held out for the probe) that of ``untrained``.
 
     Raises:
+        ShardError: a shard cannot be read, and ``corrupt_shards`` is "stop".
         TrainingDiverged: too many bad steps in a row.
         CheckpointMismatch: ``out`` holds a checkpoint of another run.
         StartError: ``settings.start`` is no checkpoint for this network.
@@ -87,7 +96,8 @@ def pretrain(
     recipe = recipe or single_route(settings, route)
     material = Material.gathered(tars, settings, open_reader=open_reader)
     if material is None:
-        return untrained(settings, out, route=route, recipe=recipe)
+        _, left_out = sound_tars(tars, settings)
+        return untrained(settings, out, route=route, recipe=recipe, left_out=left_out)
     identity = {
         "route": route,
         "settings": settings.model_dump(mode="json"),

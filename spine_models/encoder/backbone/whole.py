@@ -7,6 +7,8 @@ belong here: which networks lie in it (``checkpoint``, ``encoder.clip.checkpoint
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from spine_models.encoder.backbone.distributed import barrier, rank, world_size
+from spine_models.encoder.backbone.tensor_files import write_tensors
+
+_HASH = re.compile("[0-9a-f]{16,}")
 
 
 class CheckpointMismatch(ValueError):
@@ -45,7 +50,8 @@ def whole_folder(folder: Path, step: int) -> Iterator[Path]:
     """
     target, writing = folder / f"step-{step:08d}", folder / f".writing-{step:08d}"
     if rank() == 0:
-        shutil.rmtree(writing, ignore_errors=True)
+        for unfinished in folder.glob(".writing-*"):
+            shutil.rmtree(unfinished)
         writing.mkdir(parents=True)
     barrier()
     yield writing
@@ -55,6 +61,7 @@ def whole_folder(folder: Path, step: int) -> Iterator[Path]:
     save_file(generators, writing / f"rng-{rank():04d}.safetensors")
     barrier()
     if rank() == 0:
+        _settle(writing)
         shutil.rmtree(target, ignore_errors=True)
         writing.rename(target)
         for older in folder.glob("step-[0-9]*"):
@@ -63,9 +70,19 @@ def whole_folder(folder: Path, step: int) -> Iterator[Path]:
     barrier()
 
 
+def _settle(folder: Path) -> None:
+    """Wait until the disk has a folder's files, so that a machine that goes down leaves no empty ones behind a name."""
+    for path in (*folder.iterdir(), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def save_network(module: nn.Module, file: Path) -> None:
-    """All parameters and buffers of a network as safetensors."""
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, file)
+    """All parameters and buffers of a network as safetensors; rank 0 writes (``write_tensors``)."""
+    write_tensors(module.state_dict(), file)
 
 
 def write_run(
@@ -96,7 +113,7 @@ def demand_same_run(checkpoint: Path, *, format_: int, identity: dict[str, Any])
     """The content of ``run.json``.
 
     Raises:
-        CheckpointMismatch: names what differs.
+        CheckpointMismatch: names what differs, with the checkpoint's value and this run's.
     """
     run: dict[str, Any] = json.loads((checkpoint / "run.json").read_text(encoding="utf-8"))
     if run["format"] != format_ or run["processes"] != world_size():
@@ -104,13 +121,32 @@ def demand_same_run(checkpoint: Path, *, format_: int, identity: dict[str, Any])
             f"checkpoint {checkpoint.name} is of {run['processes']} processes (format {run['format']}), this run has "
             f"{world_size()} (format {format_}): start it alike, or start afresh with resume=False"
         )
-    differing = sorted(k for k in {*identity, *run["identity"]} if identity.get(k) != run["identity"].get(k))
-    if differing:
+    if differing := _differences(run["identity"], identity):
         raise CheckpointMismatch(
-            f"checkpoint {checkpoint.name} was written with other {', '.join(differing)}: "
-            "start afresh with resume=False"
+            f"checkpoint {checkpoint.name} was written with other {', '.join(differing)} "
+            f"({'; '.join(differing.values())}): give it what it had, or start afresh with resume=False"
         )
     return run
+
+
+def _differences(had: dict[str, Any], has: dict[str, Any]) -> dict[str, str]:
+    """By name, what differs with both values; of a section, what differs in it."""
+    found: dict[str, str] = {}
+    for name in sorted({*had, *has}):
+        one, other = had.get(name), has.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            if inner := _differences(one, other):
+                found[name] = "; ".join(f"{name}.{text}" for text in inner.values())
+        elif one != other:
+            found[name] = f"{name} {_shown(one)}, now {_shown(other)}"
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: of a hash its beginning, of a path its last part."""
+    if isinstance(value, str):
+        return value[:12] if _HASH.fullmatch(value) else Path(value).name
+    return "nothing" if value is None else json.dumps(value)[:80]
 
 
 def restore_run(checkpoint: Path, state: Any, run: dict[str, Any]) -> None:

@@ -15,8 +15,15 @@ from PIL import Image
 from torch.utils.data import DataLoader, get_worker_info
 
 from spine_models.config import ShardSettings
-from spine_models.corpus.shards import EpochReader, ShardError, read_slices, read_stored, write_shards
-from spine_models.corpus.shards.members import members_of
+from spine_models.corpus.shards import (
+    EpochReader,
+    ShardError,
+    read_slices,
+    read_stored,
+    readable_shards,
+    write_shards,
+)
+from spine_models.corpus.shards.members import members_of, shard_name
 
 SIZES = {"p1": 2, "p2": 3, "p3": 17, "p4": 5}
 
@@ -285,3 +292,61 @@ def test_a_slice_in_two_shards_is_refused(tars, tmp_path):
     copy.write_bytes(tars[0].read_bytes())
     with pytest.raises(ShardError, match="is in two shards"):
         EpochReader([*tars, copy], seed=0)
+
+
+def without_sidecar(tar):
+    tar.with_suffix(".members.json").unlink()
+    return tar
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"tar_bytes": 1}', b"\xff\xfe"])
+def test_a_broken_member_table_is_named(tars, content):
+    tars[0].with_suffix(".members.json").write_bytes(content)
+    with pytest.raises(
+        ShardError, match=r"member table of shard shard-000000\.tar .*write the shards of its batch"
+    ):
+        EpochReader(tars, seed=0)
+
+
+def test_garbage_inside_a_tar_is_not_taken_for_its_end(tars):
+    tar = without_sidecar(tars[0])
+    content = bytearray(tar.read_bytes())
+    with tarfile.open(tar) as archive:
+        header = archive.getmembers()[4].offset
+    content[header : header + 512] = bytes([7]) * 512
+    tar.write_bytes(content)
+    with pytest.raises(ShardError, match="bytes that are no tar"):
+        members_of(tar)
+
+
+def test_a_slice_without_its_study_is_named(tmp_path):
+    path = tmp_path / "a.tar"
+    for about in (b"{", b"{}", b"3"):
+        with tarfile.open(path, "w") as tar:
+            for suffix, content in (("png", b"x"), ("json", about)):
+                info = tarfile.TarInfo(f"s.{suffix}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        with pytest.raises(ShardError, match=r"a\.tar holds a slice without its study"):
+            members_of(path)
+
+
+def test_readable_shards_are_told_from_the_others(tars, tmp_path):
+    cut, nothing = tmp_path / "cut.tar", tmp_path / "nothing.tar"
+    cut.write_bytes(tars[0].read_bytes()[:3000])
+    tarfile.open(nothing, "w").close()
+    readable, broken = readable_shards([*tars, cut, nothing])
+    assert readable == tars
+    assert list(broken) == [cut]
+    assert "cut.tar" in broken[cut]
+    assert readable_shards([]) == ([], {})
+
+
+def test_shards_are_named_from_their_batch_on(tars, tmp_path):
+    lake = tmp_path / "lake" / "shards" / "tars" / "batch" / "v1" / "t1" / "train" / "shard-000000.tar"
+    assert shard_name(lake) == "batch/v1/t1/train/shard-000000.tar"
+    assert shard_name(tmp_path / "site" / "t1" / "train" / "s.tar") == "site/t1/train/s.tar"
+    reader = EpochReader(tars, seed=0)
+    for tar in tars:
+        (name,) = {reader.shard_of(n) for n, key in enumerate(reader.keys) if key in dict(read_stored([tar]))}
+        assert name == shard_name(tar)

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import io
+import json
+import tarfile
+from collections import Counter
 from itertools import islice
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from spine_models.corpus.shards import EpochReader
 from spine_models.encoder.backbone.data import CropStream, Position, open_stream, sample_seed
@@ -48,7 +55,7 @@ def test_opening_workers_leaves_the_global_generator_alone(tars, settings):
 
 def test_ranks_see_different_slices_and_every_slice_is_seen(tars, settings):
     seen = [
-        {key for key, _, _ in islice(stream(tars, settings, rank=rank, world=2)._samples(0), 10)}
+        {key for key, _, _ in islice(stream(tars, settings, rank=rank, world=2)._samples(0, {}), 10)}
         for rank in range(2)
     ]
     assert not seen[0] & seen[1]
@@ -56,8 +63,8 @@ def test_ranks_see_different_slices_and_every_slice_is_seen(tars, settings):
 
 
 def test_excluded_slices_are_left_out_and_counted_in_positions(tars, settings):
-    first = [key for key, _, _ in islice(stream(tars, settings)._samples(0), 20)]
-    without = list(islice(stream(tars, settings, excluded=frozenset(first[:3]))._samples(0), 17))
+    first = [key for key, _, _ in islice(stream(tars, settings)._samples(0, {}), 20)]
+    without = list(islice(stream(tars, settings, excluded=frozenset(first[:3]))._samples(0, {}), 17))
     assert [key for key, _, _ in without] == first[3:]
     assert without[0][2] == Position(0, 4)
 
@@ -78,3 +85,59 @@ def test_a_lane_without_slices_says_so(tars, settings):
         next(iter(stream(tars, settings, rank=30, world=31)))
     with pytest.raises(ValueError, match="same workers"):
         stream(tars, settings, positions=[Position(0, 0)] * 2)
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory) -> list[Path]:
+    """A study of 200 slices and one of 7."""
+    path = tmp_path_factory.mktemp("uneven") / "t1" / "train" / "shard-000000.tar"
+    path.parent.mkdir(parents=True)
+    png = io.BytesIO()
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(png, "PNG")
+    with tarfile.open(path, "w") as tar:
+        for study, n_slices in (("long", 200), ("short", 7)):
+            for index in range(n_slices):
+                about = json.dumps({"study_key": study}).encode()
+                for suffix, content in (("png", png.getvalue()), ("json", about)):
+                    info = tarfile.TarInfo(f"{study}-{index:04d}.{suffix}")
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+    return [path]
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize(
+    ("sampling", "in_an_epoch"),
+    [("study", {"long": 104, "short": 104}), ("slice", {"long": 200, "short": 7})],
+)
+def test_what_is_drawn_is_what_the_sampling_says(uneven, settings, sampling, in_an_epoch, lanes):
+    wanted = settings.model_copy(update={"sampling": sampling})
+    drawn: Counter[str] = Counter()
+    for lane in range(lanes):
+        one = CropStream(uneven, wanted, open_reader=EpochReader, rank=lane, world=lanes)
+        epochs = (key for key, _, position in one._samples(0, {}) if position.epoch < 2)
+        drawn.update(islice(epochs, len(range(lane, sum(in_an_epoch.values()), lanes)) * 2))
+    by_study = Counter(key.split("-")[0] for key in drawn.elements())
+    assert by_study == {study: 2 * n for study, n in in_an_epoch.items()}
+    counts = {study: {n for key, n in drawn.items() if key.startswith(study)} for study in in_an_epoch}
+    if sampling == "slice":
+        assert counts == {"long": {2}, "short": {2}}
+    else:  # 208 draws of 200 slices and of 7: a slice comes again when all others of its study have come as often
+        assert counts == {"long": {1, 2}, "short": {29, 30}}
+
+
+@pytest.mark.parametrize("sampling", ["study", "slice"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_both_samplings_go_on_exactly_in_the_middle_of_an_epoch(uneven, settings, sampling, workers):
+    wanted = settings.model_copy(update={"sampling": sampling, "workers": workers, "batch_size": 16})
+    lanes = max(workers, 1)
+    whole = take(open_stream(stream(uneven, wanted)), 16)  # ends in the second epoch
+    for done in (3, 13):
+        positions = [
+            whole[max(n for n in range(done) if n % lanes == lane)].position for lane in range(lanes)
+        ]
+        resumed = stream(uneven, wanted, step=done, positions=positions)
+        assert same(take(open_stream(resumed), 16 - done), whole[done:])
+    assert whole[-1].position.epoch == 1
+    other = wanted.model_copy(update={"sampling": {"study": "slice", "slice": "study"}[sampling]})
+    assert not same(take(open_stream(stream(uneven, other)), 16), whole)
