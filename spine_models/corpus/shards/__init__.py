@@ -4,6 +4,7 @@ Belongs here: the names that other stages and assets use. Does not belong here: 
 """
 
 from spine_models.corpus.shards.manifest import ManifestTables, freeze_manifest
+from spine_models.corpus.shards.members import shard_name
 from spine_models.corpus.shards.place import (
     from_patient_mm,
     output_grid,
@@ -47,6 +48,7 @@ __all__ = [
     "read_slices",
     "read_stored",
     "readable_shards",
+    "shard_name",
     "to_output_px",
     "to_patient_mm",
     "to_source_px",

@@ -16,8 +16,7 @@ from typing import Final
 import polars as pl
 
 from spine_models.config import BackboneSettings
-from spine_models.corpus.shards import ShardError, readable_shards
-from spine_models.corpus.shards.members import shard_name
+from spine_models.corpus.shards import ShardError, readable_shards, shard_name
 from spine_models.encoder.backbone.data import SKIP_REMEDY, OpenReader, Spoilt
 from spine_models.encoder.backbone.probe import Probe, TooFewToProbe, split_tars
 from spine_models.encoder.backbone.tables import SEEN

@@ -98,6 +98,10 @@ class Run:
         deal_teacher(state.teacher, mesh)
         if state.gram is not None:
             deal_backbone(state.gram.backbone, mesh)
+            state.gram.backbone.to(self.device)
+        # What is dealt is there already; a backbone may hold frozen networks besides.
+        state.student.to(self.device)
+        state.teacher.to(self.device)
         state.optimiser = self._optimiser(state.student, state.gram)  # of the parameters that there are now
 
     def teacher_in_full(self) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from spine_models.encoder.backbone.network import Network
 from spine_models.encoder.backbone.objective import objective
 from spine_models.encoder.backbone.sinkhorn import sinkhorn_knopp
 from spine_models.encoder.backbone.teacher import make_teacher
+from tests.encoder.conftest import write_tar
 
 REPO = Path(__file__).resolve().parents[3]
 
 SCRIPT = """
+import json
 import sys
 from pathlib import Path
 import torch
@@ -85,6 +88,12 @@ def main():
     whole = anchor(settings, gram, tars, folder / "anchored", **keywords)
     assert whole.card == result.card
     (folder / f"anchored-{rank}").write_text(whole.card["version"])
+    skip, spoilt = settings.model_copy(update={"corrupt_shards": "skip"}), [folder / "spoilt" / "t1" / "s.tar", *tars]
+    pretrain(skip, spoilt, folder / "skipped", route="t1", stop_after=3)
+    result = pretrain(skip, spoilt, folder / "skipped", route="t1")
+    whole = pretrain(skip, spoilt, folder / "skipped_whole", route="t1")
+    assert whole.card == result.card
+    (folder / f"skipped-{rank}.json").write_text(json.dumps(whole.card))
 
 if __name__ == "__main__":
     main()
@@ -116,6 +125,14 @@ def found(settings, joined, tars):
     changes = {"drop_path": 0.0, "rope_rescale": None, "processes": 2}
     settings = settings.model_copy(update=changes)
     folder, given = joined
+    (folder / "spoilt" / "t1").mkdir(parents=True)
+    spoilt = write_tar(folder / "spoilt" / "t1" / "s.tar", 1, seed=7)
+    with tarfile.open(spoilt) as archive:
+        slices = [member for member in archive if member.name.endswith(".png")]
+    with spoilt.open("r+b") as stream:
+        for member in slices:
+            stream.seek(member.offset_data)
+            stream.write(bytes(member.size))
     script = folder / "two.py"
     script.write_text(SCRIPT)
     command = [
@@ -190,3 +207,13 @@ def test_a_two_process_gram_stage_stops_and_resumes_to_the_same_encoder(found):
     assert all(torch.equal(a[name], b[name]) for name in a)
     card = json.loads((folder / "anchored" / "card.json").read_text())
     assert (card["processes"], card["heads"], card["gram_refreshes"]) == (2, "checkpoint", 3)
+
+
+def test_a_shard_that_any_process_left_out_is_on_everyones_card(found):
+    _, folder, _, _ = found
+    cards = [json.loads((folder / f"skipped-{rank}.json").read_text()) for rank in range(2)]
+    assert cards[0] == cards[1]
+    (name,) = cards[0]["skipped_shards"]
+    assert name.endswith("spoilt/t1/s.tar")
+    a, b = (load_file(folder / name / "encoder.safetensors") for name in ("skipped", "skipped_whole"))
+    assert all(torch.equal(a[name], b[name]) for name in a)

@@ -101,6 +101,8 @@ def main():
         train(name, precision="bfloat16", **changes)
     warnings.simplefilter("default")  # the compiler's own
     train("sparing", **SPARING)
+    torch._dynamo.reset()
+    train("sparing_ddp", **SPARING | {"parallel": "ddp"})
 
 if __name__ == "__main__":
     main()
@@ -121,7 +123,7 @@ def launch(folder: Path, settings, tars, mode: str) -> subprocess.CompletedProce
 @pytest.fixture(scope="module")
 def folder(settings, tars, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dealt")
-    changed = settings.model_copy(update={"processes": 2, "steps": 8})
+    changed = settings.model_copy(update={"processes": 2, "steps": 6})
     killed = launch(folder, changed, tars, "killed")
     assert killed.returncode != 0
     assert latest(folder / "killed" / "checkpoints").name == "step-00000004"
@@ -186,7 +188,7 @@ def test_a_dealt_run_that_is_killed_or_stopped_goes_on_to_the_same_weights(folde
 def test_a_run_goes_on_under_either(folder):
     for name in ("on_as_fsdp2", "on_as_ddp"):
         assert_close(folder / name, folder / "ddp", atol=1e-6)
-        assert json.loads((folder / name / "card.json").read_text())["steps"] == 8
+        assert json.loads((folder / name / "card.json").read_text())["steps"] == 6
 
 
 def test_a_bad_batch_of_one_process_is_skipped_by_both_alike(folder):
@@ -205,7 +207,8 @@ def test_gram_anchoring_with_dealt_networks(folder):
     assert_bitwise(folder / "gram_stopped", folder / "gram_fsdp2")
 
 
-def test_dealt_in_bfloat16_and_compiled_with_recomputation(folder):
+def test_in_bfloat16_and_compiled_with_recomputation(folder):
     # A rounding of bfloat16 that falls the other way moves a weight by its learning rate times so much.
-    assert_close(folder / "bfloat16_fsdp2", folder / "bfloat16_ddp", atol=1e-4)
-    assert_close(folder / "sparing", folder / "ddp", atol=1e-6)
+    assert_close(folder / "bfloat16_fsdp2", folder / "bfloat16_ddp", atol=1e-5)
+    for name in ("sparing", "sparing_ddp"):
+        assert_close(folder / name, folder / "ddp", atol=1e-6)
