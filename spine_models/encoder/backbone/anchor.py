@@ -188,7 +188,8 @@ def _without(material: Material, coarse: frozenset[str]) -> Material:
     probe = material.probe
     n_train = material.n_train - len(coarse - probe.excluded)
     probe.excluded = probe.excluded | coarse
-    drawn = (pl.col("role") != "train") | ~pl.col("slice_key").is_in(sorted(coarse))
+    # The probe looks at its own slices whatever their resolution; "train" is what the stream may draw.
+    drawn = ~(pl.col("slice_key").is_in(sorted(coarse)) & (pl.col("role") == "train"))
     return replace(material, n_train=n_train, seen=material.seen.filter(drawn))
 
 

@@ -48,7 +48,7 @@ class Mode:
 
 
 MODES: Final = (Mode(False, False), Mode(False, True), Mode(True, False), Mode(True, True))
-"""In the order in which one would try them: the first that fits is the fastest."""
+"""The fastest first."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class StageSize:
         flops: of one process's step.
         recomputed: of the same step beside that, where activations are checkpointed.
         memory: of one process, by mode.
+        mode: that the profile sets.
         checkpoint_bytes: of one checkpoint.
         model_bytes: of what is kept.
     """
@@ -82,22 +83,26 @@ class StageSize:
     flops: int
     recomputed: int
     memory: Mapping[Mode, Memory] = field(repr=False)
+    mode: Mode
     checkpoint_bytes: int = 0
     model_bytes: int = 0
 
-    def mode_for(self, gpu: Gpu) -> Mode | None:
-        """The first mode that fits the device."""
-        fitting = (mode for mode, needed in self.memory.items() if needed.total <= gpu.usable_bytes)
-        return next(fitting, None)
+    def fits(self, gpu: Gpu, mode: Mode | None = None) -> bool:
+        """Whether a mode, by default the one that is set, fits the device."""
+        return self.memory[mode or self.mode].total <= gpu.usable_bytes
 
-    def seconds_a_step(self, gpu: Gpu, utilisation: float, *, checkpointed: bool) -> float:
+    @property
+    def work(self) -> int:
+        """FLOPs of one process's step in the mode that is set."""
+        return self.flops + (self.recomputed if self.mode.checkpointed else 0)
+
+    def seconds_a_step(self, gpu: Gpu, utilisation: float) -> float:
         """Time of a step at a share of the device's peak rate."""
-        work = self.flops + (self.recomputed if checkpointed else 0)
-        return work / (gpu.peak_tflops * 1e12 * utilisation)
+        return self.work / (gpu.peak_tflops * 1e12 * utilisation)
 
-    def hours(self, gpu: Gpu, utilisation: float, *, checkpointed: bool) -> float:
+    def hours(self, gpu: Gpu, utilisation: float) -> float:
         """Time of all runs, one after the other."""
-        seconds = self.seconds_a_step(gpu, utilisation, checkpointed=checkpointed)
+        seconds = self.seconds_a_step(gpu, utilisation)
         return self.runs * self.steps * seconds / 3600
 
 
@@ -251,6 +256,8 @@ def _stage(
         flops=work[0],
         recomputed=work[1] - work[0],
         memory=needed,
+        # Gates between frozen encoders are trained with none of the encoders' blocks run again.
+        mode=Mode(settings.parallel == "fsdp2", settings.activation_checkpointing and name != "synthesizer"),
         checkpoint_bytes=FLOAT * (3 * networks.trained + networks.teachers),
         model_bytes=FLOAT * model,
     )
@@ -284,6 +291,7 @@ def _alignment(profile: Profile, studies: int) -> StageSize:
         flops=alignment_step(alignment, studies=own, processes=processes),
         recomputed=0,
         memory=needed,
+        mode=MODES[0],
         checkpoint_bytes=3 * FLOAT * learned,
         model_bytes=FLOAT * learned,
     )

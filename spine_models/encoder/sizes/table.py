@@ -53,10 +53,7 @@ _WORK: Final = (
 
 
 def _work(stage: StageSize, gpu: Gpu, utilisation: float) -> tuple[str, ...]:
-    mode = stage.mode_for(gpu)
-    again = mode is not None and mode.checkpointed
-    work = stage.flops + (stage.recomputed if again else 0)
-    seconds = stage.seconds_a_step(gpu, utilisation, checkpointed=again)
+    fits = stage.fits(gpu)
     return (
         stage.name,
         str(stage.runs),
@@ -65,9 +62,9 @@ def _work(stage: StageSize, gpu: Gpu, utilisation: float) -> tuple[str, ...]:
         f"{stage.trained:,}",
         f"{stage.units_a_step} {stage.unit}",
         f"{stage.steps:,}",
-        f"{work / 1e12:.3g}",
-        "-" if mode is None else f"{seconds:.3g}",
-        "-" if mode is None else f"{stage.hours(gpu, utilisation, checkpointed=again):,.1f}",
+        f"{stage.work / 1e12:.3g}",
+        f"{stage.seconds_a_step(gpu, utilisation):.3g}" if fits else "-",
+        f"{stage.hours(gpu, utilisation):,.1f}" if fits else "-",
         f"{stage.checkpoint_bytes / 1e9:.2f}",
         f"{stage.model_bytes / 1e9:.2f}",
     )
@@ -76,11 +73,10 @@ def _work(stage: StageSize, gpu: Gpu, utilisation: float) -> tuple[str, ...]:
 def _memory_rows(stages: Sequence[StageSize], gpu: Gpu) -> list[tuple[str, ...]]:
     rows = []
     for stage in stages:
-        chosen = stage.mode_for(gpu)
         for mode, needed in stage.memory.items():
             if mode.sharded and stage.processes == 1:
                 continue
-            fits = "no" if needed.total > gpu.usable_bytes else "yes, first" if mode == chosen else "yes"
+            fits = ("yes" if stage.fits(gpu, mode) else "no") + (", set" if mode == stage.mode else "")
             rows.append((f"{stage.name}, {mode.name}", *(f"{part / GIB:.2f}" for part in needed), fits))
     return rows
 
@@ -89,8 +85,8 @@ def _assumptions(gpu: Gpu, utilisation: float, studies: int) -> str:
     return "\n".join(
         [
             "parameters: of all networks of a process, counted; trained: of the student.",
-            "TFLOP, s: of one process, in the first mode that fits; hours: of all runs, one after the other; where",
-            f"  none fits there is none. {utilisation:.0%} of the peak rate is assumed, with float32 in clip as well.",
+            "TFLOP, s: of one process as the profile sets it; hours: of all runs, one after the other; none where",
+            f"  that does not fit. {utilisation:.0%} of the peak rate is assumed, with float32 in clip as well.",
             f"memory: float32 weights and moments, bfloat16 products; {USABLE:.0%} of the device may be filled.",
             "  Activations and losses are what autograd saves when backward begins; FSDP2 holds two units whole.",
             f"clip: {studies:,} studies in all; a text model that is not on disk is taken to be a BERT base.",

@@ -351,6 +351,9 @@ def test_slices_without_the_resolution_are_not_trained_on(
     assert seen[1] == held_out | coarse
     assert plain.card["train_slices"] - fewer.card["train_slices"] == len(coarse - held_out)
     assert (plain.card["too_coarse"], fewer.card["too_coarse"]) == (0, 4)
+    drawn = [set(r.seen.filter(pl.col("role") == "train")["slice_key"]) for r in (plain, fewer)]
+    assert drawn[0] - drawn[1] == coarse - held_out
+    assert len(drawn[1]) == fewer.card["train_slices"]
     for result in (plain, fewer):
         assert result.card["probe_held_out_of_train"] == len(held_out)
     with pytest.raises(CheckpointMismatch, match="other too_coarse"):

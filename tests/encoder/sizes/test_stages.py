@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spine_models.config import load_profile
-from spine_models.encoder.sizes.devices import GIB, GPUS, Gpu, gpu_named
+from spine_models.encoder.sizes.devices import GIB, GPUS, USABLE, Gpu, gpu_named
 from spine_models.encoder.sizes.stages import MODES, shard_bytes, stage_sizes, step_batch
 from spine_models.encoder.sizes.table import sizes_table
 
@@ -35,11 +35,12 @@ def test_every_training_stage_is_there_and_adds_up(profile, stages):
 
 def test_the_profiles_fit_the_devices_they_are_made_for(profile, stages):
     device = GPUS["a100-80" if profile.name == "paper" else "rtx4090"]
-    modes = {name: stage.mode_for(device) for name, stage in stages.items()}
-    assert None not in modes.values()
-    needs_checkpointing = {name for name, mode in modes.items() if mode.checkpointed}
-    assert needs_checkpointing == ({"backbone", "gram"} if profile.name == "paper" else set())
-    assert not any(mode.sharded for mode in modes.values())
+    assert [name for name, stage in stages.items() if not stage.fits(device)] == []
+    checkpointed = {name for name, stage in stages.items() if stage.mode.checkpointed}
+    assert checkpointed == ({"backbone", "gram"} if profile.name == "paper" else set())
+    # Nothing is recomputed that would fit without.
+    assert not any(stages[name].fits(device, MODES[0]) for name in checkpointed)
+    assert not any(stage.mode.sharded for stage in stages.values())
 
 
 def test_the_published_run():
@@ -57,26 +58,26 @@ def test_masked_patches_are_those_of_training():
 
 
 def test_time_is_work_over_rate(stages):
-    stage = stages["backbone"]
-    device = Gpu("mine", 80.0, stage.flops / 1e12, "nowhere")
-    assert stage.seconds_a_step(device, 0.5, checkpointed=False) == pytest.approx(2.0)
-    again = stage.seconds_a_step(device, 0.5, checkpointed=True)
-    assert again == pytest.approx(2.0 * (stage.flops + stage.recomputed) / stage.flops)
-    assert stage.hours(device, 0.5, checkpointed=False) == pytest.approx(2 * stage.steps * 2.0 / 3600)
+    for stage in stages.values():
+        done = stage.flops + (stage.recomputed if stage.mode.checkpointed else 0)
+        assert stage.work == done
+        device = Gpu("mine", 80.0, done / 1e12, "nowhere")
+        assert stage.seconds_a_step(device, 0.5) == pytest.approx(2.0)
+        assert stage.hours(device, 0.5) == pytest.approx(stage.runs * stage.steps * 2.0 / 3600)
 
 
-def test_the_first_mode_that_fits(stages):
-    stage = stages["backbone"]
-    least = min(needed.total for needed in stage.memory.values())
-    assert stage.mode_for(Gpu("small", least / GIB, 1.0, "nowhere")) is None
-    assert stage.mode_for(Gpu("large", 1e6, 1.0, "nowhere")) == MODES[0]
+def test_a_device_that_is_too_small_by_a_little(stages):
+    needed = stages["backbone"].memory[stages["backbone"].mode].total
+    for share, fits in ((0.999, False), (1.001, True)):
+        device = Gpu("mine", share * needed / GIB / USABLE, 1.0, "nowhere")
+        assert stages["backbone"].fits(device) is fits
 
 
 def test_no_steps_no_runs():
     profile = load_profile("phantom")
     without = profile.model_copy(update={"gram": profile.gram.model_copy(update={"steps": 0})})
     gram = stage_sizes(without, studies=100)[1]
-    assert gram.hours(GPUS["h100"], 0.35, checkpointed=False) == 0
+    assert gram.hours(GPUS["h100"], 0.35) == 0
 
 
 def test_the_table_says_what_fits_and_what_it_assumes(profile):
