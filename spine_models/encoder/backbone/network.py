@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from spine_models.config import BackboneSettings
 from spine_models.encoder.backbone.head import ProjectionHead
-from spine_models.encoder.backbone.vit import Backbone
+from spine_models.encoder.backbone.vit import Backbone, Watched
 
 
 class NetworkOutput(NamedTuple):
@@ -21,7 +22,7 @@ class NetworkOutput(NamedTuple):
     global_logits: Tensor  # [G, B, K]
     local_logits: Tensor | None  # [L, B, K]
     patch_logits: Tensor  # [M, K] masked patches in the order of patches[masks]
-    patches: Tensor  # [G * B, P, D] patch tokens of the global crops, before the head
+    patches: Tensor | None  # [G * B, P, D] patch tokens of the global crops, before the head; where asked for
 
 
 class Network(nn.Module):
@@ -41,6 +42,7 @@ class Network(nn.Module):
         local_crops: Tensor | None = None,
         *,
         hide_masked: bool = True,
+        all_patches: bool = False,
     ) -> NetworkOutput:
         """Run all crops.
 
@@ -49,17 +51,32 @@ class Network(nn.Module):
             masks: [G * B, P] bool, crop after crop.
             local_crops: [L, B, 1, h, w] or None.
             hide_masked: the student does not see the masked patches; the teacher (False) does.
+            all_patches: give ``patches``, those that are not masked too; they take longer.
         """
         crops, batch = global_crops.shape[:2]
-        tokens = self.backbone(global_crops.flatten(0, 1), masks if hide_masked else None)
-        local_logits = None
-        if local_crops is not None and local_crops.shape[0]:
-            local_cls = self.backbone(local_crops.flatten(0, 1), local=True).cls
-            local_logits = self.dino_head(local_cls).unflatten(0, (local_crops.shape[0], batch))
+        images, hidden = global_crops.flatten(0, 1), masks if hide_masked else None
+        local_images = local_crops.flatten(0, 1) if local_crops is not None and local_crops.shape[0] else None
+        patches = None
+        if isinstance(self.backbone, Backbone) and not all_patches:
+            seen = self.backbone.watched(images, masks, hidden, local_images)
+        else:
+            tokens = self.backbone(images, hidden)
+            local_cls = None if local_images is None else self.backbone(local_images, local=True).cls
+            seen, patches = Watched(tokens.cls, tokens.patches[masks], local_cls), tokens.patches
+        global_logits, local_logits = self._logits(seen.cls, seen.local_cls)
         return NetworkOutput(
-            cls=tokens.cls.unflatten(0, (crops, batch)),
-            global_logits=self.dino_head(tokens.cls).unflatten(0, (crops, batch)),
-            local_logits=local_logits,
-            patch_logits=self.ibot_head(tokens.patches[masks]),
-            patches=tokens.patches,
+            cls=seen.cls.unflatten(0, (crops, batch)),
+            global_logits=global_logits.unflatten(0, (crops, batch)),
+            local_logits=None if local_logits is None else local_logits.unflatten(0, (-1, batch)),
+            patch_logits=self.ibot_head(seen.patches),
+            patches=patches,
         )
+
+    def _logits(self, cls: Tensor, local_cls: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Of global and local CLS tokens; in one pass unless the head looks at what stands beside a row."""
+        if local_cls is None:
+            return self.dino_head(cls), None
+        if self.dino_head.standardise:
+            return self.dino_head(cls), self.dino_head(local_cls)
+        logits = self.dino_head(torch.cat([cls, local_cls]))
+        return logits[: len(cls)], logits[len(cls) :]

@@ -62,7 +62,9 @@ def objective(
     with torch.autocast(kind, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
         with torch.no_grad():
             seen: NetworkOutput = teacher(crops.global_crops, masks, hide_masked=False)
-        out: NetworkOutput = student(crops.global_crops, masks, crops.local_crops)
+        out: NetworkOutput = student(
+            crops.global_crops, masks, crops.local_crops, all_patches=gram is not None
+        )
     n_crops, batch = seen.global_logits.shape[:2]
     assigned = sinkhorn_knopp(seen.global_logits.flatten(0, 1), temperature).unflatten(0, (n_crops, batch))
     dino = dino_loss(out.global_logits, out.local_logits, assigned, temperature=settings.student_temperature)

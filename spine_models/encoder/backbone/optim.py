@@ -76,11 +76,11 @@ class GuardedAdamW:
             TrainingDiverged: ``max_skipped_steps`` bad steps in a row.
         """
         self.adamw.zero_grad(set_to_none=True)
-        norm = math.nan
-        if not self._bad_anywhere(loss.detach()):
-            loss.backward()
-            # Gradients are already the mean over ranks here, so every rank sees the same norm.
-            norm = float(nn.utils.clip_grad_norm_(self._parameters, self._clip))
+        loss.backward()
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        # Gradients are already the mean over ranks here, so every rank sees the same norm.
+        total = nn.utils.get_total_norm(gradients)
+        norm = self._agreed(loss.detach(), total)
         if not math.isfinite(norm):
             self.adamw.zero_grad(set_to_none=True)
             self.skipped += 1
@@ -92,11 +92,15 @@ class GuardedAdamW:
                 )
             return None
         self.skipped_in_row = 0
+        if norm + 1e-6 > self._clip:  # torch clips by clip / (norm + 1e-6); below, its factor is 1
+            nn.utils.clip_grads_with_norm_(self._parameters, self._clip, total)
         for group in self.adamw.param_groups:
             group["lr"] = lr * group["lr_scale"]
         self.adamw.step()
         return norm
 
     @staticmethod
-    def _bad_anywhere(loss: Tensor) -> bool:
-        return bool(maximum((~torch.isfinite(loss)).float().reshape(1)).item())
+    def _agreed(loss: Tensor, norm: Tensor) -> float:
+        """The norm, NaN where any rank's loss is not finite. The step waits for its device here alone."""
+        bad = maximum((~torch.isfinite(loss)).to(norm).reshape(1))
+        return float(torch.where(bad > 0, math.nan, norm))

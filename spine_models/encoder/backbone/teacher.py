@@ -25,5 +25,4 @@ def make_teacher(student: Network) -> Network:
 def update_teacher(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """Move every parameter in place: teacher = momentum * teacher + (1 - momentum) * student."""
     targets, sources = list(teacher.parameters()), [p.detach() for p in student.parameters()]
-    torch._foreach_mul_(targets, momentum)
-    torch._foreach_add_(targets, sources, alpha=1.0 - momentum)
+    torch._foreach_lerp_(targets, sources, 1.0 - momentum)

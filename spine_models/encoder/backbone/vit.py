@@ -6,14 +6,15 @@ path and RoPE draws. Does not belong here: projection heads, losses, pooling of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import timm
 import torch
-from timm.layers import DropPath
 from torch import Tensor, nn
 
 from spine_models.config import BackboneSettings
+from spine_models.encoder.backbone.block import Block, PatchEmbedding
 
 SWIGLU_ALIGN = 64
 
@@ -24,6 +25,14 @@ class Tokens(NamedTuple):
     cls: Tensor  # [N, D]
     registers: Tensor  # [N, R, D]
     patches: Tensor  # [N, P, D], row-major over the patch grid
+
+
+class Watched(NamedTuple):
+    """Normalised output tokens that training looks at: N global and L local crops, M patches that were asked for."""
+
+    cls: Tensor  # [N, D]
+    patches: Tensor  # [M, D] in the order of patches[picks]
+    local_cls: Tensor | None  # [L, D]
 
 
 def _build_vit(settings: BackboneSettings) -> nn.Module:
@@ -90,10 +99,8 @@ class Backbone(nn.Module):
         for token in (self.vit.cls_token, self.vit.reg_token):
             if token is not None:
                 nn.init.normal_(token, std=0.02)
-        if settings.drop_path > 0:
-            for block in self.vit.blocks:
-                block.drop_path1 = DropPath(settings.drop_path)
-                block.drop_path2 = DropPath(settings.drop_path)
+        self.vit.patch_embed = PatchEmbedding(self.vit.patch_embed.proj)
+        self.vit.blocks = nn.ModuleList(Block(block, settings.drop_path) for block in self.vit.blocks)
 
     def train(self, mode: bool = True) -> Backbone:
         """Training or eval mode; a frozen backbone stays in eval mode."""
@@ -125,26 +132,68 @@ class Backbone(nn.Module):
             masks: [N, P] bool, true where the patch is replaced by the mask token; None masks nothing.
             local: these are local crops; in training mode their CLS (and registers) get the separate norm.
         """
-        shape = self.grid(*images.shape[-2:])
-        patches = self.vit.patch_embed((images - self.pixel_mean) / self.pixel_std).flatten(1, 2)
-        if masks is not None:
-            patches = torch.where(masks.unsqueeze(-1), self.mask_token.to(patches.dtype), patches)
-        n = patches.shape[0]
-        prefix = [self.vit.cls_token.expand(n, -1, -1)]
-        if self.vit.reg_token is not None:
-            prefix.append(self.vit.reg_token.expand(n, -1, -1))
-        tokens = torch.cat([*prefix, patches], dim=1)
-        rope = self.vit.rope.get_embed(shape=shape).to(tokens.device)
-        redraw = self.training and self.vit.rope.aug_active
-        for index, block in enumerate(self.vit.blocks):
-            if redraw and index:
-                rope = self.vit.rope.get_embed(shape=shape).to(tokens.device)
-            # On CPU the fused kernel's bfloat16 backward takes seven times as long as plain products.
-            block.attn.fused_attn = tokens.is_cuda
-            tokens = block(tokens, rope=rope)
+        tokens = self._encoded([images], [masks]).unflatten(0, (len(images), -1))
         n_prefix = self.vit.num_prefix_tokens
         if local and self.training and self.local_cls_norm is not None:
             head = self.local_cls_norm(tokens[:, :n_prefix])
             return Tokens(head[:, 0], head[:, 1:], self.vit.norm(tokens[:, n_prefix:]))
         tokens = self.vit.norm(tokens)
         return Tokens(tokens[:, 0], tokens[:, 1:n_prefix], tokens[:, n_prefix:])
+
+    def watched(
+        self, images: Tensor, picks: Tensor, masks: Tensor | None = None, local_images: Tensor | None = None
+    ) -> Watched:
+        """What the heads look at, of global and local crops, in one pass and without computing the rest to the end.
+
+        Args:
+            images: [N, 1, H, W] global crops.
+            picks: [N, P] bool, the patches that are asked for.
+            masks: [N, P] bool, the patches replaced by the mask token; None replaces nothing.
+            local_images: [L, 1, h, w] local crops, or None.
+
+        Returns:
+            The same numbers as ``forward`` of the global and, with ``local``, of the local crops.
+        """
+        n_prefix, parts, hidden = self.vit.num_prefix_tokens, [images], [masks]
+        n, device = len(images), images.device
+        each = n_prefix + picks.shape[1]
+        image, patch = picks.nonzero(as_tuple=True)
+        rows = [torch.arange(n, device=device) * each, image * each + n_prefix + patch]
+        if local_images is not None:
+            parts, hidden = [images, local_images], [masks, None]
+            height, width = self.grid(*local_images.shape[-2:])
+            starts = torch.arange(len(local_images), device=device) * (n_prefix + height * width)
+            rows.append(n * each + starts)
+        tokens = self._encoded(parts, hidden, torch.cat(rows))
+        seen = self.vit.norm(tokens[: n + len(image)])
+        if local_images is None:
+            return Watched(seen[:n], seen[n:], None)
+        own = self.training and self.local_cls_norm is not None
+        local_norm = self.local_cls_norm if own else self.vit.norm
+        return Watched(seen[:n], seen[n:], local_norm(tokens[n + len(image) :]))
+
+    def _encoded(
+        self, images: Sequence[Tensor], masks: Sequence[Tensor | None], wanted: Tensor | None = None
+    ) -> Tensor:
+        """Tokens [N1 * T1 + N2 * T2 ..., D] of images of one or more sizes after the last layer, or [W, D] of them."""
+        vit = self.vit
+        shapes = [self.grid(*own.shape[-2:]) for own in images]
+        parts = [self._embedded(own, mask) for own, mask in zip(images, masks, strict=True)]
+        sizes = [part.shape[:2] for part in parts]
+        packed = torch.cat([part.flatten(0, 1) for part in parts])
+        ropes: list[Tensor] = []
+        for block in vit.blocks:
+            if not ropes or (self.training and vit.rope.aug_active):
+                ropes = [vit.rope.get_embed(shape=shape).to(packed.device) for shape in shapes]
+            packed = block(
+                packed, rope=ropes, sizes=sizes, wanted=wanted if block is vit.blocks[-1] else None
+            )
+        return packed
+
+    def _embedded(self, images: Tensor, masks: Tensor | None) -> Tensor:
+        """CLS, registers and patches [N, T, D] as they enter the first layer."""
+        patches = self.vit.patch_embed((images - self.pixel_mean) / self.pixel_std).flatten(1, 2)
+        if masks is not None:
+            patches = torch.where(masks.unsqueeze(-1), self.mask_token.to(patches.dtype), patches)
+        prefix = [token for token in (self.vit.cls_token, self.vit.reg_token) if token is not None]
+        return torch.cat([*(token.expand(len(patches), -1, -1) for token in prefix), patches], dim=1)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from spine_models.config import GramSettings
 from spine_models.corpus.shards import EpochReader
-from spine_models.encoder.backbone import loop, run
+from spine_models.encoder.backbone import loop, one_step
 from spine_models.encoder.backbone.anchor import anchor
 from spine_models.encoder.backbone.augment import SlicesTooSmall
 from spine_models.encoder.backbone.encoder import EncoderError, load_encoder, save_encoder, version_of
@@ -138,7 +138,7 @@ def test_pretraining_has_no_gram_loss(start, settings, tars):
 
 
 def test_a_stage_starts_from_the_encoder_and_its_heads(settings, gram, tars, start, tmp_path, monkeypatch):
-    seen, real = {}, run.objective
+    seen, real = {}, one_step.objective
 
     def objective(student, teacher, crops, *args, gram, **keywords):
         if not seen:
@@ -148,7 +148,7 @@ def test_a_stage_starts_from_the_encoder_and_its_heads(settings, gram, tars, sta
             seen["crops"] = crops
         return real(student, teacher, crops, *args, gram=gram, **keywords)
 
-    monkeypatch.setattr(run, "objective", objective)
+    monkeypatch.setattr(one_step, "objective", objective)
     anchor(settings, gram, tars, tmp_path, route="t1", start=start, stop_after=1)
     encoder = load_file(start / "encoder.safetensors")
     for name, tensor in encoder.items():
@@ -262,9 +262,9 @@ def test_a_strong_weight_keeps_the_similarities(settings, gram, tars, start, tmp
 
 
 def test_a_bad_step_moves_nothing_and_many_stop_the_run(settings, gram, tars, start, tmp_path, monkeypatch):
-    real = run.objective
+    real = one_step.objective
     monkeypatch.setattr(
-        run, "objective", lambda *a, **k: (out := real(*a, **k))._replace(total=out.total * float("nan"))
+        one_step, "objective", lambda *a, **k: (out := real(*a, **k))._replace(total=out.total * float("nan"))
     )
     few = settings.model_copy(update={"max_skipped_steps": 3})
     stopped = anchor(few, gram, tars, tmp_path / "bad", route="t1", start=start, stop_after=2)

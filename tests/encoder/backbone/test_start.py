@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spine_models.config import BackboneSettings, GramSettings
-from spine_models.encoder.backbone import run
+from spine_models.encoder.backbone import one_step
 from spine_models.encoder.backbone.anchor import anchor
 from spine_models.encoder.backbone.encoder import open_backbone, save_encoder, version_of
 from spine_models.encoder.backbone.start import read_start, started
@@ -245,7 +245,7 @@ def test_training_begins_with_it_and_tells_it_by_content(settings, tars, tmp_pat
     place = tmp_path / "published"
     transformers_folder(settings, place)
     begun = read_start(place, settings)
-    seen, real = {}, run.objective
+    seen, real = {}, one_step.objective
 
     def objective(student, teacher, *args, **keywords):
         if not seen:
@@ -253,7 +253,7 @@ def test_training_begins_with_it_and_tells_it_by_content(settings, tars, tmp_pat
             seen["teacher"] = {k: v.clone() for k, v in teacher.backbone.state_dict().items()}
         return real(student, teacher, *args, **keywords)
 
-    monkeypatch.setattr(run, "objective", objective)
+    monkeypatch.setattr(one_step, "objective", objective)
     wanted = settings.model_copy(update={"start": str(place)})
     result = pretrain(wanted, tars, tmp_path / "out", route="t1", stop_after=2)
     for network in seen.values():

@@ -11,7 +11,7 @@ import torch
 from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
-from spine_models.encoder.backbone import run
+from spine_models.encoder.backbone import one_step
 from spine_models.encoder.backbone.encoder import load_encoder
 from spine_models.encoder.backbone.health import health
 from spine_models.encoder.backbone.optim import TrainingDiverged
@@ -182,7 +182,7 @@ def test_another_run_is_not_resumed(settings, tars, tmp_path):
 def test_a_bad_step_moves_neither_student_nor_teacher_and_is_in_the_curves(
     settings, tars, tmp_path, monkeypatch
 ):
-    real, teachers, students = run.objective, [], []
+    real, teachers, students = one_step.objective, [], []
 
     def objective(student, teacher, *args, **keywords):
         teachers.append([p.clone() for p in teacher.parameters()])
@@ -190,7 +190,7 @@ def test_a_bad_step_moves_neither_student_nor_teacher_and_is_in_the_curves(
         losses = real(student, teacher, *args, **keywords)
         return losses._replace(total=losses.total * float("nan")) if len(teachers) == 3 else losses
 
-    monkeypatch.setattr(run, "objective", objective)
+    monkeypatch.setattr(one_step, "objective", objective)
     result = pretrain(settings, tars, tmp_path, route="t1", stop_after=4)
 
     def moved(snapshots, step):
@@ -207,9 +207,9 @@ def test_a_bad_step_moves_neither_student_nor_teacher_and_is_in_the_curves(
 
 
 def test_a_run_that_only_fails_says_so(settings, tars, tmp_path, monkeypatch):
-    real = run.objective
+    real = one_step.objective
     monkeypatch.setattr(
-        run, "objective", lambda *a, **k: (out := real(*a, **k))._replace(total=out.total * float("inf"))
+        one_step, "objective", lambda *a, **k: (out := real(*a, **k))._replace(total=out.total * float("inf"))
     )
     with pytest.raises(TrainingDiverged, match="2 steps in a row"):
         pretrain(settings.model_copy(update={"max_skipped_steps": 2}), tars, tmp_path, route="t1")
