@@ -149,9 +149,7 @@ def gram_step(
     return step + twins + 8 * entries * shape.dim
 
 
-def synthesizer_step(
-    shape: Shape, batch: Batch, *, streams: int, gate_hidden: int, recomputed: bool = False
-) -> int:
+def synthesizer_step(shape: Shape, batch: Batch, *, streams: int, gate_hidden: int) -> int:
     """One process's step of gates between frozen encoders.
 
     Frozen weights get no gradient, so back through a linear layer is once forward; through attention it is twice.
@@ -163,7 +161,6 @@ def synthesizer_step(
         batch: of the process.
         streams: encoders that run, 2 or 1.
         gate_hidden: width of a conditional gate; 0 without one.
-        recomputed: activation checkpointing runs the blocks again.
     """
 
     def back(image_px: int, depth: int) -> int:
@@ -178,8 +175,4 @@ def synthesizer_step(
     student += batch.locals * (local_passes + streams * back(batch.local_px, local_depth) + 3 * gate)
     student += 3 * _heads(shape, batch, locals_too=True)
     teacher = batch.globals * (passes + gate) + _heads(shape, batch, locals_too=False)
-    again = 0
-    if recomputed:
-        again = streams * batch.globals * blocks(shape, batch.global_px)
-        again += streams * batch.locals * local_depth * blocks(shape, batch.local_px) // shape.depth
-    return student + teacher + _losses(shape, batch) + again
+    return student + teacher + _losses(shape, batch)

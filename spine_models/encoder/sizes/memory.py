@@ -187,7 +187,6 @@ def frozen_activations(
     *,
     streams: int,
     itemsize: int,
-    checkpointed: bool,
     fused: bool = True,
 ) -> int:
     """What backward needs of frozen encoders with learned gates, and of the heads.
@@ -205,11 +204,7 @@ def frozen_activations(
         passes += depth
         tokens = shape.tokens(px)
         layer = frozen_layer_bytes(shape, tokens, streams=streams, itemsize=itemsize, fused=fused)
-        if checkpointed:
-            total += images * depth * tokens * FLOAT * shape.dim
-            total += images * layer if px == batch.global_px else 0
-        else:
-            total += images * depth * layer
+        total += images * depth * layer
         if depth < shape.depth:
             total += images * tokens * FLOAT * shape.dim * 2  # what the first gate mixes
         total += images * shape.tokens(px) * streams * (FLOAT * shape.dim + 2 * FLOAT)
@@ -217,7 +212,7 @@ def frozen_activations(
     heads += _head_bytes(shape, batch.masked, itemsize)
     casts = 0
     if itemsize < FLOAT:
-        casts = streams * (1 if checkpointed else passes) * block_weights(shape) * itemsize
+        casts = streams * passes * block_weights(shape) * itemsize
         casts += 2 * shape.prototypes * shape.bottleneck * itemsize
     return total + heads + casts
 

@@ -214,10 +214,7 @@ def _synthesizer(
     batch, itemsize, variant = step_batch(settings), _itemsize(settings), profile.synthesizer.variant
     streams = 1 if variant in FIXED else 2
     hidden = profile.synthesizer.hidden if variant == "conditional" else 0
-    work, again = (
-        flops.synthesizer_step(shape, batch, streams=streams, gate_hidden=hidden, recomputed=redo)
-        for redo in (False, True)
-    )
+    work = flops.synthesizer_step(shape, batch, streams=streams, gate_hidden=hidden)
     needed = {
         mode: memory.process_memory(
             networks,
@@ -226,15 +223,15 @@ def _synthesizer(
                 batch,
                 streams=streams,
                 itemsize=itemsize,
-                checkpointed=mode.checkpointed,
             ),
             losses=memory.loss_bytes(shape, batch) + memory.loss_room(shape, batch, itemsize=itemsize),
             processes=settings.processes,
             sharded=mode.sharded,
         )
         for mode in MODES
+        if not mode.checkpointed  # which is of a student's own blocks; these are the frozen encoders'
     }
-    return _stage("synthesizer", settings, networks, (work, again), needed, model=model, runs=1)
+    return _stage("synthesizer", settings, networks, (work, work), needed, model=model, runs=1)
 
 
 def _stage(

@@ -38,7 +38,7 @@ def test_the_profiles_fit_the_devices_they_are_made_for(profile, stages):
     modes = {name: stage.mode_for(device) for name, stage in stages.items()}
     assert None not in modes.values()
     needs_checkpointing = {name for name, mode in modes.items() if mode.checkpointed}
-    assert needs_checkpointing == ({"backbone", "gram", "synthesizer"} if profile.name == "paper" else set())
+    assert needs_checkpointing == ({"backbone", "gram"} if profile.name == "paper" else set())
     assert not any(mode.sharded for mode in modes.values())
 
 
