@@ -23,6 +23,7 @@ class Batch:
         local_px: edge.
         masked: patches that the student does not see, of all global crops together.
         processes: of the run.
+        drop_path: share of images whose residuals are not computed, in every block of the student.
     """
 
     images: int
@@ -32,6 +33,7 @@ class Batch:
     local_px: int
     masked: int
     processes: int
+    drop_path: float = 0.0
 
     @property
     def globals(self) -> int:
@@ -43,11 +45,29 @@ class Batch:
         """Local crops of all slices."""
         return self.images * self.local_crops
 
+    @property
+    def watched(self) -> int:
+        """Tokens of the student that a head looks at: CLS tokens and masked patches."""
+        return self.globals + self.locals + self.masked
+
+    def kept(self, images: int) -> int:
+        """Of so many images those whose residual is computed."""
+        return max(1, int(images * (1 - self.drop_path))) if images else 0
+
+
+def projections(shape: Shape, tokens: int) -> int:
+    """Linear layers around one block's attention, forward: queries, keys, values, output."""
+    return 8 * tokens * shape.dim * shape.dim
+
+
+def feed_forward(shape: Shape, tokens: int) -> int:
+    """One block's feed-forward layer, forward."""
+    return 2 * tokens * shape.dim * (3 if shape.gated else 2) * shape.hidden
+
 
 def linears(shape: Shape, tokens: int) -> int:
-    """Linear layers of one block, forward: queries, keys, values, output, feed-forward."""
-    feed_forward = (3 if shape.gated else 2) * shape.hidden
-    return 2 * tokens * shape.dim * (4 * shape.dim + feed_forward)
+    """All linear layers of one block, forward."""
+    return projections(shape, tokens) + feed_forward(shape, tokens)
 
 
 def attention(shape: Shape, tokens: int) -> int:
@@ -87,16 +107,33 @@ def _losses(shape: Shape, batch: Batch) -> int:
     return pairs + neighbours
 
 
-def pretraining_step(shape: Shape, batch: Batch, *, recomputed: bool = False) -> int:
+def _spared(shape: Shape, sizes: tuple[tuple[int, int], ...], watched: int) -> int:
+    """What the last block saves by running its feed-forward layer for watched tokens alone, forward."""
+    every = sum(feed_forward(shape, images * shape.tokens(px)) for images, px in sizes)
+    return every - feed_forward(shape, watched)
+
+
+def student_blocks(shape: Shape, batch: Batch, *, all_patches: bool = False) -> int:
+    """All blocks of the student on its crops, forward: residuals that are kept, the last one's of watched tokens."""
+    sizes = ((batch.kept(batch.globals), batch.global_px), (batch.kept(batch.locals), batch.local_px))
+    seen = sum(images * blocks(shape, px) for images, px in sizes)
+    return seen if all_patches else seen - _spared(shape, sizes, batch.watched)
+
+
+def pretraining_step(
+    shape: Shape, batch: Batch, *, recomputed: bool = False, all_patches: bool = False
+) -> int:
     """One process's step: student forward and back, teacher forward on global crops; back is twice forward.
 
-    ``recomputed`` adds the blocks that activation checkpointing runs again.
+    ``recomputed`` adds the blocks that activation checkpointing runs again. With ``all_patches`` the student gives
+    every patch token, not only those that a head looks at.
     """
-    seen = batch.globals * blocks(shape, batch.global_px) + batch.locals * blocks(shape, batch.local_px)
+    seen = student_blocks(shape, batch, all_patches=all_patches)
     embedded = batch.globals * embedding(shape, batch.global_px)
     embedded_locals = batch.locals * embedding(shape, batch.local_px)
     student = 3 * seen + 2 * (embedded + embedded_locals) + 3 * _heads(shape, batch, locals_too=True)
     teacher = embedded + batch.globals * blocks(shape, batch.global_px)
+    teacher -= _spared(shape, ((batch.globals, batch.global_px),), batch.globals + batch.masked)
     teacher += _heads(shape, batch, locals_too=False)
     return student + teacher + _losses(shape, batch) + (seen if recomputed else 0)
 
@@ -108,7 +145,8 @@ def gram_step(
     twins = batch.globals * (embedding(shape, gram_px) + blocks(shape, gram_px))
     patches = shape.patches(batch.global_px)
     entries = batch.globals * patches**2 if image_level else (batch.globals * patches) ** 2
-    return pretraining_step(shape, batch, recomputed=recomputed) + twins + 8 * entries * shape.dim
+    step = pretraining_step(shape, batch, recomputed=recomputed, all_patches=True)
+    return step + twins + 8 * entries * shape.dim
 
 
 def synthesizer_step(shape: Shape, batch: Batch, *, streams: int, gate_hidden: int) -> int:

@@ -46,13 +46,12 @@ class Networks:
     largest_unit: int
 
 
-def block_bytes(shape: Shape, tokens: int, *, itemsize: int, fused: bool = True) -> int:
-    """What autograd saves of one block on one image.
+def attention_bytes(shape: Shape, tokens: int, *, itemsize: int, fused: bool = True) -> int:
+    """What autograd saves of one block's attention on one image.
 
-    Both norms save their float32 input and two statistics. Saved at ``itemsize`` are the norms' outputs (once a linear
-    layer where they are cast, SwiGLU's twice), queries and keys after the rotation and the three of them before it,
-    attention's output and the projection's input, what LayerScale scales, and the feed-forward layer's inner vectors:
-    two with GELU, four with SwiGLU. Without the ``fused`` kernel the softmax is saved, and not what came before.
+    The norm's float32 input and two statistics; at ``itemsize`` the norm's output, queries and keys after the rotation
+    and the three of them before it, attention's output, the projection's input and what LayerScale scales. Without the
+    ``fused`` kernel the softmax, scaled queries and a copy of the values are saved, and not what came before.
 
     Args:
         shape: of the network.
@@ -60,23 +59,31 @@ def block_bytes(shape: Shape, tokens: int, *, itemsize: int, fused: bool = True)
         itemsize: bytes of a number that matrix products take: 2 with bfloat16 autocast, 4 without.
         fused: attention by the fused kernel, as on a GPU.
     """
-    inputs = 3 if shape.gated and itemsize < FLOAT else 2
-    attention = 7 if fused else 4
-    feed_forward = 4 if shape.gated else 2
-    plain = 2 * FLOAT * shape.dim + 4 * FLOAT
-    cast = itemsize * ((inputs + attention + 2) * shape.dim + feed_forward * shape.hidden)
     weights = shape.heads * (FLOAT if fused else itemsize * tokens)
-    return tokens * (plain + cast + weights)
+    cast = itemsize * (2 + (7 if fused else 5)) * shape.dim
+    return tokens * (FLOAT * shape.dim + 2 * FLOAT + cast + weights)
+
+
+def feed_forward_bytes(shape: Shape, tokens: int, *, itemsize: int) -> int:
+    """The same of one block's feed-forward layer.
+
+    The norm's output is saved once a linear layer where it is cast, by SwiGLU twice; the inner vectors twice with GELU
+    and four times with SwiGLU.
+    """
+    inputs = 2 if shape.gated and itemsize < FLOAT else 1
+    cast = itemsize * ((inputs + 1) * shape.dim + (4 if shape.gated else 2) * shape.hidden)
+    return tokens * (FLOAT * shape.dim + 2 * FLOAT + cast)
+
+
+def block_bytes(shape: Shape, tokens: int, *, itemsize: int, fused: bool = True) -> int:
+    """What autograd saves of one block on one image; arguments as for ``attention_bytes``."""
+    mixed = attention_bytes(shape, tokens, itemsize=itemsize, fused=fused)
+    return mixed + feed_forward_bytes(shape, tokens, itemsize=itemsize)
 
 
 def block_weights(shape: Shape) -> int:
     """Entries of the matrices of one block: what autocast copies."""
     return shape.dim * (4 * shape.dim + (3 if shape.gated else 2) * shape.hidden)
-
-
-def _outside_blocks(shape: Shape, image_px: int, itemsize: int) -> int:
-    """Bytes of one image outside blocks: its pixels and the final norm's input and statistics."""
-    return image_px**2 * itemsize + shape.tokens(image_px) * (FLOAT * shape.dim + 2 * FLOAT)
 
 
 def _head_bytes(shape: Shape, rows: int, itemsize: int) -> int:
@@ -86,23 +93,38 @@ def _head_bytes(shape: Shape, rows: int, itemsize: int) -> int:
 
 
 def backbone_activations(
-    shape: Shape, batch: Batch, *, itemsize: int, checkpointed: bool, fused: bool = True
+    shape: Shape,
+    batch: Batch,
+    *,
+    itemsize: int,
+    checkpointed: bool,
+    fused: bool = True,
+    all_patches: bool = False,
 ) -> int:
     """What backward needs of the student's backbone and heads.
 
-    ``checkpointed`` keeps only the blocks' inputs, and one block whole while it is run again.
+    Residuals that stochastic depth leaves out save nothing; the last feed-forward layer saves what it has of the tokens
+    that a head looks at, with ``all_patches`` of all. ``checkpointed`` keeps only the blocks' inputs, and one block
+    whole while it is run again.
     """
-    total = 0
+    total = whole = last = 0
     for images, px in ((batch.globals, batch.global_px), (batch.locals, batch.local_px)):
-        tokens = shape.tokens(px)
+        tokens, kept = shape.tokens(px), batch.kept(images)
+        whole += kept * block_bytes(shape, tokens, itemsize=itemsize, fused=fused)
+        last += kept * feed_forward_bytes(shape, tokens, itemsize=itemsize)
         if checkpointed:
             total += images * shape.depth * tokens * FLOAT * shape.dim
-        else:
-            total += images * shape.depth * block_bytes(shape, tokens, itemsize=itemsize, fused=fused)
-        total += images * _outside_blocks(shape, px, itemsize)
+        total += images * (px**2 * itemsize)
+        if all_patches:
+            total += images * tokens * (FLOAT * shape.dim + 2 * FLOAT)
     if checkpointed:
-        whole = block_bytes(shape, shape.tokens(batch.global_px), itemsize=itemsize, fused=fused)
-        total += batch.globals * whole
+        total += whole
+    else:
+        total += shape.depth * whole
+        if not all_patches:
+            total += feed_forward_bytes(shape, batch.watched, itemsize=itemsize) - last
+    if not all_patches:
+        total += batch.watched * (FLOAT * shape.dim + 2 * FLOAT)
     heads = _head_bytes(shape, batch.globals + batch.locals, itemsize)
     heads += _head_bytes(shape, batch.masked, itemsize)
     casts = 0
@@ -152,7 +174,7 @@ def frozen_layer_bytes(shape: Shape, tokens: int, *, streams: int, itemsize: int
     input; mixing saves both outputs.
     """
     plain = FLOAT * shape.dim * (1 + streams + (2 if streams == 2 else 0)) + 4 * FLOAT * streams
-    attention = 6 if fused else 3
+    attention = 6 if fused else 4
     feed_forward = 3 if shape.gated else 1
     cast = itemsize * (attention * shape.dim + feed_forward * shape.hidden)
     weights = shape.heads * (FLOAT if fused else itemsize * tokens)

@@ -162,6 +162,7 @@ def step_batch(settings: BackboneSettings) -> Batch:
         local_px=settings.local_px,
         masked=int(masks.sum()),
         processes=settings.processes,
+        drop_path=settings.drop_path,
     )
 
 
@@ -197,7 +198,11 @@ def _self_supervised(
         mode: memory.process_memory(
             networks,
             activations=memory.backbone_activations(
-                shape, batch, itemsize=itemsize, checkpointed=mode.checkpointed
+                shape,
+                batch,
+                itemsize=itemsize,
+                checkpointed=mode.checkpointed,
+                all_patches=profile is not None,
             ),
             losses=losses + room,
             processes=settings.processes,

@@ -29,7 +29,7 @@ NUMBERS = {
     "heads": 4,
     "image_px": 64,
     "patch_px": 8,
-    "drop_path": 0.1,
+    "drop_path": 0.3,
     "local_crops": 3,
     "local_px": 32,
     "prototypes": 512,
@@ -75,7 +75,7 @@ def step():
         def loss() -> Tensor:
             return objective(student, teacher, crops, masks, settings, temperature=0.05, gram=gram).total
 
-        batch = Batch(4, 2, 3, 64, 32, int(masks.sum()), 1)
+        batch = Batch(4, 2, 3, 64, 32, int(masks.sum()), 1, settings.drop_path)
         networks = [student, teacher, *encoders]
         owned = [p for network in networks for p in network.parameters()] + list(crops)
         return Step(loss, shape_of(built(settings), settings), batch, student, owned)

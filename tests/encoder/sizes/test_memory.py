@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
@@ -49,7 +50,9 @@ def test_a_step_saves_what_the_formula_says(step, kind, mlp, precision):
     itemsize = 2 if precision == "bfloat16" else 4
     numbers = {"itemsize": itemsize, "fused": False}  # on a CPU attention is plain products
     if kind in ("ssl", "gram"):
-        expected = memory.backbone_activations(run.shape, run.batch, checkpointed=False, **numbers)
+        expected = memory.backbone_activations(
+            run.shape, run.batch, checkpointed=False, all_patches=kind == "gram", **numbers
+        )
     else:
         streams = 1 if kind == "t1_only" else 2
         expected = memory.frozen_activations(run.shape, run.batch, streams=streams, **numbers)
@@ -61,21 +64,49 @@ def test_a_step_saves_what_the_formula_says(step, kind, mlp, precision):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("mlp", ["gelu", "swiglu"])
-@pytest.mark.parametrize("fused", [True, False])
-def test_a_block_saves_what_the_formula_says(mlp, precision, fused):
-    """The fused kernel too, which training uses on a GPU."""
-    settings = BackboneSettings.model_validate(NUMBERS | {"mlp": mlp})
+@pytest.mark.parametrize("drop_path", [0.0, 0.5])
+def test_a_block_saves_what_the_formula_says(mlp, precision, drop_path):
+    settings = BackboneSettings.model_validate(NUMBERS | {"mlp": mlp, "drop_path": drop_path})
     backbone = Backbone(settings).train()
     block, shape = backbone.vit.blocks[0], shape_of(built(settings), settings)
-    block.attn.fused_attn = fused
-    tokens = torch.randn(16, 69, 64, requires_grad=True)
+    tokens = torch.randn(16 * 69, 64, requires_grad=True)
     rope = backbone.vit.rope.get_embed(shape=(8, 8))
     itemsize = 2 if precision == "bfloat16" else 4
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=itemsize == 2):
-        saved = saved_bytes(lambda: block(tokens, rope=rope), [*backbone.parameters(), rope])
-    expected = 16 * memory.block_bytes(shape, 69, itemsize=itemsize, fused=fused)
+        saved = saved_bytes(
+            lambda: block(tokens, rope=[rope], sizes=[(16, 69)]), [*backbone.parameters(), rope]
+        )
+    expected = int(16 * (1 - drop_path)) * memory.block_bytes(shape, 69, itemsize=itemsize, fused=False)
     casts = memory.block_weights(shape) * 2 if itemsize == 2 else 0
     assert expected + casts == pytest.approx(saved, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_fused_kernel_saves_what_the_formula_says(dtype):
+    """From projected tokens to mixed values, which a GPU does with the fused kernel."""
+    n, tokens, heads, width, itemsize = 16, 69, 4, 64, torch.finfo(dtype).bits // 8
+    qkv = torch.randn(n * tokens, 3 * width, dtype=dtype, requires_grad=True)
+
+    identity = torch.eye(width, dtype=dtype, requires_grad=True)
+
+    def attended(part: Tensor) -> Tensor:
+        split = part.view(-1, tokens, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+        q, k = (split[:2] * 1.0).clone()
+        out = functional.scaled_dot_product_attention(q, k, split[2])
+        return out.transpose(1, 2).reshape(-1, width)
+
+    def mixed() -> Tensor:
+        """Crops of two sizes are packed: each is attended to apart, and joined for the projection."""
+        parts = (qkv + 0).split([10 * tokens, 6 * tokens])
+        return torch.cat([attended(part) for part in parts]) @ identity
+
+    saved = saved_bytes(mixed, [qkv, identity])
+    shape = shape_of(
+        built(BackboneSettings.model_validate(NUMBERS)), BackboneSettings.model_validate(NUMBERS)
+    )
+    whole = memory.attention_bytes(shape, tokens, itemsize=itemsize, fused=True)
+    outside = tokens * (4 * width + 8 + 2 * itemsize * width)  # norm, its output, what LayerScale scales
+    assert n * (whole - outside) == pytest.approx(saved, rel=0.02)
 
 
 class Fullest(TorchDispatchMode):
@@ -116,7 +147,9 @@ def test_a_step_at_its_fullest_holds_what_the_formulas_say(step, kind, prototype
     if kind == "conditional":
         expected += memory.frozen_activations(run.shape, run.batch, streams=2, **numbers)
     else:
-        expected += memory.backbone_activations(run.shape, run.batch, checkpointed=False, **numbers)
+        expected += memory.backbone_activations(
+            run.shape, run.batch, checkpointed=False, all_patches=kind == "gram", **numbers
+        )
     if kind == "gram":
         expected += memory.gram_bytes(run.shape, run.batch, image_level=True)
         teacher = memory.forward_room(run.shape, run.batch.globals, GRAM_PX, itemsize=2, fused=False)
@@ -147,14 +180,14 @@ def test_a_checkpointed_step_at_its_fullest(step, mlp):
 
 def test_checkpointing_keeps_the_inputs_of_blocks_and_one_block(step):
     run = step("ssl", precision="float32")
-    numbers = {"itemsize": 4, "fused": True}
-    kept = memory.backbone_activations(run.shape, run.batch, checkpointed=True, **numbers)
-    all_ = memory.backbone_activations(run.shape, run.batch, checkpointed=False, **numbers)
-    tokens = {64: 69, 32: 21}  # patches, CLS and registers
-    images = {64: 8, 32: 12}
-    dropped = sum(images[px] * 3 * memory.block_bytes(run.shape, tokens[px], **numbers) for px in images)
-    inputs = sum(images[px] * 3 * tokens[px] * 64 * 4 for px in images)
-    assert kept == all_ - dropped + inputs + 8 * memory.block_bytes(run.shape, 69, **numbers)
+    kept = memory.backbone_activations(run.shape, run.batch, itemsize=4, checkpointed=True)
+    every = memory.backbone_activations(run.shape, run.batch, itemsize=4, checkpointed=False)
+    # Of 8 global and 12 local crops of 69 and 21 tokens, 5 and 8 keep a residual.
+    block = sum(n * memory.block_bytes(run.shape, t, itemsize=4) for n, t in ((5, 69), (8, 21)))
+    last = memory.feed_forward_bytes(run.shape, 5 * 69 + 8 * 21, itemsize=4)
+    last -= memory.feed_forward_bytes(run.shape, 20 + run.batch.masked, itemsize=4)
+    inputs = 3 * (8 * 69 + 12 * 21) * 64 * 4
+    assert kept == every - (3 * block - last) + inputs + block
 
 
 def test_replicas_hold_everything_and_shards_their_part():
