@@ -1,7 +1,8 @@
 """The network that sees slices: timm's DINOv3 ViT with what self-supervised training needs around it.
 
-Belongs here: building the ViT from the settings, its initialisation, mask token, the CLS norm of local crops, drop
-path and RoPE draws. Does not belong here: projection heads, losses, pooling of tokens into a vector.
+Belongs here: building the ViT from the settings, its initialisation, mask token, the CLS norm of local crops, RoPE
+draws, which tokens training looks at. Does not belong here: what a layer computes (block, attention), projection heads,
+losses, pooling of tokens into a vector.
 """
 
 from __future__ import annotations
