@@ -121,7 +121,7 @@ def test_a_stage_leaves_an_encoder_curves_and_a_card(whole, settings, gram, star
     )
     assert losses["loss"].to_list() == pytest.approx(weighted.to_list(), rel=1e-5)
     assert whole.card == json.loads((whole.folder / "card.json").read_text())
-    assert (whole.card["stage"], whole.card["heads"], whole.card["trained"]) == ("gram", "checkpoint", True)
+    assert (whole.card["stage"], whole.card["heads"], whole.card["trained"]) == ("gram", "pretrained", True)
     assert whole.card["start"] == version_of(start) != whole.card["version"]
     assert whole.card["gram_refreshes"] == 1
     assert whole.card["gram"]["px"] == 24
@@ -164,7 +164,9 @@ def test_a_stage_starts_from_the_encoder_and_its_heads(settings, gram, tars, sta
     assert seen["crops"].gram_crops.shape == (2, 4, 1, 24, 24)
 
 
-def test_heads_are_fresh_where_none_were_published_and_the_card_says_so(settings, gram, tars, start, tmp_path):
+def test_heads_are_fresh_where_none_were_published_and_the_card_says_so(
+    settings, gram, tars, start, tmp_path
+):
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("config.json", "encoder.safetensors"):

@@ -79,7 +79,7 @@ def test_a_recomputed_block_runs_twice_in_training_and_once_without_gradient(dra
     runs = []
     network = Network(drawing).train()
     for block in blocks_of(network.backbone):
-        block.attn.register_forward_hook(lambda *_: runs.append(1))
+        block.norm1.register_forward_hook(lambda *_: runs.append(1))
     prepare_blocks(network.backbone, drawing.model_copy(update={"activation_checkpointing": True}))
     images = torch.rand(2, 1, 32, 32)
     with torch.no_grad():

@@ -206,7 +206,7 @@ def test_a_two_process_gram_stage_stops_and_resumes_to_the_same_encoder(found):
     a, b = (load_file(folder / name / "encoder.safetensors") for name in ("anchored_stopped", "anchored"))
     assert all(torch.equal(a[name], b[name]) for name in a)
     card = json.loads((folder / "anchored" / "card.json").read_text())
-    assert (card["processes"], card["heads"], card["gram_refreshes"]) == (2, "checkpoint", 3)
+    assert (card["processes"], card["heads"], card["gram_refreshes"]) == (2, "pretrained", 3)
 
 
 def test_a_shard_that_any_process_left_out_is_on_everyones_card(found):

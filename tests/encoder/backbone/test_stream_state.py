@@ -46,4 +46,5 @@ def test_neither_reader_nor_stream_holds_more_after_many_epochs(tars, settings):
     early, late = held_after(2), held_after(2 + EPOCHS)
     assert len(readers) == 1
     assert late[0] - early[0] < EPOCHS / 2  # one object an epoch would be twice this
-    assert late[1:] == early[1:]
+    assert late[1] <= early[1]  # fewer where another test's tensors went meanwhile
+    assert late[2] == early[2]
