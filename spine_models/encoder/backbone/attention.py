@@ -45,15 +45,16 @@ def attention(qkv: Tensor, n_images: int, heads: int, cosines: Tensor, sines: Te
     Returns:
         [N * T, D], head by head, dtype of ``qkv``. Rotation is in float32.
     """
-    split = qkv.view(n_images, len(cosines), 3, heads, -1).permute(2, 0, 3, 1, 4)
+    tokens, half = cosines.shape
+    split = qkv.view(n_images, tokens, 3, heads, 2 * half).permute(2, 0, 3, 1, 4)
     q, k = _turned(split[:2], cosines, sines).to(qkv.dtype)
     v = split[2]
     if qkv.is_cuda:
         mixed = functional.scaled_dot_product_attention(q, k, v)
     else:
         # On a CPU the fused kernel's backward takes four times as long as plain products, in bfloat16 ten times.
-        mixed = (q * q.shape[-1] ** -0.5 @ k.mT).softmax(dim=-1) @ v
-    return mixed.transpose(1, 2).reshape(len(qkv), -1)
+        mixed = (q * (2 * half) ** -0.5 @ k.mT).softmax(dim=-1) @ v
+    return mixed.transpose(1, 2).reshape(len(qkv), 2 * half * heads)
 
 
 def _turned(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:

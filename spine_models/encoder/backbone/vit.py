@@ -7,6 +7,7 @@ losses, pooling of tokens into a vector.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -133,8 +134,9 @@ class Backbone(nn.Module):
             masks: [N, P] bool, true where the patch is replaced by the mask token; None masks nothing.
             local: these are local crops; in training mode their CLS (and registers) get the separate norm.
         """
-        tokens = self._encoded([images], [masks]).unflatten(0, (len(images), -1))
         n_prefix = self.vit.num_prefix_tokens
+        size = (len(images), n_prefix + math.prod(self.grid(*images.shape[-2:])))
+        tokens = self._encoded([images], [masks]).unflatten(0, size)
         if local and self.training and self.local_cls_norm is not None:
             head = self.local_cls_norm(tokens[:, :n_prefix])
             return Tokens(head[:, 0], head[:, 1:], self.vit.norm(tokens[:, n_prefix:]))

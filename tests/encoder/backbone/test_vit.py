@@ -226,6 +226,12 @@ def test_local_crops_have_their_own_cls_norm_in_training_only(settings):
     torch.testing.assert_close(backbone.eval()(x, local=True).cls, backbone(x).cls)
 
 
+def test_no_image_gives_no_token(settings):
+    tokens = Backbone(settings).eval()(torch.zeros(0, 1, 32, 32))
+    assert tokens.cls.shape == (0, 32)
+    assert tokens.patches.shape == (0, 16, 32)
+
+
 def test_sizes_that_do_not_fit_are_refused(settings):
     with pytest.raises(ValueError, match="8 px patches"):
         Backbone(settings)(torch.zeros(1, 1, 30, 32))
