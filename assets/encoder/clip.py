@@ -126,4 +126,4 @@ def aligned(
     yield table_result(("clip", "retrieval"), retrieval)
     patients = patients_of_studies(result.seen, training="align")
     yield from patients_result(("clip", "patients"), SPLIT, patients, ledger)
-    yield findings_result(KEY, HEALTH, clip_health(result.curves, retrieval), trained=result.card["trained"])
+    yield findings_result(KEY, HEALTH, clip_health(result.curves, retrieval), result.card)

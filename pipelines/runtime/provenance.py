@@ -17,6 +17,8 @@ from pipelines.runtime.metadata import counts, markdown, table_result
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import INPUT_SUFFIX, Trained
+from spine_models.corpus.deid.tables import REPORTS
+from spine_models.corpus.shards.tables import SLICES
 from spine_models.encoder.seen import not_allowed, patients_of_slices
 
 
@@ -41,15 +43,27 @@ def frozen_slices(
 ) -> pl.DataFrame:
     """Rows of the slice index that lie in the manifest's tars; ``columns`` alone where they are named."""
     wanted = None if columns is None else sorted({*columns, "batch_key", "shard"})
-    batches = manifest["batch_key"].unique().sort().to_list()
-    slices = hospital.lake.read_table(("shards", "slices"), batches, columns=wanted)
+    slices = _of_batches(hospital, ("shards", "slices"), SLICES, manifest, wanted)
     return slices.join(manifest.select("batch_key", "shard"), on=["batch_key", "shard"], how="semi")
+
+
+def _of_batches(
+    hospital: Hospital,
+    key: tuple[str, str],
+    schema: pl.Schema,
+    manifest: pl.DataFrame,
+    columns: list[str] | None = None,
+) -> pl.DataFrame:
+    """A table of the manifest's batches; no rows where there are none."""
+    batches = manifest["batch_key"].unique().sort().to_list()
+    if not batches:
+        return pl.DataFrame(schema=schema).select(columns or pl.all())
+    return hospital.lake.read_table(key, batches, columns=columns)
 
 
 def study_reports(hospital: Hospital, manifest: pl.DataFrame) -> pl.DataFrame:
     """study_key and report_text of the manifest's batches; several reports of a study one after the other."""
-    batches = manifest["batch_key"].unique().sort().to_list()
-    reports = hospital.lake.read_table(("deid", "reports"), batches)
+    reports = _of_batches(hospital, ("deid", "reports"), REPORTS, manifest)
     texts = pl.col("report_text").sort_by("report_key").str.join("\n\n")
     return reports.group_by("study_key").agg(texts).sort("study_key")
 

@@ -46,7 +46,9 @@ def deal_backbone(backbone: nn.Module, mesh: DeviceMesh) -> None:
     for part in (*blocks_of(backbone), backbone):
         # Said of the outermost too: gathered weights that stay would go on as they are when the teacher has moved.
         fully_shard(part, mesh=mesh, reshard_after_forward=True)
-    if hasattr(backbone, "watched"):  # a student's backbone is called so, and must gather its weights there too
+    if hasattr(
+        backbone, "watched"
+    ):  # a student's backbone is called so, and must gather its weights there too
         register_fsdp_forward_method(backbone, "watched")
 
 

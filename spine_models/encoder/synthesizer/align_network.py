@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from spine_models.config import AlignSettings
-from spine_models.encoder.backbone.augment import to_unit
 from spine_models.encoder.clip.data import KINDS
 from spine_models.encoder.clip.pooler import GatedAttentionPooler
 from spine_models.encoder.clip.projection import Projection
@@ -67,7 +66,7 @@ class AlignNetwork(nn.Module):
         """Unit vectors [B, dim] of studies; a study's depends on its own slices alone, up to rounding."""
         device = self.head.projection.linear.weight.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._low):
-            flat = slice_vector(self.fused(to_unit(bag.images).to(device)))
+            flat = slice_vector(self.fused(self.fused.images_of(bag.images).to(device)))
         owner, slot, mask, series, kind = (part.to(device) for part in bag[1:])
         vectors = flat.new_zeros(*mask.shape, flat.shape[1]).index_put((owner, slot), flat)
         return self.head(vectors, mask, series, kind)

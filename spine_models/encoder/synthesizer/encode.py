@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spine_models.encoder.backbone.augment import to_unit
 from spine_models.encoder.backbone.encoder import EncoderError
 from spine_models.encoder.backbone.vit import Tokens
 from spine_models.encoder.synthesizer.files import Fused
@@ -56,7 +55,8 @@ class Synthesizer:
         """Vectors of slices, each of which depends on its own slice alone.
 
         Args:
-            images: [N, S, S] uint16 as the shards store them; S a multiple of the patch size.
+            images: [N, S, S] uint16 as the shards store them; S above the encoders' ``image_px``, which they are
+                brought down to, or a multiple of the patch size.
 
         Returns:
             [N, 3 * D] float32: CLS, mean and maximum of the patch tokens.
@@ -69,6 +69,6 @@ class Synthesizer:
         device = self._fused.encoders[0].mask_token.device
         vectors = [np.zeros((0, self.dim), dtype=np.float32)]
         for start in range(0, len(images), CHUNK):
-            tokens = self._fused(to_unit(images[start : start + CHUNK]).to(device))
+            tokens = self._fused(self._fused.images_of(images[start : start + CHUNK]).to(device))
             vectors.append(slice_vector(tokens).cpu().numpy())
         return np.concatenate(vectors)

@@ -138,7 +138,13 @@ def open_fused(folder: Path, t1: Path, t2: Path) -> OpenFused:
                 f"the gates in folder {folder.name} were trained on {route} encoder {config['encoders'][route]}, "
                 f"this is {version}: give that encoder, or train the synthesizer again"
             )
-    fused = FusedEncoder(pair.t1.backbone, pair.t2.backbone, config["variant"], hidden=config["hidden"] or 1)
+    fused = FusedEncoder(
+        pair.t1.backbone,
+        pair.t2.backbone,
+        config["variant"],
+        hidden=config["hidden"] or 1,
+        image_px=pair.t1.image_px,
+    )
     try:
         fused.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:

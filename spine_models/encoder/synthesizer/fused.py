@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spine_models.encoder.backbone.augment import reduced, to_unit
 from spine_models.encoder.backbone.vit import Backbone, Tokens
 from spine_models.encoder.synthesizer.gates import FIXED, Variant, make_gates
 
@@ -60,10 +62,13 @@ class FusedEncoder(nn.Module):
         variant: name of the gates.
         depth: number of layers.
         patch_px: side of a patch.
+        image_px: edge that larger slices are brought down to (``images_of``); None takes slices as they are.
     """
 
-    def __init__(self, t1: Backbone, t2: Backbone, variant: Variant, *, hidden: int = 256) -> None:
-        """``hidden`` is the width of a conditional gate.
+    def __init__(
+        self, t1: Backbone, t2: Backbone, variant: Variant, *, hidden: int = 256, image_px: int | None = None
+    ) -> None:
+        """``hidden`` is the width of a conditional gate, ``image_px`` the edge that larger slices are brought down to.
 
         Raises:
             ValueError: encoders of different shapes (names both), or no such variant.
@@ -72,6 +77,7 @@ class FusedEncoder(nn.Module):
         if (one := shape_of(t1)) != (two := shape_of(t2)):
             raise ValueError(f"the encoders cannot be fused: T1 has {one}, T2 has {two}; train both alike")
         self.variant, self.depth, self.patch_px = variant, one["depth"], one["patch_px"]
+        self.image_px = image_px
         self.frozen = False
         self.gates = make_gates(variant, dim=one["dim"], depth=self.depth, hidden=hidden)
         self._shared = _Shared(t1, t2)
@@ -98,6 +104,11 @@ class FusedEncoder(nn.Module):
         self.frozen = True
         self.requires_grad_(False)
         return self.eval()
+
+    def images_of(self, slices: np.ndarray) -> Tensor:
+        """Slices as the shards store them, as the encoders see them: [N, S, S] uint16 to [N, 1, s, s] in [0, 1]."""
+        images = to_unit(slices)
+        return images if self.image_px is None else reduced(images, self.image_px)
 
     def grid(self, height_px: int, width_px: int) -> tuple[int, int]:
         """Rows and columns of patches; ``Backbone.grid``."""
@@ -166,10 +177,7 @@ def _rope(backbone: Backbone, tokens: Tensor, shape: tuple[int, int]) -> Tensor:
 
 def _layer(backbone: Backbone, layer: int, tokens: Tensor, rope: Tensor) -> Tensor:
     """One block of an encoder, [N, T, D] to [N, T, D]."""
-    block = backbone.vit.blocks[layer]
-    # As in the backbone: on CPU the fused kernel's bfloat16 backward takes far longer than plain products.
-    block.attn.fused_attn = tokens.is_cuda
-    return block(tokens, rope=rope)
+    return backbone.vit.blocks[layer](tokens, rope=rope)
 
 
 def _split(tokens: Tensor, n_prefix: int) -> Tokens:

@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from spine_models.encoder.backbone.augment import to_unit
 from spine_models.encoder.synthesizer.fused import FusedEncoder
 from spine_models.encoder.synthesizer.tables import GATES
 
@@ -53,7 +52,7 @@ def gate_table(fused: FusedEncoder, series: Iterable[SeriesImages]) -> pl.DataFr
             continue
         total = torch.zeros(fused.depth, 2, dtype=torch.float64)
         for start in range(0, len(images), CHUNK):
-            _, gates = fused.with_gates(to_unit(images[start : start + CHUNK]).to(device))
+            _, gates = fused.with_gates(fused.images_of(images[start : start + CHUNK]).to(device))
             total += gates.double().sum(dim=0).cpu()
         weight_t1 = (total[:, 0] / len(images)).tolist()
         columns = {

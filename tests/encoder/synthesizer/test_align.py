@@ -301,10 +301,10 @@ def test_too_few_studies_leave_everything_as_it_was(world, tmp_path):
 
 
 def test_steps_that_are_not_finite_change_nothing_and_then_stop(world, tmp_path, monkeypatch):
-    from spine_models.encoder.synthesizer import align_network
+    from spine_models.encoder.synthesizer.fused import FusedEncoder
 
     monkeypatch.setattr(
-        align_network, "to_unit", lambda images: torch.full((len(images), 1, 32, 32), math.nan)
+        FusedEncoder, "images_of", lambda self, images: torch.full((len(images), 1, 32, 32), math.nan)
     )
     result = world.align(tmp_path / "a")
     assert result.card["skipped_steps"] == 4

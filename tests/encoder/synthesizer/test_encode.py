@@ -52,6 +52,13 @@ def test_a_fixed_variant_gives_that_encoders_vectors(folders, tmp_path):
         assert np.array_equal(synthesizer.encode(slices()), load_encoder(folder).encode(slices()))
 
 
+def test_larger_slices_are_brought_down_as_an_encoder_brings_them(folders, tmp_path):
+    large = np.random.default_rng(1).integers(0, 65536, (3, 50, 50)).astype(np.uint16)
+    for route, folder in folders._asdict().items():
+        synthesizer = Synthesizer(saved(folders, tmp_path / route, f"{route}_only"))
+        assert np.array_equal(synthesizer.encode(large), load_encoder(folder).encode(large))
+
+
 def test_deterministic_and_independent_of_batch_mates(folders, tmp_path):
     synthesizer = Synthesizer(saved(folders, tmp_path))
     synthesizer.fused.train()  # what a careless caller does
