@@ -20,9 +20,13 @@ from pipelines.runtime.metadata import (
     table_result,
 )
 from pipelines.runtime.provenance import (
+    FROZEN,
+    Training,
     aligned_inputs,
     findings_result,
+    of_all_partitions,
     only_train_patients,
+    patients_out,
     patients_result,
     publish_trained,
 )
@@ -31,7 +35,7 @@ from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.config import ClipSettings
 from spine_models.encoder.clip import tables
-from spine_models.encoder.seen import PATIENTS, patients_of_studies
+from spine_models.encoder.seen import patients_of_studies
 
 LAYER = "encoder"
 CODE_VERSION = "1"
@@ -44,23 +48,16 @@ HEALTH = dg.AssetCheckSpec(
 SPLIT = only_train_patients(("clip", "patients"))
 
 
-class Alignment(dg.Config):
-    """What a person may change in the launchpad; everything else is the profile's."""
+class Alignment(Training):
+    """Another variant can be asked for, too."""
 
     variant: str | None = Field(None, description="tri_modal, bi_modal or concat; None takes the profile's")
-    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
 
 
 @dg.multi_asset(
     name="clip",
-    ins={
-        "manifest": dg.AssetIn(["shards", "manifest"]),
-        "ledger": dg.AssetIn(["shards", "patients"]),
-    },
-    deps=[
-        dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
-        for key in (["backbone", "anchored"], ["shards", "slices"], ["shards", "tars"], ["deid", "reports"])
-    ],
+    ins=FROZEN,
+    deps=of_all_partitions(["backbone", "anchored"], ["deid", "reports"]),
     outs={
         "aligned": artifact_out(
             KEY,
@@ -83,13 +80,7 @@ class Alignment(dg.Config):
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
-        "patients": table_out(
-            ("clip", "patients"),
-            PATIENTS,
-            "Whose studies the alignment read.",
-            layer=LAYER,
-            code_version=CODE_VERSION,
-        ),
+        "patients": patients_out(("clip", "patients"), layer=LAYER, code_version=CODE_VERSION),
     },
     check_specs=[HEALTH, SPLIT],
     pool="gpu",

@@ -8,18 +8,40 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
-from pipelines.runtime.metadata import counts, markdown, table_result
+from pipelines.runtime.metadata import counts, markdown, table_out, table_result
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import INPUT_SUFFIX, Trained
 from spine_models.corpus.deid.tables import REPORTS
 from spine_models.corpus.shards.tables import SLICES
-from spine_models.encoder.seen import not_allowed, patients_of_slices
+from spine_models.encoder.seen import PATIENTS, not_allowed, patients_of_slices
+
+FROZEN: Final = {"manifest": dg.AssetIn(["shards", "manifest"]), "ledger": dg.AssetIn(["shards", "patients"])}
+"""What every training may see, and whom. Shards are read as the manifest names them and are no dependency of their own:
+a new batch would make every model look out of date."""
+
+
+class Training(dg.Config):
+    """What a person may change in the launchpad of any training; everything else is the profile's."""
+
+    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
+
+
+def of_all_partitions(*keys: list[str]) -> list[dg.AssetDep]:
+    """Dependencies on every partition of some assets; of which batches is the manifest's to say."""
+    return [dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in keys]
+
+
+def patients_out(key: Sequence[str], *, layer: str, code_version: str) -> dg.AssetOut:
+    """The table of whom a training read."""
+    description = "Whose slices or studies the training read, in which role, and how many."
+    return table_out(key, PATIENTS, description, layer=layer, code_version=code_version)
 
 
 def only_train_patients(key: Sequence[str]) -> dg.AssetCheckSpec:

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
-from pydantic import Field
 
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.pictures import patch_sheet
 from pipelines.runtime.provenance import (
+    FROZEN,
+    Training,
     findings_result,
     frozen_slices,
     handed_over,
     only_train_patients,
+    patients_out,
     patients_result,
     publish_trained,
     seen_patients,
@@ -28,7 +30,6 @@ from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone import tables
-from spine_models.encoder.seen import PATIENTS
 
 LAYER = "encoder"
 CODE_VERSION = "1"
@@ -43,18 +44,9 @@ HEALTH = dg.AssetCheckSpec(
 SPLIT = only_train_patients(("backbone", "gram_patients"))
 
 
-class Anchoring(dg.Config):
-    """What a person may change in the launchpad; everything else is the profile's."""
-
-    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
-
-
 @dg.multi_asset(
     name="anchored",
-    ins={
-        "manifest": dg.AssetIn(["shards", "manifest"]),
-        "ledger": dg.AssetIn(["shards", "patients"]),
-    },
+    ins=FROZEN,
     deps=[dg.AssetDep(["backbone", "encoder"])],
     outs={
         "anchored": artifact_out(
@@ -71,13 +63,7 @@ class Anchoring(dg.Config):
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
-        "gram_patients": table_out(
-            ("backbone", "gram_patients"),
-            PATIENTS,
-            "Whose slices the anchoring read, and how many.",
-            layer=LAYER,
-            code_version=CODE_VERSION,
-        ),
+        "gram_patients": patients_out(("backbone", "gram_patients"), layer=LAYER, code_version=CODE_VERSION),
     },
     partitions_def=encoder_sequences,
     check_specs=[HEALTH, SPLIT],
@@ -85,7 +71,7 @@ class Anchoring(dg.Config):
 )
 def anchored(
     context: AssetExecutionContext,
-    config: Anchoring,
+    config: Training,
     hospital: Hospital,
     manifest: pl.DataFrame,
     ledger: pl.DataFrame,

@@ -14,8 +14,11 @@ from pydantic import Field
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.provenance import (
+    FROZEN,
+    Training,
     findings_result,
     only_train_patients,
+    patients_out,
     patients_result,
     publish_trained,
     seen_patients,
@@ -25,7 +28,6 @@ from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone import tables
-from spine_models.encoder.seen import PATIENTS
 
 LAYER = "encoder"
 CODE_VERSION = "2"
@@ -38,19 +40,15 @@ HEALTH = dg.AssetCheckSpec(
 SPLIT = only_train_patients(("backbone", "patients"))
 
 
-class Pretraining(dg.Config):
-    """What a person may change in the launchpad; everything else is the profile's."""
+class Pretraining(Training):
+    """A shorter or longer run can be asked for, too."""
 
     steps: int | None = Field(None, description="length of the run in steps; None takes the profile's")
-    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
 
 
 @dg.multi_asset(
     name="backbone",
-    ins={
-        "manifest": dg.AssetIn(["shards", "manifest"]),
-        "ledger": dg.AssetIn(["shards", "patients"]),
-    },
+    ins=FROZEN,
     outs={
         "encoder": artifact_out(
             KEY,
@@ -66,13 +64,7 @@ class Pretraining(dg.Config):
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
-        "patients": table_out(
-            ("backbone", "patients"),
-            PATIENTS,
-            "Whose slices the pretraining read, and how many.",
-            layer=LAYER,
-            code_version=CODE_VERSION,
-        ),
+        "patients": patients_out(("backbone", "patients"), layer=LAYER, code_version=CODE_VERSION),
     },
     partitions_def=encoder_sequences,
     check_specs=[HEALTH, SPLIT],

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
-from pydantic import Field
 
 from pipelines.runtime.metadata import (
     artifact_out,
@@ -21,17 +20,21 @@ from pipelines.runtime.metadata import (
 )
 from pipelines.runtime.pictures import gate_plot
 from pipelines.runtime.provenance import (
+    FROZEN,
+    Training,
     aligned_inputs,
     findings_result,
     frozen_slices,
+    of_all_partitions,
     only_train_patients,
+    patients_out,
     patients_result,
     publish_trained,
 )
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
-from spine_models.encoder.seen import PATIENTS, patients_of_studies
+from spine_models.encoder.seen import patients_of_studies
 from spine_models.encoder.synthesizer import tables
 
 LAYER = "encoder"
@@ -45,28 +48,11 @@ HEALTH = dg.AssetCheckSpec(
 SPLIT = only_train_patients(("synthesizer", "align_patients"))
 
 
-class Alignment(dg.Config):
-    """What a person may change in the launchpad; everything else is the profile's."""
-
-    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
-
-
 @dg.multi_asset(
     name="synthesizer_aligned",
-    ins={
-        "manifest": dg.AssetIn(["shards", "manifest"]),
-        "ledger": dg.AssetIn(["shards", "patients"]),
-    },
+    ins=FROZEN,
     deps=[
-        *(
-            dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
-            for key in (
-                ["backbone", "anchored"],
-                ["shards", "slices"],
-                ["shards", "tars"],
-                ["deid", "reports"],
-            )
-        ),
+        *of_all_partitions(["backbone", "anchored"], ["deid", "reports"]),
         ["synthesizer", "fused"],
         ["clip", "aligned"],
     ],
@@ -99,12 +85,8 @@ class Alignment(dg.Config):
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
-        "align_patients": table_out(
-            ("synthesizer", "align_patients"),
-            PATIENTS,
-            "Whose studies the training with reports read.",
-            layer=LAYER,
-            code_version=CODE_VERSION,
+        "align_patients": patients_out(
+            ("synthesizer", "align_patients"), layer=LAYER, code_version=CODE_VERSION
         ),
     },
     check_specs=[HEALTH, SPLIT],
@@ -112,7 +94,7 @@ class Alignment(dg.Config):
 )
 def aligned(
     context: AssetExecutionContext,
-    config: Alignment,
+    config: Training,
     hospital: Hospital,
     manifest: pl.DataFrame,
     ledger: pl.DataFrame,

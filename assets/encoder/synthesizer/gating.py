@@ -9,12 +9,15 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
-from pydantic import Field
 
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.provenance import (
+    FROZEN,
+    Training,
     findings_result,
+    of_all_partitions,
     only_train_patients,
+    patients_out,
     patients_result,
     publish_trained,
     seen_patients,
@@ -24,7 +27,6 @@ from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone.tables import CURVES
-from spine_models.encoder.seen import PATIENTS
 
 LAYER = "encoder"
 CODE_VERSION = "1"
@@ -37,22 +39,10 @@ HEALTH = dg.AssetCheckSpec(
 SPLIT = only_train_patients(("synthesizer", "patients"))
 
 
-class Gating(dg.Config):
-    """What a person may change in the launchpad; everything else is the profile's."""
-
-    resume: bool = Field(True, description="continue from the newest whole checkpoint of the same settings")
-
-
 @dg.multi_asset(
     name="synthesizer",
-    ins={
-        "manifest": dg.AssetIn(["shards", "manifest"]),
-        "ledger": dg.AssetIn(["shards", "patients"]),
-    },
-    deps=[
-        dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
-        for key in (["backbone", "anchored"], ["shards", "slices"], ["shards", "tars"])
-    ],
+    ins=FROZEN,
+    deps=of_all_partitions(["backbone", "anchored"]),
     outs={
         "fused": artifact_out(
             KEY,
@@ -68,20 +58,14 @@ class Gating(dg.Config):
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
-        "patients": table_out(
-            ("synthesizer", "patients"),
-            PATIENTS,
-            "Whose slices the gates' training read, and how many.",
-            layer=LAYER,
-            code_version=CODE_VERSION,
-        ),
+        "patients": patients_out(("synthesizer", "patients"), layer=LAYER, code_version=CODE_VERSION),
     },
     check_specs=[HEALTH, SPLIT],
     pool="gpu",
 )
 def fused(
     context: AssetExecutionContext,
-    config: Gating,
+    config: Training,
     hospital: Hospital,
     manifest: pl.DataFrame,
     ledger: pl.DataFrame,
