@@ -77,10 +77,12 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     console.print(
         "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
     )
-    show(console, "Training of the encoders (spineagent sql training_health)", answer("training_health"))
-    retrieval = answer("alignment_retrieval")
-    show(console, "Held-out studies and reports find each other (alignment_retrieval)", retrieval)
-    show(console, "Share of the T1 encoder in the synthesizer, by layer (gate_trust)", gate_table(hospital))
+    title = "Training of the encoders, before and after (spineagent sql training_health)"
+    show(console, title, training_table(answer("training_health")))
+    title = "What held-out studies and reports find, and by chance (spineagent sql alignment_retrieval)"
+    show(console, title, retrieval_table(answer("alignment_retrieval")))
+    title = "Share of the T1 encoder in the synthesizer, by layer (spineagent sql gate_trust)"
+    show(console, title, gate_table(hospital))
     drafts = answer(
         "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
         "AS present FROM agents.claims GROUP BY study_key) USING (study_key) QUALIFY row_number() OVER "
@@ -163,6 +165,41 @@ def label_confusion(hospital: Hospital, truth: Path) -> pl.DataFrame:
         .sort(pl.col("status").replace_strict(order, return_dtype=pl.Int32), descending=True)
         .rename({"status": "truth \\ labelled"})
     )  # fmt: skip
+
+
+def training_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Losses at the end; measures before and after in one cell."""
+
+    def change(first: str, last: str, digits: int) -> pl.Expr:
+        places = [pl.col(name).round(digits).cast(pl.String) for name in (first, last)]
+        return pl.concat_str(places, separator=" → ", ignore_nulls=True)
+
+    return rows.select(
+        "training",
+        "route",
+        "steps",
+        "dino",
+        "gram",
+        change("view_retrieval_first", "view_retrieval", 2).alias("views found"),
+        change("rank_first", "effective_rank", 1).alias("effective rank"),
+    )
+
+
+def retrieval_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Recall at 5 and median rank, chance in brackets."""
+
+    def beside_chance(name: str, digits: int) -> pl.Expr:
+        value, chance = (pl.col(n).round(digits).cast(pl.String) for n in (name, f"chance_{name}"))
+        return pl.format("{} ({})", value, chance)
+
+    return rows.select(
+        "model",
+        "series",
+        pl.format("{} → {}", "query", "gallery").alias("finds"),
+        "n",
+        beside_chance("recall_5", 2).alias("recall at 5"),
+        beside_chance("median_rank", 1).alias("median rank"),
+    )
 
 
 def gate_table(hospital: Hospital) -> pl.DataFrame:

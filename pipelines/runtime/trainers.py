@@ -175,7 +175,7 @@ def _vectors(job: TrainingJob, max_slices: int, report: Report) -> SliceVectors:
         {route: load_encoder(Path(folder)) for route, folder in job.inputs["encoders"].items()},
         Path(job.inputs["vectors"]),
         max_slices=max_slices,
-        progress=lambda done, total: report({"step": done, "steps": total}),
+        progress=lambda done, total: report({"slice": done, "steps": total}),
     )
 
 

@@ -145,18 +145,22 @@ def main() -> None:
 
 
 def _reporter(job: TrainingJob, log: Callable[[str], None]) -> Callable[[dict[str, float]], None]:
-    """Losses to the run's log, and a few lines of progress to the terminal; rows carry ``step`` and ``steps``."""
+    """Losses to the run's log, a few lines of progress to the terminal.
+
+    Rows carry ``step``, or ``slice`` where something is encoded first, and of how many (``steps``).
+    """
     logged = shown = -1
 
     def report(row: dict[str, float]) -> None:
         nonlocal logged, shown
-        step, steps = int(row["step"]), max(1, int(row["steps"]))
+        unit = "step" if "step" in row else "slice"
+        done, total = int(row[unit]), max(1, int(row["steps"]))
         measured = any(name.startswith(("effective", "view", "val")) for name in row)
-        if measured or logged != (logged := LINES * step // steps):
+        if measured or logged != (logged := LINES * done // total):
             log(f"{job.label}: " + " ".join(f"{k}={v:.4g}" for k, v in row.items() if k != "steps"))
-        if shown != (shown := TERMINAL_LINES * step // steps):
+        if shown != (shown := TERMINAL_LINES * done // total):
             loss = f", loss {row['loss']:.3f}" if "loss" in row else ""
-            sys.stderr.write(f"  {job.label}: step {step:,} of {steps:,}{loss}\n")
+            sys.stderr.write(f"  {job.label}: {unit} {done:,} of {total:,}{loss}\n")
             sys.stderr.flush()
 
     return report

@@ -30,5 +30,5 @@ def test_a_measurement_is_always_said(capsys):
 
 def test_a_row_without_a_loss_is_progress_too(capsys):
     report = _reporter(JOB, lambda line: None)
-    report({"step": 64, "steps": 128})
-    assert capsys.readouterr().err == "  pretraining t1: step 64 of 128\n"
+    report({"slice": 64, "steps": 128})
+    assert capsys.readouterr().err == "  pretraining t1: slice 64 of 128\n"
