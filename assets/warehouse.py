@@ -20,7 +20,8 @@ BYTES = dg.AssetCheckSpec(
 )
 UPSTREAM = [
     ("deid", "files"), ("deid", "studies"), ("deid", "audit"), ("sequences", "series"), ("labels", "consensus"),
-    ("shards", "slices"), ("embeddings", "studies"), ("agents", "claims"), ("reports", "sentences"),
+    ("shards", "slices"), ("backbone", "curves"), ("backbone", "gram_curves"), ("embeddings", "studies"),
+    ("agents", "claims"), ("reports", "sentences"),
 ]  # fmt: skip
 
 
@@ -28,6 +29,8 @@ UPSTREAM = [
     name="warehouse",
     deps=[dg.AssetDep(list(key), partition_mapping=dg.AllPartitionMapping()) for key in UPSTREAM]
     + [
+        dg.AssetDep(["clip", "retrieval"]),
+        dg.AssetDep(["synthesizer", "gates"]),
         dg.AssetDep(["probes", "metrics"]),
         dg.AssetDep(["shards", "manifest"]),
         dg.AssetDep(["shards", "quality_page"]),
