@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
+from pipelines.runtime.frozen import note_frozen
 from pipelines.runtime.metadata import (
     artifact_out,
     artifact_result,
@@ -187,6 +188,7 @@ def manifest(hospital: Hospital, slices: pl.DataFrame) -> Iterator[object]:
 
     roots = hospital.artifacts(("shards", "tars"), slices["batch_key"].unique().sort().to_list())
     frozen = freeze_manifest(slices, shard_roots=roots)
+    note_frozen(hospital, frozen.manifest)
     yield table_result(("shards", "manifest"), frozen.manifest, by_split=counts(frozen.manifest, "split"))
     yield table_result(("shards", "patients"), frozen.patients, by_split=counts(frozen.patients, "split"))
     opened = slices.join(frozen.manifest, on=["batch_key", "shard"], how="semi")

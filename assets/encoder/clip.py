@@ -11,6 +11,7 @@ import polars as pl
 from dagster import AssetExecutionContext
 from pydantic import Field
 
+from pipelines.runtime.frozen import FROZEN, aligned_inputs
 from pipelines.runtime.metadata import (
     artifact_out,
     artifact_result,
@@ -20,9 +21,7 @@ from pipelines.runtime.metadata import (
     table_result,
 )
 from pipelines.runtime.provenance import (
-    FROZEN,
     Training,
-    aligned_inputs,
     findings_result,
     of_all_partitions,
     only_train_patients,

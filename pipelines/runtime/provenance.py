@@ -1,6 +1,7 @@
-"""What every training asset has in common: its shards, the published model, and the proof of whom it was trained on.
+"""What every training asset has in common: its settings, the published model, and the proof of whom it was trained on.
 
-Belongs here: the shape that pretraining, anchoring, alignment and gates share. Does not belong here: any one training.
+Belongs here: the shape that pretraining, anchoring, alignment and gates share. Does not belong here: any one training,
+what trainings read (``frozen``).
 """
 
 from __future__ import annotations
@@ -8,23 +9,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from pipelines.runtime.frozen import frozen_slices
 from pipelines.runtime.metadata import counts, markdown, table_out, table_result
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.storage import content_version
-from pipelines.runtime.training import INPUT_SUFFIX, Trained
-from spine_models.corpus.deid.tables import REPORTS
-from spine_models.corpus.shards.tables import SLICES
+from pipelines.runtime.training import Trained
 from spine_models.encoder.seen import PATIENTS, not_allowed, patients_of_slices
-
-FROZEN: Final = {"manifest": dg.AssetIn(["shards", "manifest"]), "ledger": dg.AssetIn(["shards", "patients"])}
-"""What every training may see, and whom. Shards are read as the manifest names them and are no dependency of their own:
-a new batch would make every model look out of date."""
 
 
 class Training(dg.Config):
@@ -52,74 +47,6 @@ def only_train_patients(key: Sequence[str]) -> dg.AssetCheckSpec:
         description="Every slice or study that was trained on is of a train patient; val patients are only measured.",
         blocking=True,
     )
-
-
-def tars_of(hospital: Hospital, manifest: pl.DataFrame) -> list[str]:
-    """Absolute paths of the manifest's tars, in its order."""
-    roots = hospital.artifacts(("shards", "tars"), manifest["batch_key"].unique().sort().to_list())
-    return [str(roots[batch] / shard) for batch, shard in manifest.select("batch_key", "shard").rows()]
-
-
-def frozen_slices(
-    hospital: Hospital, manifest: pl.DataFrame, columns: Sequence[str] | None = None
-) -> pl.DataFrame:
-    """Rows of the slice index that lie in the manifest's tars; ``columns`` alone where they are named."""
-    wanted = None if columns is None else sorted({*columns, "batch_key", "shard"})
-    slices = _of_batches(hospital, ("shards", "slices"), SLICES, manifest, wanted)
-    return slices.join(manifest.select("batch_key", "shard"), on=["batch_key", "shard"], how="semi")
-
-
-def _of_batches(
-    hospital: Hospital,
-    key: tuple[str, str],
-    schema: pl.Schema,
-    manifest: pl.DataFrame,
-    columns: list[str] | None = None,
-) -> pl.DataFrame:
-    """A table of the manifest's batches; no rows where there are none."""
-    batches = manifest["batch_key"].unique().sort().to_list()
-    if not batches:
-        return pl.DataFrame(schema=schema).select(columns or pl.all())
-    return hospital.lake.read_table(key, batches, columns=columns)
-
-
-def study_reports(hospital: Hospital, manifest: pl.DataFrame) -> pl.DataFrame:
-    """study_key and report_text of the manifest's batches; several reports of a study one after the other."""
-    reports = _of_batches(hospital, ("deid", "reports"), REPORTS, manifest)
-    texts = pl.col("report_text").sort_by("report_key").str.join("\n\n")
-    return reports.group_by("study_key").agg(texts).sort("study_key")
-
-
-def aligned_inputs(hospital: Hospital, manifest: pl.DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a training that reads studies and reports is given, and the parents that make it this training.
-
-    The slice vectors lie beside the trainings, one folder that is replaced when slices or encoders change.
-    """
-    slices, reports = frozen_slices(hospital, manifest), study_reports(hospital, manifest)
-    encoders = hospital.encoders()
-    batches = manifest["batch_key"].unique().sort().to_list()
-    folder = hospital.training_folder(("clip", "inputs"), None, {})
-    inputs: dict[str, Any] = handed_over(folder, slices=slices, reports=reports)
-    inputs["shards"] = {
-        batch: str(root) for batch, root in hospital.artifacts(("shards", "tars"), batches).items()
-    }
-    inputs["encoders"] = {route: str(root) for route, root in encoders.items()}
-    inputs["vectors"] = str(folder / "vectors")
-    parents = {
-        "encoders": {route: root.name for route, root in encoders.items()},
-        "shards": manifest["sha256"].sort().to_list(),
-        "reports": content_version(reports),
-    }
-    return inputs, parents
-
-
-def handed_over(folder: Path, **frames: pl.DataFrame) -> dict[str, str]:
-    """Write frames for a training process to read; paths by name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / f"{name}{INPUT_SUFFIX}" for name in frames}
-    for name, frame in frames.items():
-        frame.write_parquet(paths[name])
-    return {name: str(path) for name, path in paths.items()}
 
 
 def seen_patients(

@@ -120,7 +120,12 @@ class Hospital(dg.ConfigurableResource):
             identity: JSON of whatever makes it this training and no other.
         """
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        return self.lake.root.parent / "training" / "-".join([*key, partition or WHOLE, digest])
+        return self.training_root / "-".join([*key, partition or WHOLE, digest])
+
+    @property
+    def training_root(self) -> Path:
+        """Folder of all trainings' checkpoints."""
+        return self.lake.root.parent / "training"
 
     def answers_folder(self, labeller: str, batch: str) -> Path:
         """Where a language model's answers are logged as they come, so that a killed run asks none of them again."""

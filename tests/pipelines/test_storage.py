@@ -83,3 +83,17 @@ def test_the_restricted_zone_is_closed_to_others(tmp_path):
     zone = Zone(tmp_path / "restricted", mode=0o700)
     zone.write_table(KEY, None, pl.DataFrame({"a": [1]}))
     assert (tmp_path / "restricted").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_version_is_of_the_rows_and_not_of_what_they_were_cut_from():
+    """A text of more than twelve bytes lies in a buffer that rows may share with rows that are gone."""
+
+    def cut(gone: str) -> pl.DataFrame:
+        columns = {"key": ["gone", "kept"], "text": [gone, "an addendum"], "tags": [[gone], [gone[:4]]]}
+        return pl.DataFrame(columns).filter(pl.col("key") == "kept")
+
+    one, two = cut("text of another row"), cut("text")
+    assert one.equals(two)
+    assert content_version(one) == content_version(two)
+    assert content_version(one) != content_version(one.with_columns(text=pl.lit("an addendun")))
+    assert content_version(one) != content_version(pl.concat([one, one]))

@@ -10,21 +10,18 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
+from pipelines.runtime.frozen import FROZEN, frozen_slices, handed_over, tars_of
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.pictures import patch_sheet
 from pipelines.runtime.provenance import (
-    FROZEN,
     Training,
     findings_result,
-    frozen_slices,
-    handed_over,
     only_train_patients,
     patients_out,
     patients_result,
     publish_trained,
     seen_patients,
-    tars_of,
 )
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
@@ -91,7 +88,8 @@ def anchored(
     }
     identity = {**sections, "start": start.name, "shards": seen["sha256"].sort().to_list()}
     work, tars = hospital.training_folder(KEY, route, identity), tars_of(hospital, seen)
-    coarse = too_coarse(frozen_slices(hospital, seen), numbers.backbone, numbers.gram)
+    resolution = frozen_slices(hospital, seen, ["slice_key", "size_px", "scale", "pixel_spacing_mm"])
+    coarse = too_coarse(resolution, numbers.backbone, numbers.gram)
     given = handed_over(
         work, coarse=pl.DataFrame({"slice_key": sorted(coarse)}, schema={"slice_key": pl.String})
     )

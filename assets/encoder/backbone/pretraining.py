@@ -11,10 +11,10 @@ import polars as pl
 from dagster import AssetExecutionContext
 from pydantic import Field
 
+from pipelines.runtime.frozen import FROZEN, tars_of
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.provenance import (
-    FROZEN,
     Training,
     findings_result,
     only_train_patients,
@@ -22,7 +22,6 @@ from pipelines.runtime.provenance import (
     patients_result,
     publish_trained,
     seen_patients,
-    tars_of,
 )
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version

@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
+from pipelines.runtime.frozen import FROZEN, aligned_inputs, frozen_slices
 from pipelines.runtime.metadata import (
     artifact_out,
     artifact_result,
@@ -20,11 +21,8 @@ from pipelines.runtime.metadata import (
 )
 from pipelines.runtime.pictures import gate_plot
 from pipelines.runtime.provenance import (
-    FROZEN,
     Training,
-    aligned_inputs,
     findings_result,
-    frozen_slices,
     of_all_partitions,
     only_train_patients,
     patients_out,
@@ -117,7 +115,8 @@ def aligned(
     version = publish_trained(hospital, KEY, None, result, manifest=content_version(manifest), **parents)
     retrieval, gates = result.tables["retrieval"], pl.DataFrame(schema=tables.GATES)
     if result.card["trained"]:
-        slices, encoders = frozen_slices(hospital, manifest), hospital.encoders()
+        encoders = hospital.encoders()
+        slices = frozen_slices(hospital, manifest, ["series_key", "slice_key", "slice_index", "contrast"])
         roots = hospital.artifacts(("shards", "tars"), slices["batch_key"].unique().sort().to_list())
         model = load_fused(hospital.current(KEY), encoders["t1"], encoders["t2"])
         series = series_images(slices, roots, per_series=settings.exported_slices)

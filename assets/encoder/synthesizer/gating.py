@@ -10,9 +10,9 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
+from pipelines.runtime.frozen import FROZEN, tars_of
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.provenance import (
-    FROZEN,
     Training,
     findings_result,
     of_all_partitions,
@@ -21,7 +21,6 @@ from pipelines.runtime.provenance import (
     patients_result,
     publish_trained,
     seen_patients,
-    tars_of,
 )
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
