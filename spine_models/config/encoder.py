@@ -12,6 +12,8 @@ from spine_models.config.section import Section
 class BackboneSettings(Section):
     """DINOv3-style pretraining of one route. Lengths are in steps, never in seconds.
 
+    The prototypes of both heads stand still for the first ``freeze_last_layer_steps`` (DINO's one epoch).
+
     ``sampling`` says what weighs the same in the stream: every study (long ones do not dominate) or every slice. With
     ``corrupt_shards: skip`` a shard that cannot be read is left out and named on the card; "stop" stops training.
 
@@ -71,6 +73,7 @@ class BackboneSettings(Section):
     lr_schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = 0.04
     layer_decay: float = Field(0.9, gt=0, le=1)
+    freeze_last_layer_steps: int = Field(0, ge=0)
     clip_grad: float = Field(10.0, gt=0)
     max_skipped_steps: int = Field(10, ge=1)
     ema_momentum: float = 0.994

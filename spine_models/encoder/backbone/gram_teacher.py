@@ -47,6 +47,7 @@ def stage_settings(settings: BackboneSettings, gram: GramSettings) -> BackboneSe
         "steps": gram.steps,
         "warmup_steps": gram.warmup_steps,
         "lr": gram.lr or settings.lr,
+        "freeze_last_layer_steps": 0,
         "layer_decay": gram.layer_decay,
         "ema_momentum": gram.ema_momentum,
         "ema_momentum_end": gram.ema_momentum,

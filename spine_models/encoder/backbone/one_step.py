@@ -77,7 +77,8 @@ def take_step(
     temperature = schedule.teacher_temperature(settings, step)
     momentum = schedule.ema_momentum(settings, step)
     losses = objective(student, teacher, crops, masks, settings, temperature=temperature, gram=gram)
-    norm = optimiser.step(losses.total, lr)
+    last_layer_lr = schedule.last_layer_learning_rate(settings, step)
+    norm = optimiser.step(losses.total, lr, last_layer_lr=last_layer_lr)
     if norm is not None:
         update_teacher(teacher, network, momentum)
     scheduled = {"lr": lr, "teacher_temperature": temperature, "ema_momentum": momentum}

@@ -37,24 +37,33 @@ def is_decayed(name: str, parameter: Tensor) -> bool:
     return parameter.ndim > 1 and not name.endswith("_token")
 
 
+def is_last_layer(name: str) -> bool:
+    """Whether a parameter is the prototypes of a head."""
+    return ".prototypes." in name
+
+
 def parameter_groups(network: nn.Module, settings: BackboneSettings) -> list[dict]:
     """Groups for AdamW by (learning-rate factor, weight decay), in ascending order of the two.
+
+    Where the settings freeze the last layer for a while, the prototypes are a group of their own.
 
     Args:
         network: a ``Network``; names of other modules count as its last layer.
         settings: depth, layer_decay and weight_decay.
 
     Returns:
-        ``params``, ``lr_scale``, ``weight_decay`` (the settings' or 0) and ``lr`` (0 until a step sets lr * lr_scale)
-        of each group; every parameter is in one.
+        ``params``, ``lr_scale``, ``weight_decay`` (the settings' or 0), ``last_layer`` and ``lr`` (0 until a step sets
+        lr * lr_scale) of each group; every parameter is in one.
     """
-    groups: dict[tuple[float, float], list[Tensor]] = {}
+    groups: dict[tuple[float, float, bool], list[Tensor]] = {}
     for name, parameter in network.named_parameters():
         decay = settings.weight_decay if is_decayed(name, parameter) else 0.0
-        groups.setdefault((lr_scale(name, settings.depth, settings.layer_decay), decay), []).append(parameter)
+        last = settings.freeze_last_layer_steps > 0 and is_last_layer(name)
+        key = (lr_scale(name, settings.depth, settings.layer_decay), decay, last)
+        groups.setdefault(key, []).append(parameter)
     return [
-        {"params": parameters, "lr_scale": scale, "weight_decay": decay, "lr": 0.0}
-        for (scale, decay), parameters in sorted(groups.items(), key=lambda item: item[0])
+        {"params": parameters, "lr_scale": scale, "weight_decay": decay, "last_layer": last, "lr": 0.0}
+        for (scale, decay, last), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 
@@ -77,8 +86,10 @@ class GuardedAdamW:
         self.adamw = torch.optim.AdamW(parameter_groups(network, settings), betas=(0.9, beta2), fused=True)
         self.skipped = self.skipped_in_row = 0
 
-    def step(self, loss: Tensor, lr: float) -> float | None:
-        """Backward, clip and update with learning rate ``lr``.
+    def step(self, loss: Tensor, lr: float, *, last_layer_lr: float | None = None) -> float | None:
+        """Backward, clip and update with learning rate ``lr``, or ``last_layer_lr`` for prototypes grouped apart.
+
+        With a rate of 0 a parameter and its decay stand still; its gradient counts in the norm and in its moments.
 
         Returns:
             The gradient's norm before clipping, or None when the step was skipped.
@@ -106,7 +117,8 @@ class GuardedAdamW:
         if norm + 1e-6 > self._clip:  # torch clips by clip / (norm + 1e-6); below, its factor is 1
             nn.utils.clip_grads_with_norm_(self._parameters, self._clip, total)
         for group in self.adamw.param_groups:
-            group["lr"] = lr * group["lr_scale"]
+            own = last_layer_lr if group["last_layer"] and last_layer_lr is not None else lr
+            group["lr"] = own * group["lr_scale"]
         self.adamw.step()
         return norm
 

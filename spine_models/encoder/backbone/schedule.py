@@ -30,6 +30,11 @@ def learning_rate(settings: BackboneSettings, step: int) -> float:
     return _cosine(settings.lr, 0.0, (step - settings.warmup_steps) / remaining)
 
 
+def last_layer_learning_rate(settings: BackboneSettings, step: int) -> float:
+    """That of the prototypes: 0 for the first ``freeze_last_layer_steps``, then as all others (DINO, Caron 2021)."""
+    return 0.0 if step < settings.freeze_last_layer_steps else learning_rate(settings, step)
+
+
 def teacher_temperature(settings: BackboneSettings, step: int) -> float:
     """Linear from ``teacher_temperature`` to its end over ``teacher_temperature_steps``, then constant.
 

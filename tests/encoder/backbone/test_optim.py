@@ -100,3 +100,34 @@ def test_ema(settings):
         torch.testing.assert_close(new, 0.9 * old + 0.1 * source.detach())
     teacher.train()
     assert not teacher.backbone.training
+
+
+def test_prototypes_stand_still_while_the_last_layer_is_frozen_and_all_else_moves(settings):
+    from spine_models.encoder.backbone.one_step import build_step, random_crops
+
+    step = build_step(settings.model_copy(update={"freeze_last_layer_steps": 3, "warmup_steps": 0}))
+    crops = random_crops(step.settings)
+    start = {name: tensor.clone() for name, tensor in step.student.state_dict().items()}
+    teacher = {name: tensor.clone() for name, tensor in step.teacher.state_dict().items()}
+    for _ in range(3):
+        step(crops)
+    still = {name for name, tensor in step.student.state_dict().items() if torch.equal(tensor, start[name])}
+    assert still == {"dino_head.prototypes.weight", "ibot_head.prototypes.weight"}
+    assert all(torch.equal(step.teacher.state_dict()[name], teacher[name]) for name in still)
+    step(crops)
+    assert not any(torch.equal(step.student.state_dict()[name], start[name]) for name in still)
+
+
+def test_freezing_changes_no_other_group(settings):
+    network = Network(settings)
+    plain, frozen = (
+        parameter_groups(network, settings.model_copy(update={"freeze_last_layer_steps": n})) for n in (0, 1)
+    )
+
+    def rates(groups):
+        return {id(p): (g["lr_scale"], g["weight_decay"]) for g in groups for p in g["params"]}
+
+    assert rates(plain) == rates(frozen)
+    assert not any(group["last_layer"] for group in plain)
+    last = [id(p) for group in frozen if group["last_layer"] for p in group["params"]]
+    assert last == [id(network.dino_head.prototypes.weight), id(network.ibot_head.prototypes.weight)]

@@ -54,3 +54,14 @@ def test_every_step_is_the_formula_that_the_docstrings_give():
         assert teacher_temperature(settings, step) == pytest.approx(0.04 + 0.03 * min(step / 30, 1))
         momentum = 1.0 - 0.1 / 2 * (1 + math.cos(math.pi * step / last))
         assert ema_momentum(settings, step) == pytest.approx(momentum)
+
+
+def test_the_last_layer_waits_and_then_goes_with_the_others(settings):
+    from spine_models.encoder.backbone.schedule import last_layer_learning_rate, learning_rate
+
+    frozen = settings.model_copy(update={"freeze_last_layer_steps": 3})
+    rates = [last_layer_learning_rate(frozen, step) for step in range(frozen.steps)]
+    assert rates == [0.0, 0.0, 0.0, *(learning_rate(frozen, step) for step in range(3, frozen.steps))]
+    assert [last_layer_learning_rate(settings, step) for step in range(settings.steps)] == [
+        learning_rate(settings, step) for step in range(settings.steps)
+    ]
