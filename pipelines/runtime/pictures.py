@@ -56,20 +56,22 @@ def gate_plot(gates: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """
     if gates.is_empty():
         return dg.MetadataValue.md("no gates")
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axis = figure.subplots()
     known = gates.with_columns(pl.col("contrast").fill_null("abstained"))
     layers = known["layer"].max() + 1
-    for (contrast,), part in known.sort("contrast").group_by("contrast", maintain_order=True):
+    contrasts = known.sort("contrast").group_by("contrast", maintain_order=True)
+    for colour, ((contrast,), part) in enumerate(contrasts):
         rows = part.group_by("layer").agg(
             mean=pl.col("weight_t1").mean(), spread=pl.col("weight_t1").std(ddof=0), n=pl.len()
         )
         rows = rows.sort("layer")
         axis.errorbar(
             rows["layer"].to_numpy(), rows["mean"].to_numpy(), yerr=rows["spread"].to_numpy(),
-            linewidth=1.0, capsize=2, label=f"{contrast} ({rows['n'][0]})",
+            linewidth=1.0, capsize=2, color=colormaps["tab20"](colour % 20), label=f"{contrast} ({rows['n'][0]})",
         )  # fmt: skip
     axis.axhline(0.5, linestyle="--", linewidth=0.8, color="grey")
     axis.set_xticks(range(layers))
