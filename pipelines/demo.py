@@ -77,11 +77,11 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     console.print(
         "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
     )
-    title = "Training of the encoders, before and after (spineagent sql training_health)"
+    title = "Training of the encoders, before and after (sql training_health)"
     show(console, title, training_table(answer("training_health")))
-    title = "What held-out studies and reports find, and by chance (spineagent sql alignment_retrieval)"
+    title = "Held-out studies and reports find each other, by chance in brackets (sql alignment_retrieval)"
     show(console, title, retrieval_table(answer("alignment_retrieval")))
-    title = "Share of the T1 encoder in the synthesizer, by layer (spineagent sql gate_trust)"
+    title = "Share of the T1 encoder, by layer (sql gate_trust)"
     show(console, title, gate_table(hospital))
     drafts = answer(
         "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
