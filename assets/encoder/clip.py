@@ -30,7 +30,6 @@ from pipelines.runtime.provenance import (
     publish_trained,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.config import ClipSettings
 from spine_models.encoder.clip import tables
@@ -99,10 +98,12 @@ def aligned(
         settings = ClipSettings.model_validate(settings.model_dump() | {"variant": config.variant})
     sections = {"clip": settings.model_dump(mode="json")}
     inputs, parents = aligned_inputs(hospital, manifest)
-    work = hospital.training_folder(KEY, None, {**sections, **parents})
+    work = hospital.training_folder(KEY, None, {**sections, **parents}, code_version=CODE_VERSION)
     job = TrainingJob("align", "aligning", sections, inputs, str(work), config.resume)
     result = launch(context, job, settings.processes)
-    version = publish_trained(hospital, KEY, None, result, manifest=content_version(manifest), **parents)
+    patients = patients_of_studies(result.seen, training="align")
+    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
+    version = publish_trained(hospital, KEY, None, result, **whom, **parents)
     retrieval = result.tables["retrieval"]
     yield artifact_result(
         KEY,
@@ -114,6 +115,5 @@ def aligned(
     )
     yield table_result(("clip", "curves"), result.curves)
     yield table_result(("clip", "retrieval"), retrieval)
-    patients = patients_of_studies(result.seen, training="align")
     yield from patients_result(("clip", "patients"), SPLIT, patients, ledger)
     yield findings_result(KEY, HEALTH, clip_health(result.curves, retrieval), result.card)

@@ -18,6 +18,7 @@ from pydantic import Field
 from pipelines.runtime.frozen import frozen_slices
 from pipelines.runtime.metadata import counts, markdown, table_out, table_result
 from pipelines.runtime.resources import Hospital
+from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import Trained
 from spine_models.encoder.seen import PATIENTS, not_allowed, patients_of_slices
 
@@ -58,17 +59,33 @@ def seen_patients(
 
 
 def publish_trained(
-    hospital: Hospital, key: Sequence[str], partition: str | None, result: Trained, **parents: Any
+    hospital: Hospital,
+    key: Sequence[str],
+    partition: str | None,
+    result: Trained,
+    *,
+    patients: pl.DataFrame,
+    ledger: pl.DataFrame,
+    manifest: pl.DataFrame,
+    **parents: Any,
 ) -> str:
     """Publish a training's model files under their content hash, with its card and what it was made from.
 
     Returns:
         The version.
+
+    Raises:
+        dagster.Failure: it read somebody who may not train; nothing is published then. A check alone would come after.
     """
+    if (wrong := not_allowed(patients, ledger)).height:
+        raise dg.Failure(
+            f"{'/'.join(key)}: the training read {wrong['patient_key'].n_unique()} patients who may not train, and is "
+            "not published: freeze the manifest again, then train anew"
+        )
     with hospital.draft(key, partition) as draft:
         for file in result.files:
             shutil.copy2(file, Path(draft.folder) / file.name)
-        draft.card = {"training": result.card, **parents}
+        draft.card = {"training": result.card, "manifest": content_version(manifest), **parents}
     return draft.version
 
 

@@ -17,7 +17,7 @@ import polars as pl
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.storage import WHOLE, Draft, Zone
-from spine_models.config import Profile, load_profile
+from spine_models.config import FREE_ON_RESUME, Profile, load_profile
 
 RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
 """Assets of the restricted zone beside every ``archive`` asset."""
@@ -110,16 +110,24 @@ class Hospital(dg.ConfigurableResource):
         path = self.zone_of(key).table_path(key, partition)
         return pl.read_parquet(path) if path.is_file() else None
 
-    def training_folder(self, key: Sequence[str], partition: str | None, identity: dict[str, object]) -> Path:
-        """Where a training keeps its checkpoints: one folder per settings, data and parents, so that only its own
-        resume.
+    def training_folder(
+        self, key: Sequence[str], partition: str | None, identity: dict[str, object], *, code_version: str
+    ) -> Path:
+        """Where a training keeps its checkpoints: one folder per settings, data, parents and code.
+
+        Settings that a run may go on with others of make no other folder, so that changing them resumes.
 
         Args:
             key: of the model asset.
             partition: of it; None where it has none.
-            identity: JSON of whatever makes it this training and no other.
+            identity: JSON of whatever makes it this training and no other; ``backbone`` in it is that section.
+            code_version: of the asset; new code trains anew.
         """
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        own = dict(identity)
+        if isinstance(backbone := own.get("backbone"), dict):
+            own["backbone"] = {name: v for name, v in backbone.items() if name not in FREE_ON_RESUME}
+        text = json.dumps([own, code_version], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.training_root / "-".join([*key, partition or WHOLE, digest])
 
     @property

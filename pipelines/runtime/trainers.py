@@ -5,6 +5,7 @@ Belongs here: from a job's JSON to a domain call. Does not belong here: processe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,10 +134,10 @@ def align_gates(job: TrainingJob, report: Report) -> Result:
 
     settings = SynthesizerSettings.model_validate(job.sections["synthesizer"])
     for stage, folder, weights in (
-        ("synthesizer/fused", job.inputs["synthesizer"], files.WEIGHTS),
-        ("clip/aligned", job.inputs["clip"], model.WEIGHTS),
+        ("synthesizer/fused", Path(job.inputs["synthesizer"]), files.WEIGHTS),
+        ("clip/aligned", Path(job.inputs["clip"]), model.WEIGHTS),
     ):
-        if not (Path(folder) / weights).is_file():
+        if not (folder / weights).is_file() or not read_trained(folder):
             return _not_trained(f"{stage} was not trained", ALIGN_CURVES, SEEN, ALIGN_RETRIEVAL)
     return align(
         settings,
@@ -177,6 +178,11 @@ def _vectors(job: TrainingJob, max_slices: int, report: Report) -> SliceVectors:
         max_slices=max_slices,
         progress=lambda done, total: report({"slice": done, "steps": total}),
     )
+
+
+def read_trained(folder: Path) -> bool:
+    """What a model's config says of itself."""
+    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained"])
 
 
 def _untrained_encoders(job: TrainingJob, routes: Sequence[str]) -> str | None:

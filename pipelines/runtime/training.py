@@ -10,12 +10,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+
+from pipelines.runtime.locks import if_free
 
 REPO: Final = Path(__file__).resolve().parents[2]
 FAILURE_FILE: Final = "failure.txt"
@@ -132,16 +135,39 @@ def main() -> None:
         if rank == 0:
             logging.getLogger("spine_models").addHandler(_Forwarding(pipes.log.warning))
         try:
-            result = TRAINERS[job.trainer](job, report)
+            with _alone(Path(job.out)) if rank == 0 else nullcontext():
+                result = TRAINERS[job.trainer](job, report)
         except Exception as error:
-            # Any rank may be the one that knows; of several the last is as good as the first.
-            (Path(job.out) / FAILURE_FILE).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+            _say_why(Path(job.out), error)
             raise
         if rank == 0:
             for name, value in vars(result).items():
                 if isinstance(value, pl.DataFrame):
                     value.write_parquet(Path(job.out) / f"{name}.parquet")
             pipes.report_custom_message({"card": result.card})
+
+
+def _say_why(out: Path, error: Exception) -> None:
+    """Leave the reason for the run that started this training. The first rank to fail knows it; the others only see
+    that one go."""
+    with suppress(FileExistsError), (out / FAILURE_FILE).open("x", encoding="utf-8") as file:
+        file.write(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second training out of a folder, be it one that outlived the run that started it.
+
+    Raises:
+        RuntimeError: another process trains there.
+    """
+    with if_free(out.with_name(f".{out.name}.lock")) as free:
+        if not free:
+            raise RuntimeError(
+                "another process is still training this: wait until it ends, or end it, then run again to go on "
+                "from its last checkpoint"
+            )
+        yield
 
 
 def _reporter(job: TrainingJob, log: Callable[[str], None]) -> Callable[[dict[str, float]], None]:

@@ -13,6 +13,7 @@ from spine_models.config.corpus import (
     ShardSettings,
 )
 from spine_models.config.encoder import (
+    FREE_ON_RESUME,
     AlignSettings,
     BackboneSettings,
     ClipSettings,
@@ -24,6 +25,7 @@ from spine_models.config.findings import AgentSettings, EmbeddingSettings, Probe
 from spine_models.config.profile import PROFILES, Profile, load_profile
 
 __all__ = [
+    "FREE_ON_RESUME",
     "AgentSettings",
     "AlignSettings",
     "ArchiveSettings",

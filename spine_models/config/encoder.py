@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from spine_models.config.section import Section
+
+FREE_ON_RESUME: Final = frozenset(
+    {"corrupt_shards", "activation_checkpointing", "compile", "compile_backend", "parallel"}
+)
+"""Settings that a run may go on with others of: what a step computes does not depend on them beyond rounding."""
 
 
 class BackboneSettings(Section):

@@ -110,3 +110,26 @@ def test_slices_and_reports_are_those_of_the_manifest_alone(hospital):
     reports[-1]["report_text"] = "another word"
     hospital.lake.write_table(("deid", "reports"), "b1", pl.DataFrame(reports, schema=REPORTS))
     assert aligned_inputs(hospital, manifest(b"one"))[1]["reports"] == before
+
+
+def test_an_alignment_opens_no_tar_that_was_written_anew_either(hospital):
+    publish(hospital, b"one")
+    for key, schema in ((("shards", "slices"), SLICES), (("deid", "reports"), REPORTS)):
+        hospital.lake.write_table(key, "b1", pl.DataFrame(schema=schema))
+    aligned_inputs(hospital, manifest(b"one"))
+    publish(hospital, b"two")
+    with pytest.raises(StorageError, match="no longer what the manifest froze"):
+        aligned_inputs(hospital, manifest(b"one"))
+
+
+def test_how_a_training_is_computed_makes_no_other_folder_and_what_it_learns_from_does(hospital):
+    backbone = hospital.numbers.backbone.model_dump(mode="json")
+
+    def folder(code_version: str = "1", shards: str = "a", **changes: object) -> Path:
+        identity = {"backbone": backbone | changes, "shards": [shards]}
+        return hospital.training_folder(("backbone", "encoder"), "t1", identity, code_version=code_version)
+
+    same = {"parallel": "fsdp2", "corrupt_shards": "skip", "compile": True, "activation_checkpointing": True}
+    assert folder() == folder(**same)
+    others = [folder(code_version="2"), folder(shards="b"), folder(lr=0.5), folder(start="elsewhere")]
+    assert len({folder(), *others}) == 5

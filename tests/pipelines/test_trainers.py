@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 import pytest
 import torch
@@ -66,14 +68,21 @@ def test_a_route_without_an_encoder_is_named(tmp_path, encoders):
     assert result.card["reason"] == "the encoder of route t2 was not trained"
 
 
-def test_gates_without_a_trained_alignment_are_not_aligned(tmp_path):
-    for name in ("synthesizer", "clip"):
+@pytest.mark.parametrize(("gates", "clip"), [(None, True), (False, True), (True, None), (True, False)])
+def test_gates_without_a_trained_alignment_are_not_aligned(tmp_path, gates, clip):
+    """None: no model was written; False: one as it was initialised."""
+    for name, weights, trained in (
+        ("synthesizer", "synthesizer.safetensors", gates),
+        ("clip", "clip.safetensors", clip),
+    ):
         (tmp_path / name).mkdir()
-    (tmp_path / "synthesizer" / "synthesizer.safetensors").touch()
-    result, _ = call(
-        "align_gates", tmp_path, synthesizer=str(tmp_path / "synthesizer"), clip=str(tmp_path / "clip")
-    )
-    assert result.card["reason"] == "clip/aligned was not trained"
+        if trained is not None:
+            (tmp_path / name / weights).touch()
+            (tmp_path / name / "config.json").write_text(json.dumps({"trained": trained}))
+    folders = {name: str(tmp_path / name) for name in ("synthesizer", "clip")}
+    result, _ = call("align_gates", tmp_path, **folders)
+    stage = "clip/aligned" if gates else "synthesizer/fused"
+    assert result.card["reason"] == f"{stage} was not trained"
     assert result.retrieval.is_empty()
 
 

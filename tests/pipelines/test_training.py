@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from pipelines.runtime.training import LINES, TERMINAL_LINES, TrainingJob, _reporter
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.runtime.training import (
+    FAILURE_FILE,
+    LINES,
+    REPO,
+    TERMINAL_LINES,
+    TrainingJob,
+    _alone,
+    _reporter,
+    _say_why,
+)
 
 JOB = TrainingJob("pretrain", "pretraining t1", {}, {}, "out")
 
@@ -32,3 +46,28 @@ def test_a_row_without_a_loss_is_progress_too(capsys):
     report = _reporter(JOB, lambda line: None)
     report({"slice": 64, "steps": 128})
     assert capsys.readouterr().err == "  pretraining t1: slice 64 of 128\n"
+
+
+def test_the_first_rank_to_fail_is_the_one_that_is_heard(tmp_path):
+    _say_why(tmp_path, ValueError("shard x cannot be read"))
+    _say_why(tmp_path, RuntimeError("connection closed by peer"))
+    assert (tmp_path / FAILURE_FILE).read_text() == "ValueError: shard x cannot be read"
+
+
+def test_a_folder_that_is_trained_in_is_left_alone(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from pipelines.runtime.training import _alone\n"
+        "with _alone(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "out")], stdout=subprocess.PIPE, cwd=REPO
+    )
+    try:
+        assert other.stdout.readline() == b"in\n"
+        with pytest.raises(RuntimeError, match="another process is still training"), _alone(tmp_path / "out"):
+            pytest.fail("two trainings in one folder")
+    finally:
+        other.kill()
+        other.communicate()
+    with _alone(tmp_path / "out"):
+        pass  # a killed process holds nothing

@@ -24,7 +24,6 @@ from pipelines.runtime.provenance import (
     seen_patients,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone import tables
 
@@ -87,7 +86,10 @@ def anchored(
         "gram": numbers.gram.model_dump(mode="json"),
     }
     identity = {**sections, "start": start.name, "shards": seen["sha256"].sort().to_list()}
-    work, tars = hospital.training_folder(KEY, route, identity), tars_of(hospital, seen)
+    work, tars = (
+        hospital.training_folder(KEY, route, identity, code_version=CODE_VERSION),
+        tars_of(hospital, seen),
+    )
     resolution = frozen_slices(hospital, seen, ["slice_key", "size_px", "scale", "pixel_spacing_mm"])
     coarse = too_coarse(resolution, numbers.backbone, numbers.gram)
     given = handed_over(
@@ -102,9 +104,9 @@ def anchored(
         config.resume,
     )
     result = launch(context, job, numbers.backbone.processes)
-    version = publish_trained(
-        hospital, KEY, route, result, manifest=content_version(manifest), encoder=start.name
-    )
+    patients = seen_patients(hospital, manifest, result, training="anchor", route=route)
+    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
+    version = publish_trained(hospital, KEY, route, result, **whom, encoder=start.name)
     images = sample_slices(tars, SHOWN, seed=numbers.gram.seed)
     pictures = {}
     if len(images):
@@ -120,7 +122,6 @@ def anchored(
         **pictures,
     )
     yield table_result(("backbone", "gram_curves"), result.curves)
-    patients = seen_patients(hospital, manifest, result, training="anchor", route=route)
     yield from patients_result(("backbone", "gram_patients"), SPLIT, patients, ledger)
     findings = gram_health(result.curves, numbers.backbone)
     yield findings_result(KEY, HEALTH, findings, result.card)

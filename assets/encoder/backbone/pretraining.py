@@ -24,7 +24,6 @@ from pipelines.runtime.provenance import (
     seen_patients,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone import tables
 
@@ -85,7 +84,9 @@ def pretrained(
         settings = settings.model_copy(update={"steps": config.steps})
     seen = manifest.filter(pl.col("route") == route)
     sections = {"backbone": settings.model_dump(mode="json")}
-    work = hospital.training_folder(KEY, route, {**sections, "shards": seen["sha256"].sort().to_list()})
+    work = hospital.training_folder(
+        KEY, route, {**sections, "shards": seen["sha256"].sort().to_list()}, code_version=CODE_VERSION
+    )
     job = TrainingJob(
         "pretrain",
         f"pretraining {route}",
@@ -95,7 +96,9 @@ def pretrained(
         config.resume,
     )
     result = launch(context, job, settings.processes)
-    version = publish_trained(hospital, KEY, route, result, manifest=content_version(manifest))
+    patients = seen_patients(hospital, manifest, result, training="pretrain", route=route)
+    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
+    version = publish_trained(hospital, KEY, route, result, **whom)
     findings = health(result.curves, settings)
     bounds = {"dino": next(f.bound for f in findings if f.name == "dino_learns")}
     yield artifact_result(
@@ -108,6 +111,5 @@ def pretrained(
         ),
     )
     yield table_result(("backbone", "curves"), result.curves)
-    patients = seen_patients(hospital, manifest, result, training="pretrain", route=route)
     yield from patients_result(("backbone", "patients"), SPLIT, patients, ledger)
     yield findings_result(KEY, HEALTH, findings, result.card)

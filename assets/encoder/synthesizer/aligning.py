@@ -30,7 +30,6 @@ from pipelines.runtime.provenance import (
     publish_trained,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.seen import patients_of_studies
 from spine_models.encoder.synthesizer import tables
@@ -109,10 +108,12 @@ def aligned(
     inputs, parents = aligned_inputs(hospital, manifest)
     parents |= {"synthesizer": start.name, "clip": clip.name}
     inputs |= {"synthesizer": str(start), "clip": str(clip)}
-    work = hospital.training_folder(KEY, None, {**sections, **parents})
+    work = hospital.training_folder(KEY, None, {**sections, **parents}, code_version=CODE_VERSION)
     job = TrainingJob("align_gates", "aligning gates", sections, inputs, str(work), config.resume)
     result = launch(context, job, hospital.numbers.backbone.processes)
-    version = publish_trained(hospital, KEY, None, result, manifest=content_version(manifest), **parents)
+    patients = patients_of_studies(result.seen, training="align_gates")
+    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
+    version = publish_trained(hospital, KEY, None, result, **whom, **parents)
     retrieval, gates = result.tables["retrieval"], pl.DataFrame(schema=tables.GATES)
     if result.card["trained"]:
         encoders = hospital.encoders()
@@ -132,6 +133,5 @@ def aligned(
     yield table_result(("synthesizer", "align_curves"), result.curves)
     yield table_result(("synthesizer", "retrieval"), retrieval)
     yield table_result(("synthesizer", "gates"), gates, trust=gate_plot(gates))
-    patients = patients_of_studies(result.seen, training="align_gates")
     yield from patients_result(("synthesizer", "align_patients"), SPLIT, patients, ledger)
     yield findings_result(KEY, HEALTH, align_health(result.curves, retrieval), result.card)

@@ -23,7 +23,6 @@ from pipelines.runtime.provenance import (
     seen_patients,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone.tables import CURVES
 
@@ -84,10 +83,12 @@ def fused(
         "tars": tars_of(hospital, manifest),
         "encoders": {route: str(root) for route, root in encoders.items()},
     }
-    work = hospital.training_folder(KEY, None, identity)
+    work = hospital.training_folder(KEY, None, identity, code_version=CODE_VERSION)
     job = TrainingJob("synthesize", "training gates", sections, inputs, str(work), config.resume)
     result = launch(context, job, numbers.backbone.processes)
-    version = publish_trained(hospital, KEY, None, result, manifest=content_version(manifest), **parents)
+    patients = seen_patients(hospital, manifest, result, training="synthesize", route="all")
+    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
+    version = publish_trained(hospital, KEY, None, result, **whom, **parents)
     findings = health(result.curves, training_settings(numbers.backbone, numbers.synthesizer))
     yield artifact_result(
         KEY,
@@ -97,6 +98,5 @@ def fused(
         curves=curve_plot(result.curves, ["dino", "ibot", "koleo", "view_retrieval", "effective_rank"]),
     )
     yield table_result(("synthesizer", "curves"), result.curves)
-    patients = seen_patients(hospital, manifest, result, training="synthesize", route="all")
     yield from patients_result(("synthesizer", "patients"), SPLIT, patients, ledger)
     yield findings_result(KEY, HEALTH, findings, result.card)

@@ -84,6 +84,10 @@ def _decode(content: bytes | memoryview, suffix: str, path: Path, rooms: Rooms |
         raise ShardError(f"shard {path.name}: {error}; write the shards of its batch again") from error
 
 
+OPEN_AT_MOST = 256
+"""Tars that a reader holds open; a process may hold 1,024 files by default."""
+
+
 class EpochReader:
     """Exact epochs over tars: deterministic, disjoint over ranks, resumable at any sample.
 
@@ -223,13 +227,32 @@ class EpochReader:
         skipped = first - passes.start * len(members)
         return drawn[skipped : skipped + quota]
 
+    def _read_bytes(self, tar: int, content: memoryview, offset: int) -> int:
+        """Bytes read into ``content``; the first tars stay open, of a corpus of thousands the others do not."""
+        stream = self._streams.get(tar)
+        if stream is not None:
+            return os.preadv(stream, [content], offset)
+        stream = os.open(self._tars[tar], os.O_RDONLY)
+        if len(self._streams) < OPEN_AT_MOST:
+            self._streams[tar] = stream
+            return os.preadv(stream, [content], offset)
+        try:
+            return os.preadv(stream, [content], offset)
+        finally:
+            os.close(stream)
+
     def _read(self, position: int) -> StoredSlice:
         """One slice in this thread's rooms: it holds until the thread reads the next."""
         tar, offset, size = self._spans[position].tolist()
-        if tar not in self._streams:
-            self._streams[tar] = os.open(self._tars[tar], os.O_RDONLY)
         content = _ROOMS.content(size)
-        if os.preadv(self._streams[tar], [content], offset) != size:
+        try:
+            read = self._read_bytes(tar, content, offset)
+        except OSError as error:
+            # The system's own message would name a path.
+            raise ShardError(
+                f"shard {shard_name(self._tars[tar])} cannot be read: {error.strerror}"
+            ) from None
+        if read != size:
             raise ShardError(
                 f"shard {self._tars[tar].name} is shorter than when it was opened: write it again"
             )

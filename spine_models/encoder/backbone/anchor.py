@@ -27,6 +27,7 @@ from spine_models.encoder.backbone.encoder import (
     version_of,
     write_card,
 )
+from spine_models.encoder.backbone.gram_health import gram_health
 from spine_models.encoder.backbone.gram_teacher import GramTeacher, refreshes_done, stage_settings
 from spine_models.encoder.backbone.heads import HEADS, load_heads
 from spine_models.encoder.backbone.launch import join_process_group
@@ -153,6 +154,7 @@ def anchor(
             open_reader=open_reader,
         )
         result.card["gram_refreshes"] = refreshes_done(gram, run.state.step)
+        result.card["health"] = [finding._asdict() for finding in gram_health(result.curves, stage)]
         if rank() == 0:
             write_card(out, result.card)
     return result

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import torch
 
+from spine_models.config import FREE_ON_RESUME
 from spine_models.encoder.backbone import checkpoint, whole
 from spine_models.encoder.backbone.data import Batch, CropStream, OpenReader, open_stream
 from spine_models.encoder.backbone.distributed import barrier, everyones, rank, world_size
@@ -28,10 +29,6 @@ from spine_models.encoder.backbone.tables import CURVES
 
 Report = Callable[[dict[str, float]], None]
 CHECKPOINTS = "checkpoints"
-FREE_ON_RESUME = frozenset(
-    {"corrupt_shards", "activation_checkpointing", "compile", "compile_backend", "parallel"}
-)
-"""Settings that a run may go on with others of: what a step computes does not depend on them beyond rounding."""
 
 
 @dataclass(frozen=True)

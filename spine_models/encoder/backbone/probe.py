@@ -32,7 +32,16 @@ LARGEST_SHARE_OF_TRAIN = 1 / 8
 
 
 def split_tars(tars: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Training tars and validation tars, by the split folder that a tar lies in."""
+    """Training tars and validation tars, by the split folder that a tar lies in.
+
+    Raises:
+        ValueError: a tar of split test or outside.
+    """
+    wrong = {Path(tar).parent.name for tar in tars} & {Split.TEST.value, Split.OUTSIDE.value}
+    if wrong:
+        raise ValueError(
+            f"tars of split {' and '.join(sorted(wrong))} were given to a training: give the manifest's alone"
+        )
     val = [tar for tar in tars if Path(tar).parent.name == Split.VAL]
     return [tar for tar in tars if Path(tar).parent.name != Split.VAL], val
 

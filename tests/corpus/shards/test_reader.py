@@ -350,3 +350,27 @@ def test_shards_are_named_from_their_batch_on(tars, tmp_path):
     for tar in tars:
         (name,) = {reader.shard_of(n) for n, key in enumerate(reader.keys) if key in dict(read_stored([tar]))}
         assert name == shard_name(tar)
+
+
+def test_a_reader_of_many_tars_holds_few_open_and_reads_them_all(tars, monkeypatch):
+    from spine_models.corpus.shards import reader as module
+
+    whole = {key: image.copy() for key, image in EpochReader(tars, seed=0).epoch(0)}
+    monkeypatch.setattr(module, "OPEN_AT_MOST", 2)
+    assert len(tars) > 3
+    reader = EpochReader(tars, seed=0)
+    held = []
+    for key, image in reader.epoch(0):
+        assert (image == whole[key]).all()
+        held.append(len(reader._streams))
+    assert max(held) == 2
+    reader.close()
+
+
+def test_a_tar_that_went_is_named_without_its_path(tars):
+    reader = EpochReader(tars, seed=0)
+    for tar in tars:
+        tar.unlink()
+    with pytest.raises(ShardError, match="cannot be read: No such file or directory") as raised:
+        next(reader.epoch(0))
+    assert str(tars[0].parents[2]) not in str(raised.value)

@@ -64,3 +64,11 @@ def test_measuring_needs_eval_mode_and_repeats(tars, settings):
     with pytest.raises(ValueError, match="eval mode"):
         probe.measure(backbone.train())
     assert probe.measure(backbone.eval()) == probe.measure(backbone)
+
+
+@pytest.mark.parametrize("split", ["test", "outside"])
+def test_tars_that_nobody_may_train_on_are_refused(tars, tmp_path, split):
+    from spine_models.encoder.backbone.probe import split_tars
+
+    with pytest.raises(ValueError, match=f"tars of split {split} were given to a training"):
+        split_tars([*tars, tmp_path / "t1" / split / "shard-000000.tar"])
