@@ -174,7 +174,10 @@ def run(
     inbox: Annotated[Path, typer.Argument(help="folder that a site dropped")],
     through: Annotated[str, typer.Option(help="last stage: archive, deid, ... reports")] = "reports",
     cohort: Annotated[str, typer.Option(help="cohort name of this inbox")] = "internal",
-    retrain: Annotated[bool, typer.Option(help="freeze a new manifest and train again")] = False,
+    retrain: Annotated[
+        bool,
+        typer.Option(help="freeze a new manifest and train on it; what is unchanged is not trained twice"),
+    ] = False,
 ) -> None:
     """Register an inbox and materialise its batches up to a stage; what is fresh is not done again."""
     from pipelines.definitions import build_defs

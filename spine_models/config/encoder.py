@@ -108,7 +108,8 @@ class GramSettings(Section):
     slices must have ``px`` real pixels in the smallest global crop; a ``global_scale`` of its own (null: the
     backbone's) that leaves out small crops asks for less. The Gram teacher is replaced by the EMA teacher after
     ``first_refresh`` steps and every ``refresh_every`` steps from there on, at most ``max_refreshes`` times. ``lr``
-    null takes the backbone's; teacher temperature is the backbone's last. With 0 ``steps`` the encoder is passed on
+    null takes the backbone's; teacher temperature is the backbone's last. ``tokens`` are those that are compared:
+    all, or those that the student does or does not see masked. With 0 ``steps`` the encoder is passed on
     as it is.
     """
 
@@ -116,6 +117,7 @@ class GramSettings(Section):
     px: int = Field(448, ge=16)
     image_px: int | None = Field(None, ge=16)
     global_scale: tuple[float, float] | None = None
+    tokens: Literal["all", "masked", "unmasked"] = "all"
     image_level: bool = True
     normalised: bool = True
     remove_negative: bool = False

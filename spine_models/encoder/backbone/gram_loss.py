@@ -20,6 +20,7 @@ def gram_loss(
     normalised: bool = True,
     remove_negative: bool = False,
     remove_only_teacher_negative: bool = False,
+    chosen: Tensor | None = None,
 ) -> Tensor:
     """Mean squared difference of the entries of two Gram matrices, in float32 (DINOv3, arXiv 2508.10104, section 4).
 
@@ -37,12 +38,14 @@ def gram_loss(
             no gradient where the student's is.
         remove_only_teacher_negative: where the teacher's entry is negative its target is 0 and a negative entry of
             the student counts as 0 too; where the teacher's is not negative, the student's negative entries count.
+        chosen: [N, P] bool, the patches that are compared; the mean is over the entries whose two patches are both
+            chosen, and 0 with a gradient of 0 where there is none. None compares all.
 
     Returns:
         A scalar, float32: the mean over this rank's images, dimensionless with ``normalised``.
 
     Raises:
-        ValueError: shapes that are not the same [N, P, D], or both ways of removal at once.
+        ValueError: shapes that are not the same [N, P, D], a choice that is not [N, P], or both removals at once.
     """
     if student.ndim != 3 or student.shape != teacher.shape:
         raise ValueError(
@@ -51,6 +54,10 @@ def gram_loss(
         )
     if remove_negative and remove_only_teacher_negative:
         raise ValueError("remove_negative and remove_only_teacher_negative exclude each other")
+    if chosen is not None and chosen.shape != student.shape[:2]:
+        raise ValueError(
+            f"chosen patches are [N, P], here {list(student.shape[:2])}, not {list(chosen.shape)}"
+        )
     with torch.autocast(student.device.type, enabled=False):
         own = _similarities(student.float(), image_level=image_level, normalised=normalised)
         target = _similarities(teacher.detach().float(), image_level=image_level, normalised=normalised)
@@ -60,7 +67,11 @@ def gram_loss(
             # Asked before the target changes: afterwards no entry of it is negative any more.
             both_negative = (target < 0) & (own < 0)
             own, target = own.masked_fill(both_negative, 0.0), target.clamp(min=0)
-        return functional.mse_loss(own, target)
+        if chosen is None:
+            return functional.mse_loss(own, target)
+        rows = chosen if image_level else chosen.reshape(1, -1)
+        pairs = rows[:, :, None] & rows[:, None, :]
+        return ((own - target).square() * pairs).sum() / pairs.sum().clamp(min=1)
 
 
 def _similarities(tokens: Tensor, *, image_level: bool, normalised: bool) -> Tensor:

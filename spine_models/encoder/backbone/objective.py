@@ -44,7 +44,8 @@ def objective(
     """dino_weight * DINO + ibot_weight * iBOT + koleo_weight * (sum of KoLeo over global crops), as in DINOv2 and v3.
 
     With a Gram teacher, ``gram.weight`` * Gram more (DINOv3, section 4): of all patch tokens of the student's global
-    crops, masked ones included, against those of the crops' high-resolution twins.
+    crops, masked ones included (or of one kind alone, ``gram.tokens``), against those of the crops' high-resolution
+    twins.
 
     Args:
         student: a ``Network`` in training mode, or its DDP wrapper.
@@ -80,12 +81,14 @@ def objective(
     )
     if gram is None:
         return Losses(total, dino, ibot, koleo)
-    anchored = _gram(out.patches, crops, gram, settings)
+    anchored = _gram(out.patches, masks, crops, gram, settings)
     return Losses(total + gram.settings.weight * anchored, dino, ibot, koleo, anchored)
 
 
-def _gram(patches: Tensor, crops: Crops, gram: GramTeacher, settings: BackboneSettings) -> Tensor:
-    """Gram loss of the student's patch tokens [G * B, P, D]."""
+def _gram(
+    patches: Tensor, masks: Tensor, crops: Crops, gram: GramTeacher, settings: BackboneSettings
+) -> Tensor:
+    """Gram loss of the student's patch tokens [G * B, P, D], all or those that the student's masks choose."""
     if crops.gram_crops is None:
         raise ValueError("a Gram teacher needs the high-resolution twins of the global crops")
     kind = patches.device.type
@@ -93,6 +96,7 @@ def _gram(patches: Tensor, crops: Crops, gram: GramTeacher, settings: BackboneSe
         grid = gram.backbone.grid(*crops.global_crops.shape[-2:])
         target = gram.tokens(crops.gram_crops.flatten(0, 1), grid)
     variant = gram.settings
+    chosen = {"all": None, "masked": masks, "unmasked": ~masks}[variant.tokens]
     return gram_loss(
         patches,
         target,
@@ -100,4 +104,5 @@ def _gram(patches: Tensor, crops: Crops, gram: GramTeacher, settings: BackboneSe
         normalised=variant.normalised,
         remove_negative=variant.remove_negative,
         remove_only_teacher_negative=variant.remove_only_teacher_negative,
+        chosen=chosen,
     )

@@ -367,3 +367,31 @@ def test_the_callers_generator_is_left_alone(settings, gram, tars, start, tmp_pa
     before = torch.get_rng_state()
     anchor(settings, gram, tars, tmp_path, route="t1", start=start, stop_after=1)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("kind", ["masked", "unmasked"])
+def test_the_stage_compares_the_tokens_that_it_is_told_to(
+    settings, gram, tars, start, tmp_path, kind, monkeypatch
+):
+    from spine_models.encoder.backbone import objective
+
+    chosen, real = [], objective.gram_loss
+
+    def loss(*args, **keywords):
+        chosen.append(keywords["chosen"])
+        return real(*args, **keywords)
+
+    monkeypatch.setattr(objective, "gram_loss", loss)
+    always = settings.model_copy(update={"mask_probability": 1.0, "mask_ratio": (0.25, 0.25)})
+    result = anchor(
+        always,
+        gram.model_copy(update={"tokens": kind}),
+        tars,
+        tmp_path,
+        route="t1",
+        start=start,
+        stop_after=1,
+    )
+    assert result.curves["gram"].drop_nulls().is_finite().all()
+    share = chosen[0].float().mean().item()
+    assert share == pytest.approx(0.25 if kind == "masked" else 0.75, abs=0.13)

@@ -114,3 +114,34 @@ def test_says_what_it_cannot_compare():
         gram_loss(tokens(0), tokens(1, patches=9))
     with pytest.raises(ValueError, match="exclude each other"):
         gram_loss(tokens(0), tokens(1), remove_negative=True, remove_only_teacher_negative=True)
+
+
+@pytest.mark.parametrize("image_level", [True, False])
+def test_chosen_patches_alone_are_compared(image_level):
+    student, teacher = tokens(2), tokens(3)
+    chosen = torch.rand(student.shape[:2], generator=torch.Generator().manual_seed(0)) > 0.5
+    chosen[0] = False  # an image without a chosen patch
+    a, b = (torch.nn.functional.normalize(t, dim=-1) for t in (student, teacher))
+    squares = []
+    places = [(n, p) for n in range(len(a)) for p in range(a.shape[1]) if chosen[n, p]]
+    for n, i in places:
+        for m, j in places:
+            if n == m or not image_level:
+                squares.append(float((a[n, i] @ a[m, j] - b[n, i] @ b[m, j]) ** 2))
+    loss = gram_loss(student, teacher, image_level=image_level, chosen=chosen)
+    assert loss.item() == pytest.approx(sum(squares) / len(squares), rel=1e-5)
+    everything = torch.ones_like(chosen)
+    plain = gram_loss(student, teacher, image_level=image_level)
+    assert gram_loss(student, teacher, image_level=image_level, chosen=everything).item() == pytest.approx(
+        plain.item(), rel=1e-6
+    )
+
+
+def test_no_chosen_patch_is_no_loss_and_no_gradient():
+    student = tokens(4).requires_grad_()
+    loss = gram_loss(student, tokens(5), chosen=torch.zeros(student.shape[:2], dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(student.grad, torch.zeros_like(student))
+    with pytest.raises(ValueError, match=r"chosen patches are \[N, P\]"):
+        gram_loss(student, tokens(5), chosen=torch.ones(1, dtype=torch.bool))
