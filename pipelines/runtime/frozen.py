@@ -109,18 +109,14 @@ def aligned_inputs(hospital: Hospital, manifest: pl.DataFrame) -> tuple[dict[str
     Raises:
         StorageError: a tar of the manifest was written anew since the freeze.
     """
-    tars_of(
-        hospital, manifest
-    )  # the index below is of the tars as they are now: they must be those of the freeze
+    tars_of(hospital, manifest)  # refuses where the index below is of other tars than were frozen
     slices = frozen_slices(hospital, manifest, ALIGNED)
     reports = study_reports(hospital, manifest).join(slices, on="study_key", how="semi")
     encoders = hospital.encoders()
     batches = manifest["batch_key"].unique().sort().to_list()
     folder = hospital.training_folder(("clip", "inputs"), None, {}, code_version="1")
     inputs: dict[str, Any] = handed_over(folder, slices=slices, reports=reports)
-    inputs["shards"] = {
-        batch: str(root) for batch, root in hospital.artifacts(("shards", "tars"), batches).items()
-    }
+    inputs["shards"] = {batch: str(root) for batch, root in hospital.artifacts(TARS, batches).items()}
     inputs["encoders"] = {route: str(root) for route, root in encoders.items()}
     inputs["vectors"] = str(folder / "vectors")
     parents = {
