@@ -21,6 +21,7 @@ from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from pipelines.runtime.training import Trained
 from spine_models.encoder.seen import PATIENTS, not_allowed, patients_of_slices
+from spine_models.encoder.snapshots import snapshot_folder
 
 
 class Training(dg.Config):
@@ -85,6 +86,8 @@ def publish_trained(
     with hospital.draft(key, partition) as draft:
         for file in result.files:
             shutil.copy2(file, Path(draft.folder) / file.name)
+        if (snapshots := snapshot_folder(result.folder)).is_dir():
+            shutil.copytree(snapshots, snapshot_folder(draft.folder))
         draft.card = {"training": result.card, "manifest": content_version(manifest), **parents}
     return draft.version
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from spine_models.config.section import Section
 
 FREE_ON_RESUME: Final = frozenset(
-    {"corrupt_shards", "activation_checkpointing", "compile", "compile_backend", "parallel"}
+    {"corrupt_shards", "activation_checkpointing", "compile", "compile_backend", "parallel", "snapshots"}
 )
 """Settings that a run may go on with others of: what a step computes does not depend on them beyond rounding."""
 
@@ -28,6 +28,9 @@ class BackboneSettings(Section):
 
     ``start`` is a folder or file on disk that holds a DINOv3 ViT of this shape (safetensors of transformers, timm or
     an encoder of ours), whose weights training begins with; null begins with random ones. Nothing is downloaded.
+
+    After the steps named in ``snapshots`` of pretraining the encoder as it is then is published beside the finished
+    one, so that what training brings can be drawn against its length.
     """
 
     model: str = "vit_large_patch16_dinov3"
@@ -93,6 +96,7 @@ class BackboneSettings(Section):
     compile_backend: str = "inductor"
     parallel: Literal["ddp", "fsdp2"] = "ddp"
     checkpoint_every: int = Field(1000, ge=1)
+    snapshots: tuple[int, ...] = ()
     probe_every: int = Field(500, ge=1)
     probe_slices: int = Field(96, ge=8)
     min_train_slices: int = Field(64, ge=1)

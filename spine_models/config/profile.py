@@ -45,7 +45,7 @@ class Profile(Section):
 def load_profile(name: str) -> Profile:
     """Read ``profiles/<name>.yaml``, or the YAML file that ``name`` points to.
 
-    A profile may start from another one, ``extends: phantom``: its sections then replace that one's, whole.
+    A profile may start from another one, ``extends: phantom``: the numbers that it names then replace that one's.
 
     Raises:
         ValueError: no such profile (lists the known ones), profiles that extend each other, or a number that the
@@ -63,4 +63,13 @@ def _document(name: str, below: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"profiles extend each other: {' -> '.join((*below, name))}")
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     parent = document.pop("extends", None)
-    return document if parent is None else _document(str(parent), (*below, name)) | document
+    return document if parent is None else _joined(_document(str(parent), (*below, name)), document)
+
+
+def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """``below`` with what ``above`` names; sections are joined name by name, anything else is replaced."""
+    joined = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(name), dict)
+        joined[name] = _joined(below[name], value) if both else value
+    return joined

@@ -68,7 +68,7 @@ def test_a_wrong_profile_names_the_right_ones(spineagent, tmp_path, monkeypatch)
     (tmp_path / "inbox").mkdir()
     result = spineagent("run", tmp_path / "inbox")
     assert result.exit_code == 2
-    assert "paper, phantom, phantom_llm, workstation" in result.stderr
+    assert "paper, phantom, phantom_llm, study, workstation" in result.stderr
 
 
 def test_a_question_before_the_first_run_says_what_to_do(spineagent):

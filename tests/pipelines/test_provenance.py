@@ -14,6 +14,7 @@ from pipelines.runtime.training import Trained
 from spine_models.corpus.shards.tables import MANIFEST
 from spine_models.corpus.shards.tables import PATIENTS as LEDGER
 from spine_models.encoder.seen import PATIENTS
+from spine_models.encoder.snapshots import snapshots_of
 
 KEY = ("clip", "aligned")
 
@@ -43,6 +44,13 @@ def test_a_model_of_train_patients_is_published_with_its_card(hospital, tmp_path
     assert hospital.current(KEY).name == version
     assert (card["training"]["version"], card["encoder"]) == ("v", "e")
     assert card["manifest"]
+
+
+def test_snapshots_are_published_with_it(hospital, tmp_path):
+    (tmp_path / "snapshots" / "step-00000002").mkdir(parents=True)
+    (tmp_path / "snapshots" / "step-00000002" / "encoder.safetensors").write_bytes(b"early")
+    publish(hospital, tmp_path, "ann")
+    assert list(snapshots_of(hospital.current(KEY))) == [2]
 
 
 @pytest.mark.parametrize("patients", [("ann", "ben"), ("nobody",)])

@@ -94,7 +94,8 @@ def anchor(
     """
     if out.resolve() == start.resolve():
         raise ValueError("the anchored encoder needs a folder of its own: out is start")
-    settings = settings.model_copy(update={"start": None})  # what pretraining began with is on its own card
+    # What pretraining began with is on its own card, and its snapshots are its own.
+    settings = settings.model_copy(update={"start": None, "snapshots": ()})
     teacher = GramTeacher.from_folder(start, gram, route=route)
     config = read_config(start)
     if differing := _differing(config["settings"], settings):

@@ -26,6 +26,7 @@ from spine_models.encoder.backbone.material import LOG, Material, nothing_seen, 
 from spine_models.encoder.backbone.recipe import Recipe
 from spine_models.encoder.backbone.run import Run
 from spine_models.encoder.backbone.tables import CURVES
+from spine_models.encoder.snapshots import snapshot_folder
 
 Report = Callable[[dict[str, float]], None]
 CHECKPOINTS = "checkpoints"
@@ -94,11 +95,12 @@ def carry_out(
         checkpoint.restore(last, state, identity=identity)
     elif rank() == 0:
         whole.remove(folder)
+        whole.remove(snapshot_folder(out))
         (out / recipe.weights).unlink(missing_ok=True)  # of another run: this one's list says nothing of it
     if rank() == 0:
         write_seen(out, material.seen)
     barrier()
-    _train(run, material.tars, folder, identity, report, stop_after, open_reader)
+    _train(run, material.tars, out, identity, report, stop_after, open_reader)
     trained = state.step == settings.steps
     backbone = run.teacher_in_full()
     if rank() == 0:
@@ -151,14 +153,14 @@ def _left_out(material: Material, state: checkpoint.RunState) -> dict[str, str]:
 def _train(
     run: Run,
     tars: Sequence[Path],
-    folder: Path,
+    out: Path,
     identity: dict[str, Any],
     report: Report | None,
     stop_after: int | None,
     open_reader: OpenReader,
 ) -> None:
-    """Steps until the end or ``stop_after``, with checkpoints."""
-    settings, state = run.settings, run.state
+    """Steps until the end or ``stop_after``, with checkpoints and snapshots."""
+    settings, state, folder = run.settings, run.state, out / CHECKPOINTS
     end = settings.steps if stop_after is None else min(stop_after, settings.steps)
     if state.step == 0:
         _record(run, run.row(), report)
@@ -182,10 +184,20 @@ def _train(
         state.positions[batch.lane] = batch.position
         _take_note(state, batch)
         _record(run, row, report)
+        if state.step in settings.snapshots:
+            _snapshot(run, snapshot_folder(out, state.step))
         if state.step % settings.checkpoint_every == 0 or state.step == end:
             checkpoint.save(folder, state, identity=identity)
         if state.step == end:
             return
+
+
+def _snapshot(run: Run, folder: Path) -> None:
+    """The encoder as it is now; a step that a resumed run takes again writes the same bytes again."""
+    backbone = run.teacher_in_full()
+    if rank() == 0:
+        run.recipe.save(folder, backbone, True)
+    barrier()
 
 
 def _take_note(state: checkpoint.RunState, batch: Batch) -> None:

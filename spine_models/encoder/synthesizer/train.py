@@ -29,7 +29,7 @@ ROUTE: Final = "all"
 def training_settings(backbone: BackboneSettings, synthesizer: SynthesizerSettings) -> BackboneSettings:
     """The numbers of the loop: the encoders' own training, but for those that ``synthesizer`` names alike."""
     own = synthesizer.model_dump(exclude={"variant", "hidden", "exported_slices", "align"})
-    return BackboneSettings.model_validate(backbone.model_dump() | own)
+    return BackboneSettings.model_validate(backbone.model_dump() | own | {"snapshots": ()})
 
 
 def fused_recipe(pair: Pair, settings: BackboneSettings, synthesizer: SynthesizerSettings) -> Recipe:

@@ -18,6 +18,7 @@ from spine_models.encoder.backbone.optim import TrainingDiverged
 from spine_models.encoder.backbone.tables import CURVES
 from spine_models.encoder.backbone.train import pretrain
 from spine_models.encoder.backbone.whole import CheckpointMismatch, latest
+from spine_models.encoder.snapshots import snapshots_of
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -100,6 +101,24 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_weights(whole, settings, 
     assert_same_run(resumed.folder, whole.folder)
     assert_frame_equal(resumed.curves, whole.curves)
     assert resumed.card == whole.card
+
+
+def test_snapshots_are_the_encoder_on_its_way_and_survive_a_resume(whole, settings, tars, tmp_path):
+    wanted = settings.model_copy(update={"snapshots": (2, 5)})
+    pretrain(wanted, tars, tmp_path / "killed", route="t1", stop_after=3)
+    pretrain(wanted, tars, tmp_path / "killed", route="t1")
+    result = pretrain(wanted, tars, tmp_path / "run", route="t1")
+    found = snapshots_of(result.folder)
+    assert list(found) == [2, 5]
+    assert all(load_encoder(folder).trained for folder in found.values())
+    versions = [load_encoder(folder).version for folder in found.values()]
+    assert versions == [load_encoder(folder).version for folder in snapshots_of(tmp_path / "killed").values()]
+    early, late = (load_file(folder / "encoder.safetensors") for folder in found.values())
+    last = load_file(whole.folder / "encoder.safetensors")
+    moved = [name for name in last if not torch.equal(early[name], late[name])]
+    assert moved
+    assert any(not torch.equal(late[name], last[name]) for name in moved)
+    assert_same_run(result.folder, whole.folder)
 
 
 def test_a_stopped_run_is_not_trained_and_goes_on(whole, settings, tars, tmp_path):
