@@ -21,27 +21,41 @@ from spine_models.config.encoder import (
     GramSettings,
     SynthesizerSettings,
 )
-from spine_models.config.findings import AgentSettings, EmbeddingSettings, ProbeSettings
+from spine_models.config.findings import (
+    AblationSettings,
+    AgentSettings,
+    AttributionSettings,
+    EmbeddingSettings,
+    LocalizationSettings,
+    ProbeSettings,
+    RetrievalSettings,
+    StratumSettings,
+)
 from spine_models.config.profile import PROFILES, Profile, load_profile
 
 __all__ = [
-    "FREE_ON_RESUME",
+    "AblationSettings",
     "AgentSettings",
     "AlignSettings",
     "ArchiveSettings",
+    "AttributionSettings",
     "BackboneSettings",
     "ClipSettings",
     "ClipVariant",
     "DeidSettings",
     "EmbeddingSettings",
+    "FREE_ON_RESUME",
     "GramSettings",
     "LabelSettings",
     "LlmSettings",
+    "LocalizationSettings",
     "PROFILES",
     "ProbeSettings",
     "Profile",
+    "RetrievalSettings",
     "SequenceSettings",
     "ShardSettings",
+    "StratumSettings",
     "SynthesizerSettings",
     "load_profile",
 ]

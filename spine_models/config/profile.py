@@ -18,7 +18,16 @@ from spine_models.config.corpus import (
     ShardSettings,
 )
 from spine_models.config.encoder import BackboneSettings, ClipSettings, GramSettings, SynthesizerSettings
-from spine_models.config.findings import AgentSettings, EmbeddingSettings, ProbeSettings
+from spine_models.config.findings import (
+    AblationSettings,
+    AgentSettings,
+    AttributionSettings,
+    EmbeddingSettings,
+    LocalizationSettings,
+    ProbeSettings,
+    RetrievalSettings,
+    StratumSettings,
+)
 from spine_models.config.section import Section
 
 PROFILES: Final[Path] = Path(__file__).parents[1] / "profiles"
@@ -39,6 +48,11 @@ class Profile(Section):
     clip: ClipSettings = ClipSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()
     probes: ProbeSettings = ProbeSettings()
+    strata: StratumSettings = StratumSettings()
+    attribution: AttributionSettings = AttributionSettings()
+    localization: LocalizationSettings = LocalizationSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    ablations: AblationSettings = AblationSettings()
     agents: AgentSettings = AgentSettings()
 
 

@@ -1,16 +1,10 @@
-"""Numbers of the findings layer and of the agents."""
+"""Numbers of the probes."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from spine_models.config.section import Section
-
-
-class EmbeddingSettings(Section):
-    """Batching of frozen encoders; has no effect on the vectors beyond float rounding."""
-
-    batch_size: int = Field(128, ge=1)
 
 
 class ProbeSettings(Section):
@@ -23,10 +17,3 @@ class ProbeSettings(Section):
     baselines: tuple[str, ...] = ("random_init", "pixel_pca", "efficientnet_lite0")
     pca_components: int = 64
     seed: int = 0
-
-
-class AgentSettings(Section):
-    """A calibrated probability inside ``indeterminate`` is neither present nor absent."""
-
-    indeterminate: tuple[float, float] = (0.4, 0.6)
-    evidence_slices: int = Field(3, ge=1)

@@ -1,0 +1,21 @@
+"""Numbers of the findings layer and of the agents, one module a stage."""
+
+from spine_models.config.findings.ablations import AblationSettings
+from spine_models.config.findings.agents import AgentSettings
+from spine_models.config.findings.attribution import AttributionSettings
+from spine_models.config.findings.embeddings import EmbeddingSettings
+from spine_models.config.findings.localization import LocalizationSettings
+from spine_models.config.findings.probes import ProbeSettings
+from spine_models.config.findings.retrieval import RetrievalSettings
+from spine_models.config.findings.strata import StratumSettings
+
+__all__ = [
+    "AblationSettings",
+    "AgentSettings",
+    "AttributionSettings",
+    "EmbeddingSettings",
+    "LocalizationSettings",
+    "ProbeSettings",
+    "RetrievalSettings",
+    "StratumSettings",
+]
