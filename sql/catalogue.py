@@ -31,6 +31,7 @@ STAGES: Final[tuple[str, ...]] = (
     "probes",
     "agents",
     "reports",
+    "ablations",
 )
 """Stages of the lake in flow order; a view of a stage reads its own and earlier stages only."""
 

@@ -332,10 +332,32 @@ def _add_training(lake: Lake) -> None:
         ("clip.patients", "align", ("all",)),
         ("synthesizer.patients", "synthesize", ("all",)),
         ("synthesizer.align_patients", "align_gates", ("all",)),
+        ("ablations.clip_bi_modal_patients", "align", ("all",)),
+        ("ablations.clip_concat_patients", "align", ("all",)),
+        ("ablations.gates_scalar_patients", "align_gates", ("all",)),
     ):
         for route in routes:
             for patient, role in (("ann", "train"), ("dot", "train"), ("cem", "held_out")):
                 lake.add(table, training=training, route=route, patient_key=key(patient), role=role, n=2)
+    about = {
+        "question": "gram",
+        "sequence_set": "t1",
+        "evaluation": "test",
+        "measure": "auroc",
+        "n_studies": 3,
+    }
+    about |= {"conditions": 1, "low": 0.5, "high": 0.9}
+    gain = {"relative_gain": 0.8 / 0.5 - 1, "relative_gain_low": -0.1, "relative_gain_high": 1.5}
+    lake.add("ablations.scores", variant="with_gram", is_reference=True, value=0.8, **about)
+    lake.add(
+        "ablations.scores",
+        variant="without_gram",
+        is_reference=False,
+        value=0.5,
+        difference=0.8 - 0.5,
+        **gain,
+        **about,
+    )
     for condition in condition_keys():
         lake.add(
             "agents.registry",

@@ -21,6 +21,7 @@ TRAINED_ON = (
     "clip__only_train_patients",
     "synthesizer__only_train_patients",
     "synthesizer__align_only_train_patients",
+    "ablations__only_train_patients",
 )
 """Rules that read the frozen ledger too."""
 
@@ -219,6 +220,18 @@ CASES: list[tuple[str, Callable]] = [
     (
         "clip__only_train_patients",
         lambda lake: lake.change("clip.patients", where={"role": "held_out"}, patient_key=key("ben")),
+    ),
+    (
+        "ablations__only_train_patients",
+        lambda lake: lake.change("ablations.gates_scalar_patients", patient_key=key("ben")),
+    ),
+    (
+        "ablations__gain_matches_its_values",
+        lambda lake: lake.change("ablations.scores", where={"is_reference": False}, relative_gain=0.2),
+    ),
+    (
+        "ablations__gain_matches_its_values",
+        lambda lake: lake.change("ablations.scores", where={"is_reference": True}, n_studies=9),
     ),
     ("clip__loss_finite", lambda lake: lake.change("clip.curves", loss=math.inf)),
     ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", recall_1=1.5)),
