@@ -1,4 +1,4 @@
--- The variants' trainings read slices or studies of train patients alone; val patients are only held out to measure with.
+-- The trainings of variants read train patients alone; val patients are only held out to measure with.
 -- table: ablations.vectors
 -- severity: error
 SELECT seen.training, seen.route, seen.patient_key, seen.role, ledger.split

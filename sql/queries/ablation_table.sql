@@ -42,4 +42,5 @@ INNER JOIN ablations.scores AS reference
         AND reference.evaluation = variant.evaluation
         AND reference.measure = variant.measure
 WHERE NOT variant.is_reference
-ORDER BY variant.question, variant.sequence_set, variant.evaluation, variant.measure, gain DESC NULLS LAST, variant.variant;
+ORDER BY
+    variant.question, variant.sequence_set, variant.evaluation, variant.measure, gain DESC NULLS LAST, variant.variant;
