@@ -34,7 +34,9 @@ def annotate(phantom: Path, *, share: float, seed: int) -> bool:
         for uid, rows in files.items()
         if uid not in damaged and all(row["expected"] == "released" for row in rows)
     }
-    patients = {row["value"]: row["patient_id"] for row in _truth(phantom, "identifiers") if row["kind"] == "uid"}
+    patients = {
+        row["value"]: row["patient_id"] for row in _truth(phantom, "identifiers") if row["kind"] == "uid"
+    }
     studies = {row["study_instance_uid"] for row in _truth(phantom, "series")}
     shown = [box for box in boxes if box["series_instance_uid"] in kept]
     sizes: dict[str, Row] = {}
