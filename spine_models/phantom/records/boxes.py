@@ -21,6 +21,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 MISS_PX: Final = 1.5
 """Each edge is drawn at most this far from the true one, uniformly, and never outside the image."""
+NOT_READ: Final = frozenset({"localizer"})
+"""Contrasts on which nobody draws."""
 _READER: Final = 900_005
 
 
@@ -39,7 +41,7 @@ def write_boxes(
         boxes: rows of the truth's ``boxes.csv``, with the ``rows`` and ``columns`` of their images.
         patient_of_study: record number by study UID, of all studies.
         annotated: share of the patients whom the reader looked at, whole patients, rounded to a number of them (one at
-            least, above 0); every finding of theirs is boxed on every image that shows it.
+            least, above 0); every finding of theirs is boxed on every image that shows it, localizers apart.
         seed: of patients and edges.
     """
     rows = list(drawn_boxes(boxes, patient_of_study, annotated=annotated, seed=seed))
@@ -60,7 +62,7 @@ def drawn_boxes(
     seen = set(drawn[: max(1, round(annotated * len(drawn))) if annotated > 0 else 0])
     for box in boxes:
         patient = patient_of_study[str(box["study_instance_uid"])]
-        if patient in seen:
+        if patient in seen and box["contrast"] not in NOT_READ:
             sizes = _by_hand(box, hands[patient])
             yield [sizes.get(name, box[name]) for name in COLUMNS]
 

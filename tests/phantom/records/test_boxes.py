@@ -10,12 +10,12 @@ PATIENTS = {f"1.2.{n}": f"{n // 2:05d}" for n in range(40)}
 """Twenty patients with two studies each."""
 
 
-def truth(study, x, y, w, h, index=0):
+def truth(study, x, y, w, h, index=0, contrast="T2"):
     uid = f"{study}.1.{index}"
     place = {"study_instance_uid": study, "series_instance_uid": f"{study}.1", "sop_instance_uid": uid}
     said = {"condition": "cyst", "level": "L4-L5", "side": "left", "severity": "mild", "plane": "sagittal"}
     edges = {"x": f"{x}", "y": f"{y}", "w": f"{w}", "h": f"{h}"}
-    return place | said | edges | {"frame": 1, "rows": 100, "columns": 80}
+    return place | said | edges | {"contrast": contrast, "frame": 1, "rows": 100, "columns": 80}
 
 
 def drawn(boxes, share=1.0, seed=3):
@@ -66,6 +66,11 @@ def test_no_box_leaves_its_image_or_vanishes():
 def test_a_patient_is_drawn_alike_whoever_else_is_there():
     one = [box for box in ALL if box["study_instance_uid"] == "1.2.6"]
     assert drawn(one) == [row for row in drawn(ALL) if row["study_instance_uid"] == "1.2.6"]
+
+
+def test_nobody_draws_on_a_localizer():
+    other = [truth("1.2.6", 10.0, 20.0, 30.0, 40.0, 7, contrast="localizer")]
+    assert drawn(ALL + other) == drawn(ALL)
 
 
 def test_no_file_is_written_for_nobody(tmp_path):
