@@ -93,6 +93,8 @@ def _add_study(
     graded = {"condition": "canal", "level": "L4-L5"}
     lake.add("deid.annotations", **ids, kind="label", **graded, severity="severe", grade=2)
     lake.add("deid.annotations", **ids, kind="point", **place, **graded, x=10.5, y=20.25)
+    drawn = {"condition": "fracture", "level": "L4", "severity": "mild"}
+    lake.add("deid.annotations", **ids, kind="box", **place, **drawn, frame=0, x=1.5, y=2.0, w=4.0, h=5.25)
     lake.add(
         "deid.annotations", **ids, kind="series", series_key=image["series_key"], description="sagittal_t1"
     )
@@ -131,7 +133,7 @@ def _add_series(
         instances.append(instance)
         lake.add(
             "deid.instances", **ids, series_key=series, instance_key=instance, sop_class="MR",
-            series_description=contrast or "other", dicom_path=f"{instance}.dcm", **facts,
+            series_description=contrast or "other", dicom_path=f"{instance}.dcm", rows=32, columns=48, **facts,
         )  # fmt: skip
         lake.add(
             "deid.audit",
