@@ -11,7 +11,6 @@ from spine_models.findings.embeddings import (
     MixedVersionsError,
     pool_series,
     pool_studies,
-    pooling,
 )
 from spine_models.findings.embeddings.pooling import group_means, sound
 from spine_models.findings.embeddings.tables import SERIES, SLICES, STUDIES
@@ -158,9 +157,7 @@ def test_sound_tells_rows_apart():
     assert sound(pl.Series([[], None], dtype=pl.List(pl.Float32))).to_list() == [False, False]
 
 
-@pytest.mark.parametrize("room", [1, 7, 40, 10_000])
-def test_means_are_those_of_each_group_whatever_the_room(room, monkeypatch):
-    monkeypatch.setattr(pooling, "SUMMED_AT_A_TIME", room)
+def test_means_are_those_of_each_group():
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 9, 30)
     vectors = rng.normal(size=(lengths.sum(), 3)).astype(np.float32)
