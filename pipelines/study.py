@@ -61,11 +61,11 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
     from spine_models.corpus.deid import deidentify_batch, gate_batch
     from spine_models.corpus.sequences import classify_series
     from spine_models.corpus.shards import write_shards
-    from spine_models.encoder.backbone.encoder import load_encoder
     from spine_models.findings.embeddings import embed_slices, pool_series, pool_studies
+    from spine_models.findings.embeddings.encoders import usable_embedders
 
     key, numbers = hospital.key(), hospital.numbers
-    folders = hospital.encoders()
+    folders, synthesizer = hospital.embedder_folders()
     if not folders:
         hospital.current(ENCODER, encoder_sequences.get_partition_keys()[0])
     hospital.restricted.root.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
         slice_vectors, _ = embed_slices(
             written.slices,
             shard_root=tars,
-            encoders={r: load_encoder(f) for r, f in folders.items()},
+            encoders=usable_embedders(folders, synthesizer).by_route,
             previous=None,
             settings=numbers.embeddings,
         )

@@ -25,6 +25,9 @@ RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
 ENCODER = ("backbone", "anchored")
 """The encoder of a route that everything downstream embeds with."""
 
+SYNTHESIZER = ("synthesizer", "aligned")
+"""The synthesizer that embeds what has no encoder of its own."""
+
 
 class Hospital(dg.ConfigurableResource):
     """Profile, key and storage of one installation.
@@ -101,6 +104,18 @@ class Hospital(dg.ConfigurableResource):
             return None
         card = self.zone_of(key).card(key, partition)
         return self.current(key, partition) if card["training"]["trained"] else None
+
+    def synthesizer(self) -> Path | None:
+        """Folder of the published aligned synthesizer, trained or not; None before the first."""
+        return self.current(SYNTHESIZER) if self.zone_of(SYNTHESIZER).has_artifact(SYNTHESIZER) else None
+
+    def embedder_folders(self) -> tuple[dict[str, Path], Path | None]:
+        """What embeds: the encoders' folders by route and the synthesizer's (``embeddings.encoders``)."""
+        return self.encoders(), self.synthesizer()
+
+    def journal(self, key: Sequence[str], partition: str) -> AbstractContextManager[Path]:
+        """A file for what a long computation of a table has finished (``Zone.journal``)."""
+        return self.zone_of(key).journal(key, partition)
 
     def untrained_encoders(self) -> list[str]:
         """Versions of published encoders that were only initialised; agents must not judge by their vectors."""

@@ -141,6 +141,24 @@ class Zone:
                     aside.unlink(missing_ok=True)
         return path
 
+    @contextmanager
+    def journal(self, key: Sequence[str], partition: str | None) -> Iterator[Path]:
+        """A hidden file beside a table, for what a long computation of it has finished; one process has it at a time.
+
+        It goes when the block ends well and stays when the block, or the process, does not: the next block finds it.
+
+        Raises:
+            StorageError: the disk is full, read-only or closed to this user, also while the block writes to it.
+        """
+        path = self.table_path(key, partition)
+        path = path.with_name(f".{path.name}.journal")
+        with writing(_name(key, partition)):
+            self._make_root()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with exclusive(path.with_name(f"{path.name}.lock"), _name(key, partition)):
+                yield path
+                path.unlink(missing_ok=True)
+
     def read_table(
         self, key: Sequence[str], partitions: Sequence[str | None], *, columns: Sequence[str] | None = None
     ) -> pl.DataFrame:

@@ -19,6 +19,11 @@ WHERE
     -- Neither a batch that waits for its vectors nor a route without an encoder is wrong.
     slices.batch_key IN (SELECT batch_key FROM embeddings.slices)
     AND slices.route IN (SELECT route FROM embeddings.slices)
+    -- What was embedded before there was a synthesizer waits for route other (query stale_embeddings).
+    AND (
+        slices.route <> 'other'
+        OR slices.batch_key IN (SELECT batch_key FROM embeddings.slices WHERE route = 'other')
+    )
     AND (
         COALESCE(vectors.n, 0) <> 1
         OR NOT vectors.is_whole

@@ -1,14 +1,15 @@
--- All vectors of an encoder come from one model and one preprocessing; a mixture is a refresh that is not through yet.
+-- All vectors of a route come from one model and one preprocessing; a mixture is a refresh that is not through yet.
 -- table: embeddings.studies
 -- severity: warn
 WITH versions AS (
-    SELECT batch_key, encoder, model_version, preprocessing_version FROM embeddings.slices
+    SELECT batch_key, route, encoder, model_version, preprocessing_version FROM embeddings.slices
     UNION ALL
-    SELECT batch_key, encoder, model_version, preprocessing_version FROM embeddings.series
+    SELECT batch_key, route, encoder, model_version, preprocessing_version FROM embeddings.series
     UNION ALL
-    SELECT batch_key, encoder, model_version, preprocessing_version FROM embeddings.studies
+    SELECT batch_key, route, encoder, model_version, preprocessing_version FROM embeddings.studies
 )
 SELECT
+    route,
     encoder,
     model_version,
     preprocessing_version,
@@ -16,11 +17,11 @@ SELECT
     COUNT(*) AS vectors
 FROM versions
 WHERE
-    encoder IN (
-        SELECT encoder
+    route IN (
+        SELECT route
         FROM versions
-        GROUP BY encoder
-        HAVING COUNT(DISTINCT model_version) > 1 OR COUNT(DISTINCT preprocessing_version) > 1
+        GROUP BY route
+        HAVING COUNT(DISTINCT (encoder, model_version)) > 1 OR COUNT(DISTINCT preprocessing_version) > 1
     )
-GROUP BY encoder, model_version, preprocessing_version
-ORDER BY encoder, model_version, preprocessing_version;
+GROUP BY route, encoder, model_version, preprocessing_version
+ORDER BY route, encoder, model_version, preprocessing_version;

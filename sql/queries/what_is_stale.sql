@@ -37,7 +37,7 @@ found AS (
     FROM shards.slices AS slices
     LEFT JOIN embeddings.slices AS vectors ON vectors.slice_key = slices.slice_key
     WHERE
-        slices.route IN ('t1', 't2')
+        (slices.route IN ('t1', 't2') OR slices.route IN (SELECT route FROM embeddings.slices))
         AND (
             vectors.slice_key IS NULL
             OR vectors.pixel_hash IS DISTINCT FROM slices.pixel_hash

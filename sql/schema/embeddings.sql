@@ -1,8 +1,8 @@
--- Vectors of slices, series and studies, each with the versions that made it.
+-- Vectors of slices, series and studies, each with the versions that made it, and what the last refresh did.
 
 CREATE SCHEMA embeddings;
 
--- One row per slice that has an encoder.
+-- One row per slice that there is an embedder for: an encoder of its route, or the synthesizer for route other.
 -- stored: view
 CREATE TABLE embeddings.slices (
     batch_key VARCHAR,
@@ -10,9 +10,9 @@ CREATE TABLE embeddings.slices (
     study_key VARCHAR,
     series_key VARCHAR,
     slice_key VARCHAR,
-    route VARCHAR,
+    route VARCHAR, -- t1, t2, other
     plane VARCHAR,
-    encoder VARCHAR, -- dinov3-t1, dinov3-t2
+    encoder VARCHAR, -- dinov3-t1, dinov3-t2, synthesizer-<variant>
     model_version VARCHAR, -- content hash of weights and configuration
     preprocessing_version VARCHAR,
     pixel_hash VARCHAR, -- of the slice that was embedded; another one in shards.slices means a stale vector
@@ -48,6 +48,19 @@ CREATE TABLE embeddings.studies (
     n_series INTEGER,
     n_slices INTEGER,
     vector FLOAT[]
+);
+
+-- What the last embedding of each batch computed, kept and dropped, by route and reason.
+-- stored: copy
+CREATE TABLE embeddings.refreshed (
+    batch_key VARCHAR,
+    route VARCHAR,
+    reason VARCHAR, -- new_slice, new_preprocessing, new_pixels, new_model, vanished, unchanged
+    n_slices INTEGER,
+    n_series INTEGER, -- with such a slice
+    n_studies INTEGER, -- with such a slice
+    model_version_before VARCHAR, -- null for a new slice
+    model_version_after VARCHAR -- null for a vanished slice
 );
 
 -- One row per patient and route: the mean of the study vectors of one model version.

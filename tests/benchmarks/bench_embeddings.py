@@ -1,18 +1,23 @@
-"""Embeddings and probes: what reuse, batching, folding and the shared solver are worth.
+"""Embeddings and probes: what reading costs beside encoding, what reuse, batching and the shared solver are worth.
 
 Belongs here: ratios of two ways to the same result, timed in turns. Does not belong here: absolute times.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import polars as pl
 import torch
+from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,19 +25,114 @@ sys.path.insert(0, str(Path(__file__).parent))
 from timing import in_turns
 
 from spine_models.config import EmbeddingSettings, load_profile
+from spine_models.corpus.shards.codec import SUFFIX, decode, encode
+from spine_models.corpus.shards.members import Member, write_sidecar
+from spine_models.corpus.shards.preprocess import Quantum
+from spine_models.corpus.shards.tables import SLICES
 from spine_models.encoder.backbone.encoder import load_encoder
 from spine_models.encoder.backbone.train import untrained
-from spine_models.findings.embeddings import embed_slices
+from spine_models.findings.embeddings import (
+    embed_slices,
+    missing_vectors,
+    pool_series,
+    pool_studies,
+    stored_images,
+)
 from spine_models.findings.probes import efficientnet
 from spine_models.findings.probes.logistic import Basis, fit
 
-SLICES = 256
+REUSED = 256
+STUDIES, PER_STUDY = 100, 6
 ROUNDS = 3
 
 
 def bench() -> list[tuple[str, float, str]]:
     """All ratios; above 1 the second way is faster."""
-    return [*_reuse(), _folding(), _solver()]
+    return [*_throughput(), *_reuse(), _folding(), _solver()]
+
+
+def _throughput() -> list[tuple[str, float, str]]:
+    """A batch from its shards to study vectors, against the encoder alone on the same images in memory."""
+    settings = load_profile("phantom").backbone
+    numbers = EmbeddingSettings()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        untrained(settings, root / "encoder", route="t1")
+        encoder = load_encoder(root / "encoder")
+        table = _stored_batch(root / "tars", settings.image_px)
+        images = np.stack([image for _, image in stored_images(table, root / "tars")])
+
+        def bare() -> None:
+            for start in range(0, len(images), numbers.batch_size):
+                encoder.encode(images[start : start + numbers.batch_size])
+
+        def refresh(previous: pl.DataFrame | None = None) -> pl.DataFrame:
+            vectors, _ = embed_slices(
+                table,
+                shard_root=root / "tars",
+                encoders={"t1": encoder},
+                previous=previous,
+                settings=numbers,
+                journal=root / "journal",
+            )
+            (root / "journal").unlink()
+            pool_studies(pool_series(vectors))
+            assert missing_vectors(table, vectors, {"t1": encoder}) == 0
+            return vectors
+
+        whole = refresh()
+        old = whole.filter(pl.col("study_key") != whole["study_key"][-1])
+        full, some, nothing = in_turns(ROUNDS, bare, refresh, lambda: refresh(old), lambda: refresh(whole))
+        share = (whole.height - old.height) / whole.height
+        return [
+            (
+                "embed: throughput",
+                1 / full,
+                f"slices/s from shards to studies / encoder alone, {len(images)}",
+            ),
+            (f"embed: refresh with {share:.0%} new", some / full, "all from scratch = 1"),
+            ("embed: refresh with nothing new", nothing / full, "all from scratch = 1"),
+        ]
+
+
+def _stored_batch(root: Path, edge_px: int) -> pl.DataFrame:
+    """shards.SLICES of one tar as the shards stage writes it, of slices that compress as MR does."""
+    rng = np.random.default_rng(0)
+    rows, members = [], []
+    tar_path = root / "t1" / "train" / "shard-000000.tar"
+    tar_path.parent.mkdir(parents=True)
+    with tarfile.open(tar_path, "w") as tar:
+        for study in range(STUDIES):
+            tissue = gaussian_filter(rng.normal(size=(edge_px, edge_px)), edge_px / 60)
+            tissue = np.clip(600 + 500 * tissue / tissue.std(), 80, None)
+            for number in range(PER_STUDY):
+                noise = rng.normal(0, 25, (2, edge_px, edge_px))
+                stored = np.hypot(tissue + noise[0], noise[1]).astype(np.uint16)
+                content = encode(stored, Quantum(0.0, 1.0), (50.0, 1500.0))
+                key = f"{study:08x}-{number:04x}"
+                info = tarfile.TarInfo(f"{key}.{SUFFIX}")
+                info.size = len(content)
+                members.append(
+                    Member(key, f"s{study}", SUFFIX, tar.fileobj.tell() + tarfile.BLOCKSIZE, len(content))
+                )
+                tar.addfile(info, io.BytesIO(content))
+                shown = decode(content).windowed()
+                rows.append(
+                    {
+                        "batch_key": "b",
+                        "patient_key": f"p{study}",
+                        "study_key": f"s{study:03d}",
+                        "series_key": f"x{study:03d}",
+                        "slice_key": key,
+                        "route": "t1",
+                        "plane": "sagittal",
+                        "shard": "t1/train/shard-000000.tar",
+                        "pixel_hash": hashlib.sha256(shown.astype("<u2").tobytes()).hexdigest(),
+                        "preprocessing_version": "p1",
+                    }
+                )
+    write_sidecar(tar_path, members)
+    return pl.DataFrame(rows, schema=SLICES)
 
 
 def _reuse() -> list[tuple[str, float, str]]:
@@ -49,7 +149,7 @@ def _reuse() -> list[tuple[str, float, str]]:
                 "route": "t1",
                 "slice": f"i{i:04d}-0000",
             }
-            for i in range(SLICES)
+            for i in range(REUSED)
         ]
         batch = _fixtures().write_batch(root / "tars", members, size=settings.image_px)
 
@@ -64,7 +164,7 @@ def _reuse() -> list[tuple[str, float, str]]:
             )[0]
 
         whole = embed()
-        seven_eighths = whole.head(SLICES * 7 // 8)
+        seven_eighths = whole.head(REUSED * 7 // 8)
         nothing, some, alone = in_turns(
             ROUNDS,
             embed,
@@ -76,7 +176,7 @@ def _reuse() -> list[tuple[str, float, str]]:
             (
                 "embed: rerun with nothing new",
                 1 / nothing,
-                f"{SLICES} slices from scratch / all of them reused",
+                f"{REUSED} slices from scratch / all of them reused",
             ),
             ("embed: rerun with 1/8 stale", 1 / some, "all from scratch / seven eighths reused"),
             ("embed: batching", alone, "one slice a call / 128 a call"),

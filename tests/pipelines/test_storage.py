@@ -97,3 +97,26 @@ def test_a_version_is_of_the_rows_and_not_of_what_they_were_cut_from():
     assert content_version(one) == content_version(two)
     assert content_version(one) != content_version(one.with_columns(text=pl.lit("an addendun")))
     assert content_version(one) != content_version(pl.concat([one, one]))
+
+
+def test_a_journal_stays_after_a_failure_and_goes_after_a_success(tmp_path):
+    zone = Zone(tmp_path / "lake")
+    with pytest.raises(ValueError, match="on the way"), zone.journal(KEY, "b") as journal:
+        journal.write_bytes(b"half")
+        raise ValueError("on the way")
+    assert zone.partitions(KEY) == []
+    zone.sweep()
+    with zone.journal(KEY, "b") as journal:
+        assert journal.read_bytes() == b"half"
+        # The table is written while its journal is open: neither waits for the other.
+        zone.write_table(KEY, "b", pl.DataFrame({"a": [1]}))
+        assert journal.read_bytes() == b"half"
+    assert [path.name for path in (tmp_path / "lake" / "stage" / "thing").iterdir()] == ["b.parquet"]
+
+
+def test_a_journal_on_a_full_disk_names_the_table_and_the_remedy(tmp_path):
+    with (
+        pytest.raises(StorageError, match=r"stage/thing \[b\] could not be written: the disk is full"),
+        Zone(tmp_path).journal(KEY, "b"),
+    ):
+        raise OSError(28, "No space left on device")

@@ -30,6 +30,7 @@ def valid_lake() -> Lake:
             reason=reason,
         )  # fmt: skip
     _add_panel(lake)
+    _add_refreshed(lake)
     _add_manifest(lake)
     _add_training(lake)
     return lake
@@ -289,6 +290,18 @@ def _add_claims(lake: Lake, ids: dict[str, str], instances: list[str]) -> None:
             sentence_key=key(draft, position), section="findings", position=position, text=text, kind=kind,
             claim_keys=claims,
         )  # fmt: skip
+
+
+def _add_refreshed(lake: Lake) -> None:
+    """Both batches were embedded once."""
+    by = ["batch_key", "route", "model_version"]
+    vectors = lake.frame("embeddings.slices").group_by(by, maintain_order=True)
+    counted = vectors.agg(
+        n_slices=pl.len(), n_series=pl.col("series_key").n_unique(), n_studies=pl.col("study_key").n_unique()
+    )
+    for row in counted.iter_rows(named=True):
+        version = row.pop("model_version")
+        lake.add("embeddings.refreshed", **row, reason="new_slice", model_version_after=version)
 
 
 def _add_manifest(lake: Lake) -> None:

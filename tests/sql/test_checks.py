@@ -268,8 +268,13 @@ CASES: list[tuple[str, Callable]] = [
         "embeddings__one_version_per_encoder",
         lambda lake: lake.change("embeddings.studies", preprocessing_version="p0"),
     ),
-    ("embeddings__every_routed_slice_has_a_vector", lambda lake: lake.drop("embeddings.slices")),
-    ("embeddings__every_routed_slice_has_a_vector", lambda lake: lake.repeat("embeddings.slices")),
+    (
+        "embeddings__one_version_per_encoder",
+        lambda lake: lake.change("embeddings.studies", encoder="another-t1"),
+    ),
+    ("embeddings__refreshed_adds_up", lambda lake: lake.drop("embeddings.refreshed")),
+    ("embeddings__refreshed_adds_up", lambda lake: lake.change("embeddings.refreshed", n_slices=1)),
+    ("embeddings__refreshed_adds_up", lambda lake: lake.change("embeddings.refreshed", reason="vanished")),
     (
         "embeddings__every_routed_slice_has_a_vector",
         lambda lake: lake.change("embeddings.slices", pixel_hash="old"),
@@ -326,6 +331,14 @@ CASES: list[tuple[str, Callable]] = [
 # A patient who is scored in both evaluations is, in one of them, in the wrong split; a test slice in a training tar
 # has another split than its tar. The wider rule is broken with the narrower one.
 TOGETHER = [
+    (
+        {"embeddings__every_routed_slice_has_a_vector", "embeddings__refreshed_adds_up"},
+        lambda lake: lake.drop("embeddings.slices"),
+    ),
+    (
+        {"embeddings__every_routed_slice_has_a_vector", "embeddings__refreshed_adds_up"},
+        lambda lake: lake.repeat("embeddings.slices"),
+    ),
     ({"probes__no_patient_in_both_evaluations", "probes__evaluation_matches_split"}, _scored_twice),
     (
         {"shards__no_test_patient_trains", "shards__slice_in_manifest_is_train_or_val"},

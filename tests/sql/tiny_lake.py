@@ -72,6 +72,7 @@ SCHEMAS = {
     "embeddings.slices": embeddings.SLICES,
     "embeddings.series": embeddings.SERIES,
     "embeddings.studies": embeddings.STUDIES,
+    "embeddings.refreshed": embeddings.REFRESHED,
     "probes.baselines": probes.BASELINES,
     "probes.predictions": probes.PREDICTIONS,
     "probes.metrics": probes.METRICS,

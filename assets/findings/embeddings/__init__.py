@@ -1,4 +1,4 @@
-"""embeddings: slice, series and study vectors of each batch.
+"""embeddings: slice, series and study vectors of each batch, and what was refreshed.
 
 Belongs here: the names of the assets. Does not belong here: wiring (``vectors``).
 """

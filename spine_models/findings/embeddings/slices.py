@@ -1,21 +1,25 @@
 """Slice vectors: which rows are stale, and their recomputation from the shards.
 
 Belongs here: the comparison with the previous table, batching through an encoder, the checks on what it
-returns. Does not belong here: encoders themselves (``encoder.backbone``), reading tars (``images``),
-averaging (``pooling``).
+returns. Does not belong here: encoders themselves (``encoders``), reading tars (``images``), the file of an unfinished
+run (``journal``), what is said of a refresh (``refreshed``), averaging (``pooling``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
 
 from spine_models.config import EmbeddingSettings
-from spine_models.findings.embeddings.images import EmbeddingError, stored_images
+from spine_models.findings.embeddings.ahead import read_ahead
+from spine_models.findings.embeddings.images import EmbeddingError, Located, locate, read_located
+from spine_models.findings.embeddings.journal import Journal
+from spine_models.findings.embeddings.pooling import as_lists, sound
 from spine_models.findings.embeddings.tables import SLICES
 
 FRESHNESS = ["slice_key", "encoder", "model_version", "preprocessing_version", "pixel_hash"]
@@ -23,9 +27,14 @@ FRESHNESS = ["slice_key", "encoder", "model_version", "preprocessing_version", "
 
 ORDER = ["study_key", "series_key", "slice_key"]
 
+AHEAD: Final = 2
+"""Encoder batches that are read and decoded while one is encoded."""
+
+Pick = tuple[list[str], np.ndarray]
+
 
 class Encoder(Protocol):
-    """What this stage needs of an encoder; ``encoder.backbone.encoder.Encoder`` is one."""
+    """What this stage needs of an encoder; those of ``encoders.open_embedders`` are some."""
 
     name: str
     route: str
@@ -43,6 +52,7 @@ def embed_slices(
     encoders: Mapping[str, Encoder],
     previous: pl.DataFrame | None,
     settings: EmbeddingSettings,
+    journal: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, int]:
     """Vectors of one batch's slices, reusing every row of ``previous`` that is still true.
@@ -51,8 +61,12 @@ def embed_slices(
         slices: shards.SLICES of one batch.
         shard_root: folder that ``slices.shard`` is relative to.
         encoders: encoder by route; slices of other routes get no row, never a zero vector.
-        previous: embeddings.SLICES of an earlier run, or None. Rows whose slice vanished are dropped.
+        previous: embeddings.SLICES of an earlier run, or None. Rows whose slice vanished are dropped; rows whose
+            vector is not finite are computed again.
         settings: batching; no effect on the vectors beyond float rounding.
+        journal: file that vectors are noted in as they are computed. What an earlier run noted there is not computed
+            again, and with the same ``slices`` and ``previous`` the result is bitwise that of an unbroken run: encoder
+            batches are cut as that run cuts them. Whoever has stored the result removes it. None keeps no journal.
         progress: called with (computed, to compute) after every encoder batch.
 
     Returns:
@@ -71,28 +85,40 @@ def embed_slices(
     wanted = _wanted(slices, encoders)
     kept = _still_true(wanted, previous)
     stale = wanted.join(kept, on="slice_key", how="anti")
-    parts = [kept]
-    done = 0
-    for route, encoder in sorted(encoders.items()):
-        rows = stale.filter(pl.col("route") == route)
-        vectors: dict[str, np.ndarray] = {}
-        for keys, images in _image_batches(rows, shard_root, settings.batch_size):
-            vectors.update(zip(keys, _encode(encoder, images), strict=True))
-            done += len(keys)
-            if progress is not None:
-                progress(done, stale.height)
-        if vectors:
-            parts.append(_with_vectors(rows.drop("shard"), np.stack([vectors[k] for k in rows["slice_key"]])))
-    return pl.concat(parts).sort(ORDER), done
+    parts, computed, done = [kept], 0, 0
+    with nullcontext(None) if journal is None else Journal(journal, FRESHNESS) as noted:
+        for route, encoder in sorted(encoders.items()):
+            rows = stale.filter(pl.col("route") == route)
+            known = _still_true(rows, None if noted is None else noted.rows)
+            fresh = rows.join(known, on="slice_key", how="anti")
+            parts.append(known)
+            done += known.height
+            places = {row: n for n, row in enumerate(fresh["slice_key"])}
+            vectors: np.ndarray | None = None
+            batches = _image_batches(rows, places, shard_root, settings.batch_size)
+            for keys, images in read_ahead(batches, AHEAD):
+                found, at = _encode(encoder, images), [places[key] for key in keys]
+                if vectors is None:
+                    vectors = np.empty((fresh.height, found.shape[1]), np.float32)
+                elif vectors.shape[1] != found.shape[1]:
+                    raise EmbeddingError(
+                        f"the encoder of route {route!r} returned vectors of {vectors.shape[1]} and of "
+                        f"{found.shape[1]} elements: one encoder has one length"
+                    )
+                vectors[at] = found
+                if noted is not None:
+                    noted.add(fresh[at], found)
+                done, computed = done + len(keys), computed + len(keys)
+                if progress is not None:
+                    progress(done, stale.height)
+            if vectors is not None:
+                parts.append(fresh.with_columns(as_lists(vectors)).select(*SLICES))
+    return pl.concat(parts).sort(ORDER), computed
 
 
 def missing_vectors(slices: pl.DataFrame, vectors: pl.DataFrame, encoders: Mapping[str, Encoder]) -> int:
     """Number of slices, of routes with an encoder, without one finite vector of that encoder and their pixels."""
-    finite = vectors.filter(
-        pl.col("vector").list.len() > 0,
-        pl.col("vector").list.eval(pl.element().is_finite()).list.all(),
-    )
-    held = finite.unique(FRESHNESS, keep="none").select(FRESHNESS)
+    held = vectors.filter(sound(vectors["vector"])).unique(FRESHNESS, keep="none").select(FRESHNESS)
     return _wanted(slices, encoders).join(held, on=FRESHNESS, how="anti").height
 
 
@@ -107,30 +133,51 @@ def _wanted(slices: pl.DataFrame, encoders: Mapping[str, Encoder]) -> pl.DataFra
     return slices.join(versions, on="route", how="inner").select(*columns, "shard").sort("shard", "slice_key")
 
 
-def _still_true(wanted: pl.DataFrame, previous: pl.DataFrame | None) -> pl.DataFrame:
-    if previous is None or previous.is_empty():
+def _still_true(wanted: pl.DataFrame, held: pl.DataFrame | None) -> pl.DataFrame:
+    """Rows of ``wanted`` with the vector that ``held`` has of exactly these pixels and versions."""
+    if held is None or held.is_empty() or wanted.is_empty():
         return pl.DataFrame(schema=SLICES)
-    held = previous.select(*FRESHNESS, "vector").unique("slice_key", keep="first", maintain_order=True)
-    return wanted.join(held, on=FRESHNESS, how="inner").select(*SLICES)
+    known = held.select(*FRESHNESS, "vector").unique("slice_key", keep="first", maintain_order=True)
+    known = known.join(wanted.select(FRESHNESS), on=FRESHNESS, how="semi")
+    known = known.filter(sound(known["vector"]))
+    return wanted.join(known, on=FRESHNESS, how="inner").select(*SLICES)
 
 
-def _image_batches(rows: pl.DataFrame, shard_root: Path, size: int) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Keys and images uint16 [n <= size, S, S]; no tar without a stale member is opened."""
+def _image_batches(
+    rows: pl.DataFrame, wanted: Mapping[str, int], shard_root: Path, size: int
+) -> Iterator[Pick]:
+    """Keys and images uint16 [n <= size, S, S] of those ``rows`` that are ``wanted``.
+
+    Batches are cut over all ``rows``, so that a vector's batch mates, and with them its last bits, do not depend on
+    where an earlier run was stopped.
+    """
+    places = locate(rows, shard_root) if wanted else []
+    for start in range(0, len(places), size):
+        todo = [place for place in places[start : start + size] if place.member.slice_key in wanted]
+        if todo:
+            yield _read(todo)
+
+
+def _read(places: Sequence[Located]) -> Pick:
     keys: list[str] = []
-    images: list[np.ndarray] = []
-    for key, image in stored_images(rows, shard_root):
+    images: np.ndarray | None = None
+    for n, (key, image) in enumerate(read_located(places)):
+        if images is None:
+            images = np.empty((len(places), *image.shape), np.uint16)
+        if image.shape != images.shape[1:]:
+            raise EmbeddingError(
+                f"slices of one batch are of {images.shape[1]} and of {image.shape[0]} px: "
+                "materialise shards of this batch again"
+            )
+        images[n] = image
         keys.append(key)
-        images.append(image)
-        if len(keys) == size:
-            yield keys, np.stack(images)
-            keys, images = [], []
-    if keys:
-        yield keys, np.stack(images)
+    assert images is not None  # places are never empty
+    return keys, images
 
 
 def _encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     vectors = np.asarray(encoder.encode(images))
-    if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(images):
+    if vectors.dtype != np.float32 or vectors.ndim != 2 or len(vectors) != len(images) or not vectors.size:
         raise EmbeddingError(
             f"the encoder of route {encoder.route!r} returned {vectors.dtype} {list(vectors.shape)} for "
             f"{len(images)} images: float32 [N, D] is needed"
@@ -141,9 +188,3 @@ def _encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
             "damaged or its training diverged; train it again"
         )
     return vectors
-
-
-def _with_vectors(rows: pl.DataFrame, vectors: np.ndarray) -> pl.DataFrame:
-    """``rows`` with float32 [N, D] as their vector column, in the schema's order."""
-    column = pl.Series("vector", vectors.reshape(len(vectors), -1)).cast(pl.List(pl.Float32))
-    return rows.with_columns(column).select(*SLICES)
