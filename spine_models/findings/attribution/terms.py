@@ -1,7 +1,8 @@
 """A calibrated head as a sum: logit = constant + one term a route, each linear in that route's study vector.
 
 The study vector is a mean of means, so a term falls apart further: over series, and over their slices. Terms are
-measured from the average training study: a slice like the average speaks neither for nor against.
+measured from the average of the training studies: a slice like the average speaks neither for nor against. The constant
+is what the heads say of the average study with the same routes.
 
 Belongs here: coefficients of loaded heads, and the proof that they add up to what the heads say. Does not belong
 here: whom a term is shared out to (``weights``), fitting (``probes``).
@@ -9,7 +10,7 @@ here: whom a term is shared out to (``weights``), fitting (``probes``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,20 +55,7 @@ class Term:
         return np.concatenate([np.zeros((0, self.weights.shape[1])), *chunks])
 
 
-@dataclass(frozen=True)
-class Score:
-    """The heads of one sequence set as a sum.
-
-    Attributes:
-        constants: calibrated logits [C] of the average study.
-        terms: by route, in the order of the set.
-    """
-
-    constants: np.ndarray
-    terms: Mapping[str, Term]
-
-
-def score_of(heads: Heads, sequence_set: str, widths: Mapping[str, int]) -> Score:
+def terms_of(heads: Heads, sequence_set: str, widths: Mapping[str, int]) -> dict[str, Term]:
     """The heads of a set, cut into the blocks of its routes.
 
     Args:
@@ -79,20 +67,54 @@ def score_of(heads: Heads, sequence_set: str, widths: Mapping[str, int]) -> Scor
         AttributionError: blocks that the heads' vectors are not made of.
     """
     held: LinearHeads = heads.sets[sequence_set]
-    routes = [route for route in ROUTES_OF_SET[sequence_set] if route in widths]
-    if sum(widths[route] for route in routes) != len(held.mean):
+    layout = _layout(heads, sequence_set, widths)
+    if any(widths.get(route, width) != width for route, width in layout) or (
+        sum(width for _, width in layout) > len(held.mean)
+    ):
         raise AttributionError(
-            f"the heads of {sequence_set!r} take {len(held.mean)} numbers, the routes have "
-            f"{[widths[route] for route in routes]}: materialise embeddings and probes with one encoder"
+            f"the heads of {sequence_set!r} do not take the vectors of {', '.join(widths)}: materialise "
+            "embeddings and probes with one encoder"
         )
     weights = held.weights * np.where(held.fitted, held.slope, 0.0) / held.scale[:, None]
     terms: dict[str, Term] = {}
     start = 0
-    for route in routes:
-        block = slice(start, start + widths[route])
+    for route, width in layout:
+        block = slice(start, start + width)
         terms[route] = Term(held.mean[block], weights[block])
         start = block.stop
-    return Score(held.slope * held.bias + held.intercept, terms)
+    return terms
+
+
+def constants(
+    heads: Heads, sequence_set: str, routes: Sequence[str], terms: Mapping[str, Term]
+) -> np.ndarray:
+    """Calibrated logits [C] of the average study with exactly these routes, as the heads themselves give them.
+
+    Whatever the heads add for a route that is missing is in it. NaN where they judge no such study by this set.
+    """
+    average = pl.DataFrame(
+        [
+            {
+                "study_key": "average",
+                "route": route,
+                "model_version": heads.model_versions[route],
+                "preprocessing_version": "",
+                "vector": terms[route].centre.astype(np.float32).tolist(),
+            }
+            for route in routes
+        ],
+        schema_overrides={"vector": pl.List(pl.Float32)},
+    )
+    said = heads.predict(average).filter(pl.col("sequence_set") == sequence_set)
+    found = dict(said.select("condition", "probability").iter_rows())
+    at = np.array([found.get(name, np.nan) for name in heads.card["conditions"]], dtype=np.float64)
+    return np.log(at) - np.log1p(-at)
+
+
+def _layout(heads: Heads, sequence_set: str, widths: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Blocks, route and width, that start a set's vector; what may follow them belongs to no route."""
+    told = getattr(heads, "layouts", {}).get(sequence_set)
+    return told or tuple((route, widths[route]) for route in ROUTES_OF_SET[sequence_set] if route in widths)
 
 
 def widths_of(vectors: pl.DataFrame) -> dict[str, int]:

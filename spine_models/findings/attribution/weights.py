@@ -10,6 +10,8 @@ Belongs here: the shares and their proof. Does not belong here: what happens wit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -18,8 +20,9 @@ from spine_models.findings.attribution.tables import WEIGHTS
 from spine_models.findings.attribution.terms import (
     TOLERANCE,
     AttributionError,
-    Score,
-    score_of,
+    Term,
+    constants,
+    terms_of,
     widths_of,
 )
 from spine_models.findings.embeddings.pooling import stack
@@ -70,15 +73,15 @@ def study_weights(
     conditions = list(heads.card["conditions"])
     parts = [pl.DataFrame(schema=WEIGHTS)]
     for (sequence_set,), asked in judged.sort("sequence_set").group_by("sequence_set", maintain_order=True):
-        score = score_of(heads, str(sequence_set), widths)
-        cells = _cells(study_vectors, asked, score, conditions)
-        rows, terms = _slice_terms(slice_vectors, asked, score)
-        series, sums = _per_series(rows, terms)
+        terms = terms_of(heads, str(sequence_set), widths)
+        cells = _cells(study_vectors, asked, terms, heads)
+        rows, brought = _slice_terms(slice_vectors, asked, terms)
+        series, sums = _per_series(rows, brought)
         whole = _shared(series, sums, cells, conditions, over=_CELL)
         _prove(whole, cells)
         parts.append(whole.with_columns(unit=pl.lit("series")).select(*WEIGHTS))
         if top_slices:
-            heaviest = _shared(rows, terms, cells, conditions, over=["series_key", "condition"])
+            heaviest = _shared(rows, brought, cells, conditions, over=["series_key", "condition"])
             heaviest = heaviest.filter(pl.col("rank") <= top_slices).with_columns(unit=pl.lit("slice"))
             parts.append(heaviest.select(*WEIGHTS))
     contrasts = slices.select("series_key", "contrast").unique(
@@ -89,23 +92,29 @@ def study_weights(
 
 
 def _cells(
-    study_vectors: pl.DataFrame, asked: pl.DataFrame, score: Score, conditions: list[str]
+    study_vectors: pl.DataFrame, asked: pl.DataFrame, terms: Mapping[str, Term], heads: Heads
 ) -> pl.DataFrame:
-    """``asked`` with the constant, and the logit that the study vectors themselves give."""
-    keys = asked["study_key"].unique().sort()
-    total = np.tile(score.constants, (len(keys), 1))
-    for route, term in score.terms.items():
-        part = study_vectors.filter(pl.col("route") == route).join(
-            keys.to_frame().with_row_index("_row"), on="study_key", how="inner"
-        )
+    """``asked``, all of one set, with the constant and with the logit that the study vectors themselves give."""
+    names = list(heads.card["conditions"])
+    own = study_vectors.filter(pl.col("route").is_in(list(terms))).join(
+        asked.select("study_key").unique(), on="study_key", how="semi"
+    )
+    kinds = own.sort("route").group_by("study_key").agg(pl.col("route")).sort("study_key")
+    keys = kinds.select("study_key").with_row_index("_row")
+    constant = np.zeros((kinds.height, len(names)))
+    for (routes,), part in kinds.with_row_index("_row").group_by("route", maintain_order=True):
+        constant[part["_row"].to_numpy()] = constants(heads, asked["sequence_set"][0], list(routes), terms)
+    logit = constant.copy()
+    for route, term in terms.items():
+        part = own.filter(pl.col("route") == route).join(keys, on="study_key", how="inner")
         if part.height:
-            total[part["_row"].to_numpy()] += term.of(stack(part["vector"]))
+            logit[part["_row"].to_numpy()] += term.of(stack(part["vector"]))
     known = pl.DataFrame(
         {
-            "study_key": np.repeat(keys.to_numpy(), len(conditions)),
-            "condition": conditions * len(keys),
-            "constant": np.tile(score.constants, len(keys)),
-            "logit": total.ravel(),
+            "study_key": np.repeat(kinds["study_key"].to_numpy(), len(names)),
+            "condition": names * kinds.height,
+            "constant": constant.ravel(),
+            "logit": logit.ravel(),
         },
         schema_overrides={"study_key": pl.String},
     )
@@ -113,11 +122,11 @@ def _cells(
 
 
 def _slice_terms(
-    slice_vectors: pl.DataFrame, asked: pl.DataFrame, score: Score
+    slice_vectors: pl.DataFrame, asked: pl.DataFrame, terms: Mapping[str, Term]
 ) -> tuple[pl.DataFrame, np.ndarray]:
     """Slices of the asked studies, series by series, and what each brings to every condition [N, C]."""
-    rows, terms = [], [np.zeros((0, len(score.constants)))]
-    for route, term in score.terms.items():
+    rows, brought = [], []
+    for route, term in terms.items():
         part = (
             slice_vectors.filter(pl.col("route") == route)
             .join(asked.select("study_key").unique(), on="study_key", how="semi")
@@ -129,9 +138,9 @@ def _slice_terms(
         )
         if part.height:
             equal = (part["n_slices"] * part["_n_series"]).to_numpy()[:, None]
-            terms.append(term.of(stack(part["vector"])) / equal)
-        rows.append(part.select(*_IDENTITY))
-    return pl.concat(rows), np.concatenate(terms)
+            brought.append(term.of(stack(part["vector"])) / equal)
+            rows.append(part.select(*_IDENTITY))
+    return pl.concat(rows), np.concatenate(brought)
 
 
 def _per_series(rows: pl.DataFrame, terms: np.ndarray) -> tuple[pl.DataFrame, np.ndarray]:
@@ -148,8 +157,6 @@ def _per_series(rows: pl.DataFrame, terms: np.ndarray) -> tuple[pl.DataFrame, np
             pl.exclude("_start", "plane").first(),
         )
     )
-    if groups.is_empty():
-        return rows, terms
     sums = np.add.reduceat(terms, groups["_start"].to_numpy(), axis=0)
     series = groups.with_columns(plane=pl.col("_plane"), slice_key=pl.lit(None, pl.String))
     return series.select(*_IDENTITY), sums
