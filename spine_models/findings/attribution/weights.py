@@ -39,6 +39,7 @@ _IDENTITY = [
     "n_slices",
 ]
 ORDER = ["study_key", "condition", "unit", "rank", "series_key", "slice_key"]
+REFRESH = "slice and study vectors are not of one refresh; materialise the embeddings of this batch again"
 _CELL = ["study_key", "condition"]
 
 
@@ -140,6 +141,8 @@ def _slice_terms(
             equal = (part["n_slices"] * part["_n_series"]).to_numpy()[:, None]
             brought.append(term.of(stack(part["vector"])) / equal)
             rows.append(part.select(*_IDENTITY))
+    if not rows:
+        raise AttributionError(f"no slice of {asked['study_key'].n_unique()} studies has a vector: {REFRESH}")
     return pl.concat(rows), np.concatenate(brought)
 
 
@@ -194,6 +197,5 @@ def _prove(series: pl.DataFrame, cells: pl.DataFrame) -> None:
     off = np.abs(0.5 * (1.0 + np.tanh(0.5 * logit)) - found["probability"].to_numpy()) > TOLERANCE
     if off.any():
         raise AttributionError(
-            f"{int(off.sum())} of {found.height} probabilities are not the sum of their slices: slice and study "
-            "vectors are not of one refresh; materialise the embeddings of this batch again"
+            f"{int(off.sum())} of {found.height} probabilities are not the sum of their slices: {REFRESH}"
         )
