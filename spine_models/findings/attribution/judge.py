@@ -24,7 +24,14 @@ import torch
 from torch import Tensor
 
 from spine_models.config import AttributionSettings
-from spine_models.findings.attribution.boxes import coverage, mass_lift, patches_in, pointing, slice_boxes
+from spine_models.findings.attribution.boxes import (
+    Box,
+    coverage,
+    mass_lift,
+    patches_in,
+    pointing,
+    slice_boxes,
+)
 from spine_models.findings.attribution.saliency import composed, saliency_maps
 from spine_models.findings.attribution.sight import Sight, SliceHead
 from spine_models.findings.attribution.tables import MEASURED
@@ -36,16 +43,45 @@ CENTRE: Final = "centre"
 CURVES: Final = ("deletion", "insertion")
 OVERLAPS: Final = ("pointing", "mass_lift", "patch_precision")
 MEASURES: Final = (*CURVES, *OVERLAPS)
+EXAMPLES: Final = 6
 CHANCE_DRAWS: Final = 200
 """Random maps whose mean average precision is chance; they cost no encoding."""
 
 
+@dataclass(frozen=True)
+class Example:
+    """A judged slice to look at: uint16 [S, S], its map [h, w] by method, its boxes in its own pixels."""
+
+    condition: str
+    route: str
+    image: np.ndarray
+    maps: dict[str, np.ndarray]
+    boxes: list[Box]
+
+
 @dataclass
 class Judged:
-    """attribution.MEASURED, and the sum of curves by (condition, method, measure) with how many there are."""
+    """What was measured.
+
+    Attributes:
+        measured: attribution.MEASURED.
+        curves: sum of the curves by method and measure, and of how many slices.
+        examples: some annotated slices, each of another condition.
+    """
 
     measured: pl.DataFrame
-    curves: dict[tuple[str, str, str], tuple[np.ndarray, int]] = field(default_factory=dict)
+    curves: dict[tuple[str, str], tuple[np.ndarray, int]] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Of one slice and condition: values and curves by method, and the example that it is."""
+
+    row: dict[str, Any]
+    values: dict[str, dict[str, float]]
+    curves: dict[str, dict[str, np.ndarray]]
+    example: Example
 
 
 def judge(
@@ -80,17 +116,15 @@ def judge(
     judged = Judged(pl.DataFrame(schema=MEASURED))
     found: list[dict[str, object]] = []
     for done, (key, array) in enumerate(_images(asked, shard_roots), start=1):
-        for row, method, values, curves in _of_slice(array, by_slice[key], sights, heads, settings):
-            identity = {name: row[name] for name in MEASURED if name in row}
-            identity["sequence_set"] = heads[row["route"]][row["condition"]].sequence_set
-            found += [
-                identity | {"method": method, "measure": measure, "value": value}
-                for measure, value in values.items()
-            ]
-            for measure, curve in curves.items():
-                place = (row["condition"], method, measure)
-                total, n = judged.curves.get(place, (np.zeros(len(curve)), 0))
-                judged.curves[place] = (total + curve, n + 1)
+        for outcome in _of_slice(array, by_slice[key], sights, heads, settings):
+            found += _rows(outcome, heads)
+            for method, both in outcome.curves.items():
+                for measure, curve in both.items():
+                    total, n = judged.curves.get((method, measure), (np.zeros(len(curve)), 0))
+                    judged.curves[method, measure] = (total + curve, n + 1)
+            seen = {example.condition for example in judged.examples}
+            if outcome.example.boxes and len(seen) < EXAMPLES and outcome.example.condition not in seen:
+                judged.examples.append(outcome.example)
         if progress is not None:
             progress(done, len(by_slice))
     judged.measured = pl.DataFrame(found, schema=MEASURED).sort("slice_key", "condition", "method", "measure")
@@ -156,14 +190,23 @@ def descending(found: np.ndarray) -> np.ndarray:
     return np.argsort(-found.ravel(), kind="stable")
 
 
+def _rows(outcome: _Outcome, heads: Mapping[str, Mapping[str, SliceHead]]) -> Iterator[dict[str, object]]:
+    row = outcome.row
+    identity = {name: row[name] for name in MEASURED if name in row}
+    identity["sequence_set"] = heads[row["route"]][row["condition"]].sequence_set
+    for method, values in outcome.values.items():
+        for measure, value in values.items():
+            yield identity | {"method": method, "measure": measure, "value": value}
+
+
 def _of_slice(
     array: np.ndarray,
     rows: list[dict[str, Any]],
     sights: Mapping[str, Sight],
     heads: Mapping[str, Mapping[str, SliceHead]],
     settings: AttributionSettings,
-) -> Iterator[tuple[dict[str, Any], str, dict[str, float], dict[str, np.ndarray]]]:
-    """Row, method, values by measure and curves of every condition of one slice."""
+) -> Iterator[_Outcome]:
+    """Every condition of one slice."""
     sight = sights[rows[0]["route"]]
     own = [heads[row["route"]][row["condition"]] for row in rows]
     maps = {method: saliency_maps(sight, own, array, method, settings) for method in settings.methods}
@@ -188,8 +231,9 @@ def _of_slice(
             for name, found in shown.items():
                 values[name] |= _overlap(found, covered)
             values[RANDOM] |= _chance(covered, rng)
-        for name in (*settings.methods, CENTRE, RANDOM):
-            yield row, name, values[name], curves[name]
+        own_maps = {method: found[number] for method, found in maps.items()}
+        example = Example(row["condition"], row["route"], array, own_maps, boxes)
+        yield _Outcome(row, values, curves, example)
 
 
 def _overlap(found: np.ndarray, covered: np.ndarray) -> dict[str, float]:

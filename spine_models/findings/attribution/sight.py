@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from spine_models.domain import Route
 from spine_models.encoder.backbone.augment import reduced, to_unit
-from spine_models.encoder.backbone.encoder import Encoder
+from spine_models.encoder.backbone.encoder import Encoder, load_encoder
 from spine_models.encoder.backbone.vit import Backbone, Tokens
 from spine_models.encoder.synthesizer.encode import Synthesizer, slice_vector
+from spine_models.encoder.synthesizer.files import load_fused
 from spine_models.encoder.synthesizer.fused import FusedEncoder
 from spine_models.findings.attribution.terms import AttributionError, Term, constants, terms_of
 from spine_models.findings.probes.heads import Heads
@@ -114,6 +117,42 @@ class SliceHead:
         return 0.5 * (1.0 + np.tanh(0.5 * self.logits(vectors)))
 
 
+def open_sights(
+    heads: Heads, encoders: Mapping[str, Path], synthesizer: Path | None, *, batch_size: int = 64
+) -> dict[str, Sight]:
+    """Encoders of the routes that the heads know, by route.
+
+    Args:
+        heads: loaded heads.
+        encoders: folders of the encoders of T1 and T2 by route.
+        synthesizer: folder of the aligned synthesizer, opened where the heads know other sequences; None leaves them.
+        batch_size: images at a time.
+
+    Raises:
+        EncoderError: a folder holds no encoder, or the synthesizer was trained on others.
+        AttributionError: an encoder of another version than the heads were fitted on.
+    """
+    found: dict[str, Sight] = {}
+    for route in sorted(heads.model_versions):
+        if route in encoders:
+            found[route] = Sight(load_encoder(encoders[route]), batch_size=batch_size)
+        elif route == Route.OTHER and synthesizer is not None:
+            fused = load_fused(synthesizer, encoders[Route.T1.value], encoders[Route.T2.value])
+            found[route] = Sight(Synthesizer(fused), batch_size=batch_size)
+    for route, sight in found.items():
+        _same_version(heads, route, sight.version)
+    return found
+
+
+def _same_version(heads: Heads, route: str, version: str) -> None:
+    wanted = heads.model_versions[route]
+    if version != wanted:
+        raise AttributionError(
+            f"these heads were fitted on encoder version {wanted} of route {route!r}, this encoder is of version "
+            f"{version}: materialise embeddings and probes with one encoder"
+        )
+
+
 def slice_heads(heads: Heads, sight: Sight, widths: Mapping[str, int]) -> dict[str, SliceHead]:
     """Heads by condition for single slices of the encoder's route; conditions without a head are not in it.
 
@@ -125,14 +164,9 @@ def slice_heads(heads: Heads, sight: Sight, widths: Mapping[str, int]) -> dict[s
     Raises:
         AttributionError: the heads were fitted on another version of the encoder.
     """
-    version = heads.model_versions.get(sight.route)
-    if version is None:
+    if sight.route not in heads.model_versions:
         return {}
-    if version != sight.version:
-        raise AttributionError(
-            f"these heads were fitted on encoder version {version} of route {sight.route!r}, this encoder is of "
-            f"version {sight.version}: materialise embeddings and probes with one encoder"
-        )
+    _same_version(heads, sight.route, sight.version)
     names = heads.card["conditions"]
     found: dict[str, SliceHead] = {}
     for sequence_set in heads.sets:
