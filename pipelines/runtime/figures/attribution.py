@@ -111,7 +111,7 @@ def knockout_bars(knockouts: pl.DataFrame) -> dg.MarkdownMetadataValue:
         axis.barh(place, value - before, left=before, color=colour, height=0.7)
     axis.axvline(before, color="black", linewidth=1.0)
     names = [
-        f"without {row['route'].upper()}"
+        f"without every {row['route']} series"
         if row["unit"] == "route"
         else f"without {row['contrast'] or '?'} ({row['route']}) {row['key'][:6]}"
         for row in rows.iter_rows(named=True)
