@@ -8,7 +8,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 export SPINE_ROOT ?= spine_root
 
-.PHONY: demo demo-llm test test-vllm ui bench lint clean
+.PHONY: demo study demo-llm test test-vllm ui bench lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
@@ -18,6 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## everything from nothing, and a summary
 	$(BIN)/python -m pipelines.demo
+
+study: $(STAMP)  ## the larger phantom experiment behind the README's results, at most 90 minutes on two cores
+	SPINE_PROFILE=study $(BIN)/python -m pipelines.experiment
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests

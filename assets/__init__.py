@@ -13,7 +13,7 @@ import dagster as dg
 from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
 from assets.encoder import backbone, clip, synthesizer
-from assets.findings import attribution, embeddings, probes
+from assets.findings import ablations, attribution, embeddings, probes
 from assets.reporting import agents, reports
 
 STAGES: dict[str, ModuleType] = {
@@ -30,6 +30,7 @@ STAGES: dict[str, ModuleType] = {
     "attribution": attribution,
     "agents": agents,
     "reports": reports,
+    "ablations": ablations,
 }
 """Stage word to module, in flow order; the order of ``spineagent run --through``."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
+from pydantic import Field
 
 from pipelines.runtime.metadata import artifact_out, markdown
 from pipelines.runtime.resources import Hospital
@@ -18,6 +19,16 @@ BYTES = dg.AssetCheckSpec(
     description="A byte-level sweep of the whole lake finds no identifier of any archived patient.",
     blocking=True,
 )
+
+
+class Sweep(dg.Config):
+    """What a person or a schedule may ask for."""
+
+    whole: bool = Field(
+        False, description="search every file again, so for patients too who came after it was found clean"
+    )
+
+
 UPSTREAM = [
     ("deid", "files"), ("deid", "studies"), ("deid", "audit"), ("sequences", "series"), ("labels", "consensus"),
     ("shards", "slices"), ("backbone", "curves"), ("backbone", "gram_curves"), ("embeddings", "studies"),
@@ -46,8 +57,8 @@ UPSTREAM = [
     },
     check_specs=[BYTES],
 )
-def warehouse(context: AssetExecutionContext, hospital: Hospital) -> Iterator[object]:
-    """Rebuild the file and sweep the lake."""
+def warehouse(context: AssetExecutionContext, config: Sweep, hospital: Hospital) -> Iterator[object]:
+    """Rebuild the file and sweep the lake, by default the files that no sweep has found clean yet."""
     from spine_models.corpus.archive import ArchiveTables
     from spine_models.corpus.deid import sweep_lake
     from sql.warehouse import build_warehouse
@@ -73,10 +84,22 @@ def warehouse(context: AssetExecutionContext, hospital: Hospital) -> Iterator[ob
         ArchiveTables(**{n: hospital.restricted.read_table(("archive", n), [batch]) for n in names})
         for batch in batches
     ]
-    hits = sweep_lake(archives, hospital.lake.root, key=hospital.key(), workers=hospital.numbers.deid.workers)
+    swept = sweep_lake(
+        archives,
+        hospital.lake.root,
+        key=hospital.key(),
+        workers=hospital.numbers.deid.workers,
+        memory=hospital.restricted.root / "sweep",
+        whole=config.whole,
+    )
     yield dg.AssetCheckResult(
         asset_key=["warehouse", "duckdb"],
         check_name=BYTES.name,
-        passed=hits.is_empty(),
-        metadata={"hits": hits.height, "batches": len(batches)},
+        passed=swept.hits.is_empty(),
+        metadata={
+            "hits": swept.hits.height,
+            "batches": len(batches),
+            "files_searched": swept.searched,
+            "files_clean_before": swept.remembered,
+        },
     )

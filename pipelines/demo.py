@@ -24,6 +24,7 @@ from pipelines.runtime.resources import Hospital
 
 PATIENTS = 150
 SEED = 7
+LOGGER = logging.getLogger("spineagent")
 
 
 def main(patients: int = PATIENTS, seed: int = SEED) -> None:
@@ -42,24 +43,36 @@ def run_phantom(
     settings: Settings, hospital: Hospital, source: Path, *, patients: int, seed: int, through: str
 ) -> None:
     """Make key and phantom hospital where there are none, and take its inbox through a stage; progress to stderr."""
-    from spine_models.corpus.deid import new_key_file
-    from spine_models.phantom import write_hospital
+    runner = make_ready(settings, hospital)
+    write_phantom(source, patients=patients, seed=seed)
+    runner.run(source / "inbox", through=through)
 
-    logger = logging.getLogger("spineagent")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("  %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+
+def make_ready(settings: Settings, hospital: Hospital) -> Runner:
+    """A runner that tells its progress on stderr; the key is made where there is none."""
+    from spine_models.corpus.deid import new_key_file
+
+    if not LOGGER.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("  %(message)s"))
+        LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
     if not settings.key_path.exists():
         new_key_file(settings.key_path)
-    if not (source / "truth").is_dir():
-        started = time.monotonic()
-        write_hospital(source, patients=patients, seed=seed, progress=reporter("phantom", "patients"))
-        logger.info("phantom hospital of %s patients: %.0f s", patients, time.monotonic() - started)
     instance = open_instance(settings.dagster_home)
-    Runner(hospital, build_defs(hospital), instance, lambda line: logger.info("%s", line)).run(
-        source / "inbox", through=through
-    )
+    return Runner(hospital, build_defs(hospital), instance, lambda line: LOGGER.info("%s", line))
+
+
+def write_phantom(source: Path, *, patients: int, seed: int, layout: str = "hospital") -> None:
+    """Write a phantom into a folder where there is none yet."""
+    from spine_models.phantom import write_hospital
+
+    if (source / "truth").is_dir():
+        return
+    started = time.monotonic()
+    told = reporter("phantom", "patients")
+    write_hospital(source, patients=patients, seed=seed, layout=layout, progress=told)
+    LOGGER.info("phantom %s of %s patients: %.0f s", layout, patients, time.monotonic() - started)
 
 
 def summary(console: Console, hospital: Hospital, source: Path) -> None:

@@ -32,6 +32,7 @@ STAGES: Final[tuple[str, ...]] = (
     "attribution",
     "agents",
     "reports",
+    "ablations",
 )
 """Stages of the lake in flow order; a view of a stage reads its own and earlier stages only."""
 

@@ -16,6 +16,8 @@ from spine_models.corpus.archive import tables
 
 LAYER = "corpus"
 CODE_VERSION = "3"
+ANNOTATED = "4"
+"""Of what boxes changed: their table, and what becomes of their file. The other tables are as they were."""
 ACCOUNTED = dg.AssetCheckSpec(
     "every_file_accounted",
     asset=["archive", "files"],
@@ -32,7 +34,7 @@ ACCOUNTED = dg.AssetCheckSpec(
             tables.FILES,
             "One row per inbox file: indexed, duplicate or rejected, with a reason.",
             layer=LAYER,
-            code_version=CODE_VERSION,
+            code_version=ANNOTATED,
         ),
         "instances": table_out(
             ("archive", "instances"),
@@ -72,9 +74,9 @@ ACCOUNTED = dg.AssetCheckSpec(
         "annotations": table_out(
             ("archive", "annotations"),
             tables.ANNOTATIONS,
-            "Labels, points and series descriptions in the RSNA layout, joined to their images.",
+            "Labels, points and series descriptions in the RSNA layout, and boxes, joined to their images.",
             layer=LAYER,
-            code_version=CODE_VERSION,
+            code_version=ANNOTATED,
         ),
     },
     partitions_def=study_batches,

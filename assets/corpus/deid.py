@@ -25,6 +25,8 @@ from spine_models.corpus.deid import tables
 
 LAYER = "corpus"
 CODE_VERSION = "3"
+VERSIONS = dict.fromkeys(("annotations", "files", "quarantine"), "4")
+"""Of what boxes changed: their table, and what becomes of their file. The other tables are as they were."""
 GATE = dg.AssetCheckSpec(
     "gate",
     asset=["deid", "dicom"],
@@ -39,7 +41,10 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
     "ehr_patients": (tables.EHR_PATIENTS, "EHR patients by the column allowlist."),
     "ehr_encounters": (tables.EHR_ENCOUNTERS, "EHR encounters, dates shifted with their patient."),
     "ehr_orders": (tables.EHR_ORDERS, "EHR orders, joined to the released study."),
-    "annotations": (tables.ANNOTATIONS, "Third-party labels and points of released studies, by pseudonym."),
+    "annotations": (
+        tables.ANNOTATIONS,
+        "Third-party labels and points, and boxes of readers, of released studies, by pseudonym.",
+    ),
     "audit": (
         tables.AUDIT,
         "One record per released instance: counts of actions, hashes, engine; no values.",
@@ -59,7 +64,9 @@ TABLES: dict[str, tuple[pl.Schema, str]] = {
         for name in ("files", "instances", "series", "studies", "reports", "ehr", "annotations")
     },
     outs={
-        name: table_out(("deid", name), schema, text, layer=LAYER, code_version=CODE_VERSION)
+        name: table_out(
+            ("deid", name), schema, text, layer=LAYER, code_version=VERSIONS.get(name, CODE_VERSION)
+        )
         for name, (schema, text) in TABLES.items()
     }
     | {

@@ -11,7 +11,8 @@ import polars as pl
 from dagster import AssetExecutionContext
 from pydantic import Field
 
-from pipelines.runtime.frozen import FROZEN, aligned_inputs
+from pipelines.runtime.alignments import Order, with_reports
+from pipelines.runtime.frozen import FROZEN
 from pipelines.runtime.metadata import (
     artifact_out,
     artifact_result,
@@ -27,13 +28,10 @@ from pipelines.runtime.provenance import (
     only_train_patients,
     patients_out,
     patients_result,
-    publish_trained,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.training import TrainingJob, launch
 from spine_models.config import ClipSettings
 from spine_models.encoder.clip import tables
-from spine_models.encoder.seen import patients_of_studies
 
 LAYER = "encoder"
 CODE_VERSION = "1"
@@ -96,18 +94,13 @@ def aligned(
     settings = hospital.numbers.clip
     if config.variant is not None:
         settings = ClipSettings.model_validate(settings.model_dump() | {"variant": config.variant})
-    sections = {"clip": settings.model_dump(mode="json")}
-    inputs, parents = aligned_inputs(hospital, manifest)
-    work = hospital.training_folder(KEY, None, {**sections, **parents}, code_version=CODE_VERSION)
-    job = TrainingJob("align", "aligning", sections, inputs, str(work), config.resume)
-    result = launch(context, job, settings.processes)
-    patients = patients_of_studies(result.seen, training="align")
-    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
-    version = publish_trained(hospital, KEY, None, result, **whom, **parents)
+    order = Order(context, hospital, manifest, ledger, KEY, CODE_VERSION, config.resume)
+    made = with_reports(order, settings)
+    result = made.result
     retrieval = result.tables["retrieval"]
     yield artifact_result(
         KEY,
-        version,
+        made.version,
         trained=result.card["trained"],
         variant=settings.variant,
         retrieval=markdown(retrieval),
@@ -115,5 +108,5 @@ def aligned(
     )
     yield table_result(("clip", "curves"), result.curves)
     yield table_result(("clip", "retrieval"), retrieval)
-    yield from patients_result(("clip", "patients"), SPLIT, patients, ledger)
+    yield from patients_result(("clip", "patients"), SPLIT, made.patients, ledger)
     yield findings_result(KEY, HEALTH, clip_health(result.curves, retrieval), result.card)

@@ -95,6 +95,13 @@ class Hospital(dg.ConfigurableResource):
         """Folders of the published encoders by route."""
         return self.artifacts(ENCODER, encoder_sequences.get_partition_keys())
 
+    def trained(self, key: Sequence[str], partition: str | None = None) -> Path | None:
+        """Folder of a published model that was trained; None where there is none, or only an initialised one."""
+        if not self.zone_of(key).has_artifact(key, partition):
+            return None
+        card = self.zone_of(key).card(key, partition)
+        return self.current(key, partition) if card["training"]["trained"] else None
+
     def untrained_encoders(self) -> list[str]:
         """Versions of published encoders that were only initialised; agents must not judge by their vectors."""
         key = ENCODER

@@ -22,7 +22,6 @@ from spine_models.config.encoder import (
     SynthesizerSettings,
 )
 from spine_models.config.findings import (
-    AblationSettings,
     AgentSettings,
     AttributionSettings,
     EmbeddingSettings,
@@ -34,7 +33,6 @@ from spine_models.config.findings import (
 from spine_models.config.profile import PROFILES, Profile, load_profile
 
 __all__ = [
-    "AblationSettings",
     "AgentSettings",
     "AlignSettings",
     "ArchiveSettings",

@@ -19,7 +19,6 @@ from spine_models.config.corpus import (
 )
 from spine_models.config.encoder import BackboneSettings, ClipSettings, GramSettings, SynthesizerSettings
 from spine_models.config.findings import (
-    AblationSettings,
     AgentSettings,
     AttributionSettings,
     EmbeddingSettings,
@@ -52,7 +51,6 @@ class Profile(Section):
     attribution: AttributionSettings = AttributionSettings()
     localization: LocalizationSettings = LocalizationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
-    ablations: AblationSettings = AblationSettings()
     agents: AgentSettings = AgentSettings()
 
 

@@ -16,10 +16,12 @@ from typing import Final
 
 import numpy as np
 
+from spine_models.domain import Outcome
 from spine_models.phantom.body.patient import make_spine
 from spine_models.phantom.dicom import hostile
 from spine_models.phantom.dicom.write import WrittenSeries, write_series
 from spine_models.phantom.folders import destinations, move_into
+from spine_models.phantom.records.boxes import write_boxes
 from spine_models.phantom.records.ehr import write_ehr
 from spine_models.phantom.records.exports import write_reports
 from spine_models.phantom.records.identity import draw_patient
@@ -34,6 +36,8 @@ NO_REPORT: Final = 0.04
 TABLE_REPORTS: Final = 0.2
 DAMAGE_RATE: Final = 0.1
 """Share of series whose headers have missing or wrong attributes."""
+ANNOTATED: Final = 0.4
+"""Share of patients whose findings a reader has boxed."""
 _ANATOMY: Final = 700_001
 _EHR: Final = 900_001
 _REPORTS: Final = 900_003
@@ -69,6 +73,7 @@ def write_hospital(
     workers: int = 2,
     layout: str = "hospital",
     damage_rate: float = DAMAGE_RATE,
+    annotated: float = ANNOTATED,
 ) -> HospitalSummary:
     """Write ``out/inbox`` and ``out/truth``; the same seed gives the same bytes.
 
@@ -81,15 +86,19 @@ def write_hospital(
         layout: ``hospital`` (dicom, reports, ehr) or ``rsna`` (train_images and three csv files, as the RSNA 2024
             LumbarDISC cohort is shipped; one lumbar study a patient).
         damage_rate: share of series with missing or wrong header attributes; the rsna layout has none.
+        annotated: share of patients with boxes in ``annotations/boxes.csv``, of series with sound headers; 0 writes no
+            file. The rsna layout has points instead.
 
     Raises:
         FileExistsError: there is an inbox or truth already.
-        ValueError: the layout is not one of the two, or the rate no share.
+        ValueError: the layout is not one of the two, or the damage rate or the annotated share no share.
     """
     if layout not in ("hospital", "rsna"):
         raise ValueError(f"no layout {layout!r}: choose hospital or rsna")
     if not 0 <= damage_rate <= 1:
         raise ValueError("the damage rate is a share between 0 and 1")
+    if not 0 <= annotated <= 1:
+        raise ValueError("annotated patients are a share between 0 and 1")
     for name in ("inbox", "truth"):
         if (out / name).exists():
             raise FileExistsError(f"{out / name} exists: give another folder, or remove it")
@@ -101,7 +110,7 @@ def write_hospital(
 
         counts = write_cohort(building, patients=patients, seed=seed, run=_runner(workers), progress=progress)
     else:
-        counts = _write_hospital(building, patients, seed, damage_rate, _runner(workers), progress)
+        counts = _write_hospital(building, patients, seed, damage_rate, annotated, _runner(workers), progress)
     for name in ("inbox", "truth"):
         (building / name).rename(out / name)
     shutil.rmtree(building)
@@ -114,6 +123,7 @@ def _write_hospital(
     patients: int,
     seed: int,
     damage_rate: float,
+    annotated: float,
     run: Callable[..., Iterable[list[Examined]]],
     progress: Callable[[int, int], None] | None,
 ) -> tuple[int, int]:
@@ -138,8 +148,19 @@ def _write_hospital(
     ]
     written = write_reports(inbox / "reports", reports, np.random.default_rng([seed, _REPORTS]))
     extras += [(f"reports/{name}", outcome) for name, outcome in written]
+    extras += _boxes(inbox, examined, annotated, seed)
     write_truth(building / "truth", examined, extras)
     return len(examined), sum(len(e.series) for e in examined)
+
+
+def _boxes(inbox: Path, examined: Sequence[Examined], annotated: float, seed: int) -> list[tuple[str, str]]:
+    """The reader's file, if there is one, with what must become of it."""
+    sound = {row["series_instance_uid"] for e in examined for row in e.series if not row["damage"]}
+    shown = (box for e in examined for box in e.boxes if box["series_instance_uid"] in sound)
+    patients = {e.study.uid: e.study.patient.mrn for e in examined}
+    place = "annotations/boxes.csv"
+    written = write_boxes(inbox / place, shown, patients, annotated=annotated, seed=seed)
+    return [(place, Outcome.RELEASED.value)] if written else []
 
 
 def _extras(inbox: Path, examined: Sequence[Examined], seed: int) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ SERIES: Final = (
 )  # fmt: skip
 BOXES: Final = (
     "study_instance_uid", "series_instance_uid", "sop_instance_uid", "frame", "contrast", "plane", "condition",
-    "level", "side", "severity", "x", "y", "w", "h",
+    "level", "side", "severity", "x", "y", "w", "h", "rows", "columns",
 )  # fmt: skip
 
 
@@ -107,6 +107,8 @@ def boxes_of(
                 "side": finding.side.value if finding.side else "",
                 "severity": finding.severity.value,
                 **{name: f"{value:.1f}" for name, value in zip("xywh", box, strict=True)},
+                "rows": shape[0],
+                "columns": shape[1],
             }
 
 

@@ -26,9 +26,9 @@ LEFT JOIN deid.instances AS instances
     AND instances.instance_key = annotations.instance_key
 WHERE
     studies.study_key IS NULL
-    OR NOT COALESCE(annotations.kind IN ('label', 'point', 'series'), FALSE)
+    OR NOT COALESCE(annotations.kind IN ('label', 'point', 'series', 'box'), FALSE)
     OR (annotations.kind <> 'label' AND series.series_key IS NULL)
-    OR (annotations.kind = 'point' AND instances.instance_key IS NULL)
+    OR (annotations.kind IN ('point', 'box') AND instances.instance_key IS NULL)
     OR (annotations.kind = 'label' AND annotations.series_key IS NOT NULL)
 GROUP BY annotations.batch_key, annotations.study_key, annotations.kind
 ORDER BY annotations.batch_key, annotations.study_key, annotations.kind;

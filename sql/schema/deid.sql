@@ -121,22 +121,26 @@ CREATE TABLE deid.ehr_orders (
     reason VARCHAR
 );
 
--- Labels, points and described series of a third-party cohort in the RSNA layout, of released studies.
+-- Of released studies: labels, points and described series of a third-party cohort in the RSNA layout, and the boxes
+-- that a reader drew.
 -- stored: view
 CREATE TABLE deid.annotations (
     batch_key VARCHAR,
     patient_key VARCHAR,
     study_key VARCHAR,
     series_key VARCHAR, -- null for labels
-    instance_key VARCHAR, -- null but for points
-    kind VARCHAR, -- label, point, series
-    condition VARCHAR, -- canal, neuroforaminal, subarticular; null for series
-    side VARCHAR, -- left, right; null for canal
-    level VARCHAR, -- L1-L2 to L5-S1
-    severity VARCHAR, -- normal_mild, moderate, severe; null for an empty cell
-    grade TINYINT, -- 0, 1, 2, as severity
-    x DOUBLE, -- pixels from the left, of points
-    y DOUBLE, -- pixels from the top, of points
+    instance_key VARCHAR, -- null but for points and boxes
+    kind VARCHAR, -- label, point, series, box
+    condition VARCHAR, -- canal, neuroforaminal, subarticular; of boxes any condition; null for series
+    side VARCHAR, -- left, right; null for canal; of boxes any side or null
+    level VARCHAR, -- L1-L2 to L5-S1; of boxes any disc, vertebra or null
+    severity VARCHAR, -- normal_mild, moderate, severe, of boxes mild, moderate, severe; null for an empty cell
+    grade TINYINT, -- 0, 1, 2, as severity; null for boxes
+    frame INTEGER, -- of boxes, 0-based, as in shards.slices; null for other kinds
+    x DOUBLE, -- pixels from the left, of points; of boxes the left edge, pixel 0 spans 0 to 1
+    y DOUBLE, -- pixels from the top, of points; of boxes the top edge
+    w DOUBLE, -- pixels of the source frame, of boxes
+    h DOUBLE, -- pixels of the source frame, of boxes
     description VARCHAR -- of series: sagittal_t1, sagittal_t2_stir, axial_t2
 );
 

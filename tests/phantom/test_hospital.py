@@ -1,5 +1,6 @@
 import csv
 import hashlib
+import shutil
 import warnings
 from collections import Counter
 from itertools import pairwise
@@ -9,6 +10,8 @@ import pydicom
 import pytest
 
 from spine_models.phantom import write_hospital
+from spine_models.phantom.truth import write_table
+from tests.phantom.annotating import PLACE, annotate
 
 PATIENTS, SEED = 8, 11
 CODECS = ("utf-8", "latin-1", "utf-16-le", "iso2022_jp", "euc_kr", "iso8859-5", "iso8859-7")
@@ -58,12 +61,50 @@ def test_another_seed_gives_another_hospital(hospital, tmp_path):
     assert not first & {hashlib.sha256(path.read_bytes()).hexdigest() for path in images(tmp_path)}
 
 
+def test_a_reader_has_boxed_some_patients_on_sound_series(hospital):
+    drawn, exact = rows(hospital / "inbox/annotations/boxes.csv"), truth(hospital, "boxes")
+    damaged = {row["series_instance_uid"] for row in truth(hospital, "series") if row["damage"]}
+    patients = {r["value"]: r["patient_id"] for r in truth(hospital, "identifiers") if r["kind"] == "uid"}
+    seen = {patients[box["study_instance_uid"]] for box in drawn}
+    assert 0 < len(seen) <= round(0.4 * PATIENTS)
+    expected = [
+        box
+        for box in exact
+        if patients[box["study_instance_uid"]] in seen
+        and box["series_instance_uid"] not in damaged
+        and box["contrast"] != "localizer"
+    ]
+    same = ("sop_instance_uid", "frame", "condition", "level", "side", "severity")
+    assert [[box[name] for name in same] for box in drawn] == [
+        [box[name] for name in same] for box in expected
+    ]
+    assert [box["x"] for box in drawn] != [box["x"] for box in expected]
+    assert all(abs(float(d["x"]) - float(e["x"])) < 2 for d, e in zip(drawn, expected, strict=True))
+
+
+def test_a_reader_who_comes_later_draws_what_one_of_the_same_seed_drew(hospital, tmp_path):
+    copy = shutil.copytree(hospital, tmp_path / "copy")
+    (copy / "inbox" / PLACE).unlink()
+    assert annotate(copy, share=0.4, seed=SEED)
+    assert digest(copy) == digest(hospital)
+    boxes = [
+        {name: value for name, value in row.items() if name not in ("rows", "columns")}
+        for row in truth(copy, "boxes")
+    ]
+    (copy / "inbox" / PLACE).unlink()
+    write_table(copy / "truth/boxes.csv", list(boxes[0]), [list(box.values()) for box in boxes])
+    assert annotate(copy, share=0.4, seed=SEED)
+    assert (copy / "inbox" / PLACE).read_bytes() == (hospital / "inbox" / PLACE).read_bytes()
+    with pytest.raises(FileExistsError, match="already"):
+        annotate(copy, share=0.4, seed=SEED)
+
+
 def test_an_existing_inbox_is_never_overwritten(hospital):
     with pytest.raises(FileExistsError, match="give another folder"):
         write_hospital(hospital, patients=1, seed=1)
 
 
-@pytest.mark.parametrize("wrong", [{"layout": "kaggle"}, {"damage_rate": 1.5}])
+@pytest.mark.parametrize("wrong", [{"layout": "kaggle"}, {"damage_rate": 1.5}, {"annotated": -0.1}])
 def test_what_cannot_be_written_is_said_before_anything_is(tmp_path, wrong):
     with pytest.raises(ValueError, match=r"choose hospital or rsna|share between 0 and 1"):
         write_hospital(tmp_path / "out", patients=1, seed=1, **wrong)

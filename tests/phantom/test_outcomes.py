@@ -95,6 +95,39 @@ def test_no_planted_identifier_leaves(hospital):
     assert found == []
 
 
+def test_the_reader_s_boxes_leave_on_their_images(hospital):
+    source, _, outcomes, frames, _ = hospital
+    names = Pseudonymizer(KEY)
+    with (source / "inbox/annotations/boxes.csv").open(encoding="utf-8") as file:
+        drawn = list(csv.DictReader(file))
+    with (source / "truth/boxes.csv").open(encoding="utf-8") as file:
+        sizes = {row["sop_instance_uid"]: (row["rows"], row["columns"]) for row in csv.DictReader(file)}
+    assert len(drawn) > 50
+    assert outcomes["annotations/boxes.csv"] == ("released", None)
+    said = [
+        (
+            *(names.key_of_uid(row[f"{uid}_instance_uid"]) for uid in ("study", "series", "sop")),
+            int(row["frame"]) - 1,
+            *(row[name] or None for name in ("condition", "level", "side", "severity")),
+            *(float(row[name]) for name in "xywh"),
+        )
+        for row in drawn
+    ]
+    boxes = pl.concat([leaving["annotations"].filter(kind="box") for leaving in frames])
+    columns = [
+        "study_key", "series_key", "instance_key", "frame", "condition", "level", "side", "severity", *"xywh",
+    ]  # fmt: skip
+    assert sorted(map(repr, boxes.select(columns).rows())) == sorted(map(repr, said))
+    instances = pl.concat([leaving["instances"] for leaving in frames])
+    placed = boxes.join(instances, on=["patient_key", "study_key", "series_key", "instance_key"], how="left")
+    true_sizes = {names.key_of_uid(uid): size for uid, size in sizes.items()}
+    for row in placed.to_dicts():
+        assert (str(row["rows"]), str(row["columns"])) == true_sizes[row["instance_key"]]
+        assert row["x"] + row["w"] <= row["columns"] + 1e-9
+        assert row["y"] + row["h"] <= row["rows"] + 1e-9
+        assert 0 <= row["frame"] < (row["frames"] or 1)
+
+
 def test_the_rsna_cohort_leaves_with_all_its_annotations(tmp_path):
     write_hospital(tmp_path / "source", patients=3, seed=4, workers=1, layout="rsna")
     outcomes, frames, violations = through_the_door(tmp_path / "source", tmp_path / "out")

@@ -95,6 +95,8 @@ def _add_study(
     graded = {"condition": "canal", "level": "L4-L5"}
     lake.add("deid.annotations", **ids, kind="label", **graded, severity="severe", grade=2)
     lake.add("deid.annotations", **ids, kind="point", **place, **graded, x=10.5, y=20.25)
+    drawn = {"condition": "fracture", "level": "L4", "severity": "mild"}
+    lake.add("deid.annotations", **ids, kind="box", **place, **drawn, frame=0, x=1.5, y=2.0, w=4.0, h=5.25)
     lake.add(
         "deid.annotations", **ids, kind="series", series_key=image["series_key"], description="sagittal_t1"
     )
@@ -134,7 +136,7 @@ def _add_series(
         instances.append(instance)
         lake.add(
             "deid.instances", **ids, series_key=series, instance_key=instance, sop_class="MR",
-            series_description=contrast or "other", dicom_path=f"{instance}.dcm", **facts,
+            series_description=contrast or "other", dicom_path=f"{instance}.dcm", rows=32, columns=48, **facts,
         )  # fmt: skip
         lake.add(
             "deid.audit",
@@ -392,10 +394,32 @@ def _add_training(lake: Lake) -> None:
         ("clip.patients", "align", ("all",)),
         ("synthesizer.patients", "synthesize", ("all",)),
         ("synthesizer.align_patients", "align_gates", ("all",)),
+        ("ablations.clip_bi_modal_patients", "align", ("all",)),
+        ("ablations.clip_concat_patients", "align", ("all",)),
+        ("ablations.gates_scalar_patients", "align_gates", ("all",)),
     ):
         for route in routes:
             for patient, role in (("ann", "train"), ("dot", "train"), ("cem", "held_out")):
                 lake.add(table, training=training, route=route, patient_key=key(patient), role=role, n=2)
+    about = {
+        "question": "gram",
+        "sequence_set": "t1",
+        "evaluation": "test",
+        "measure": "auroc",
+        "n_studies": 3,
+    }
+    about |= {"conditions": 1, "low": 0.5, "high": 0.9}
+    gain = {"relative_gain": 0.8 / 0.5 - 1, "relative_gain_low": -0.1, "relative_gain_high": 1.5}
+    lake.add("ablations.scores", variant="with_gram", is_reference=True, value=0.8, **about)
+    lake.add(
+        "ablations.scores",
+        variant="without_gram",
+        is_reference=False,
+        value=0.5,
+        difference=0.8 - 0.5,
+        **gain,
+        **about,
+    )
     for condition in condition_keys():
         lake.add(
             "agents.registry",

@@ -21,6 +21,7 @@ TRAINED_ON = (
     "clip__only_train_patients",
     "synthesizer__only_train_patients",
     "synthesizer__align_only_train_patients",
+    "ablations__only_train_patients",
 )
 """Rules that read the frozen ledger too."""
 
@@ -96,6 +97,10 @@ def _a_claim_of_nobody(lake):
     sentence["claim_keys"] = [*sentence["claim_keys"], "0" * 32]
 
 
+def _change_box(lake, **changes):
+    lake.change("deid.annotations", where={"kind": "box"}, **changes)
+
+
 CASES: list[tuple[str, Callable]] = [
     ("deid__every_file_has_one_outcome", lambda lake: lake.repeat("deid.files")),
     ("deid__every_file_has_one_outcome", lambda lake: lake.change("deid.files", outcome="lost")),
@@ -133,6 +138,19 @@ CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("deid.annotations", where={"kind": "label"}, patient_key="0" * 32),
     ),
     ("deid__annotations_have_their_series", lambda lake: lake.change("deid.annotations", kind=None)),
+    (
+        "deid__annotations_have_their_series",
+        lambda lake: lake.change("deid.annotations", where={"kind": "box"}, instance_key="0" * 32),
+    ),
+    ("deid__boxes_lie_in_their_frame", lambda lake: _change_box(lake, w=10_000.0)),
+    ("deid__boxes_lie_in_their_frame", lambda lake: _change_box(lake, y=-0.5)),
+    ("deid__boxes_lie_in_their_frame", lambda lake: _change_box(lake, h=None)),
+    ("deid__boxes_lie_in_their_frame", lambda lake: _change_box(lake, frame=1)),
+    ("deid__boxes_lie_in_their_frame", lambda lake: _change_box(lake, frame=None)),
+    (
+        "deid__boxes_lie_in_their_frame",
+        lambda lake: lake.change("deid.annotations", where={"kind": "point"}, w=1.0),
+    ),
     ("deid__one_row_per_study", _two_patients_in_one_study),
     ("deid__ages_are_capped", lambda lake: lake.change("deid.studies", age_years=91)),
     ("deid__ages_are_capped", lambda lake: lake.change("deid.ehr_encounters", age_at_visit=97)),
@@ -224,6 +242,18 @@ CASES: list[tuple[str, Callable]] = [
     (
         "clip__only_train_patients",
         lambda lake: lake.change("clip.patients", where={"role": "held_out"}, patient_key=key("ben")),
+    ),
+    (
+        "ablations__only_train_patients",
+        lambda lake: lake.change("ablations.gates_scalar_patients", patient_key=key("ben")),
+    ),
+    (
+        "ablations__gain_matches_its_values",
+        lambda lake: lake.change("ablations.scores", where={"is_reference": False}, relative_gain=0.2),
+    ),
+    (
+        "ablations__gain_matches_its_values",
+        lambda lake: lake.change("ablations.scores", where={"is_reference": True}, n_studies=9),
     ),
     ("clip__loss_finite", lambda lake: lake.change("clip.curves", loss=math.inf)),
     ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", recall_1=1.5)),

@@ -20,6 +20,7 @@ from spine_models.encoder import seen
 from spine_models.encoder.backbone import tables as backbone
 from spine_models.encoder.clip import tables as clip
 from spine_models.encoder.synthesizer import tables as synthesizer
+from spine_models.findings.ablations import tables as ablations
 from spine_models.findings.attribution import tables as attribution
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
@@ -83,6 +84,11 @@ SCHEMAS = {
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
+    "ablations.vectors": ablations.VECTORS,
+    "ablations.scores": ablations.SCORES,
+    "ablations.clip_bi_modal_patients": seen.PATIENTS,
+    "ablations.clip_concat_patients": seen.PATIENTS,
+    "ablations.gates_scalar_patients": seen.PATIENTS,
 }
 
 FIRST, SECOND = "internal-0001", "internal-0002"

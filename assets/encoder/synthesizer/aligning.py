@@ -10,7 +10,8 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
-from pipelines.runtime.frozen import FROZEN, aligned_inputs, frozen_slices
+from pipelines.runtime.alignments import Order, of_gates_with_reports
+from pipelines.runtime.frozen import FROZEN, frozen_slices
 from pipelines.runtime.metadata import (
     artifact_out,
     artifact_result,
@@ -27,11 +28,8 @@ from pipelines.runtime.provenance import (
     only_train_patients,
     patients_out,
     patients_result,
-    publish_trained,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.training import TrainingJob, launch
-from spine_models.encoder.seen import patients_of_studies
 from spine_models.encoder.synthesizer import tables
 
 LAYER = "encoder"
@@ -104,16 +102,9 @@ def aligned(
 
     settings = hospital.numbers.synthesizer
     start, clip = hospital.current(("synthesizer", "fused")), hospital.current(("clip", "aligned"))
-    sections = {"synthesizer": settings.model_dump(mode="json")}
-    inputs, parents = aligned_inputs(hospital, manifest)
-    parents |= {"synthesizer": start.name, "clip": clip.name}
-    inputs |= {"synthesizer": str(start), "clip": str(clip)}
-    work = hospital.training_folder(KEY, None, {**sections, **parents}, code_version=CODE_VERSION)
-    job = TrainingJob("align_gates", "aligning gates", sections, inputs, str(work), config.resume)
-    result = launch(context, job, hospital.numbers.backbone.processes)
-    patients = patients_of_studies(result.seen, training="align_gates")
-    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
-    version = publish_trained(hospital, KEY, None, result, **whom, **parents)
+    order = Order(context, hospital, manifest, ledger, KEY, CODE_VERSION, config.resume)
+    made = of_gates_with_reports(order, settings, start=start, clip=clip)
+    result = made.result
     retrieval, gates = result.tables["retrieval"], pl.DataFrame(schema=tables.GATES)
     if result.card["trained"]:
         encoders = hospital.encoders()
@@ -124,7 +115,7 @@ def aligned(
         gates = gate_table(model.encoder, series)
     yield artifact_result(
         KEY,
-        version,
+        made.version,
         trained=result.card["trained"],
         variant=settings.variant,
         retrieval=markdown(retrieval),
@@ -133,5 +124,5 @@ def aligned(
     yield table_result(("synthesizer", "align_curves"), result.curves)
     yield table_result(("synthesizer", "retrieval"), retrieval)
     yield table_result(("synthesizer", "gates"), gates, trust=gate_plot(gates))
-    yield from patients_result(("synthesizer", "align_patients"), SPLIT, patients, ledger)
+    yield from patients_result(("synthesizer", "align_patients"), SPLIT, made.patients, ledger)
     yield findings_result(KEY, HEALTH, align_health(result.curves, retrieval), result.card)

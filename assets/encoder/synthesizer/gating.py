@@ -10,7 +10,8 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
-from pipelines.runtime.frozen import FROZEN, tars_of
+from pipelines.runtime.alignments import Order, of_gates
+from pipelines.runtime.frozen import FROZEN
 from pipelines.runtime.metadata import artifact_out, artifact_result, curve_plot, table_out, table_result
 from pipelines.runtime.provenance import (
     Training,
@@ -19,11 +20,8 @@ from pipelines.runtime.provenance import (
     only_train_patients,
     patients_out,
     patients_result,
-    publish_trained,
-    seen_patients,
 )
 from pipelines.runtime.resources import Hospital
-from pipelines.runtime.training import TrainingJob, launch
 from spine_models.encoder.backbone.tables import CURVES
 
 LAYER = "encoder"
@@ -72,31 +70,18 @@ def fused(
     from spine_models.encoder.backbone.health import health
     from spine_models.encoder.synthesizer.train import training_settings
 
-    numbers, encoders = hospital.numbers, hospital.encoders()
-    sections = {
-        "backbone": numbers.backbone.model_dump(mode="json"),
-        "synthesizer": numbers.synthesizer.model_dump(mode="json"),
-    }
-    parents = {"encoders": {route: root.name for route, root in encoders.items()}}
-    identity = {**sections, **parents, "shards": manifest["sha256"].sort().to_list()}
-    inputs = {
-        "tars": tars_of(hospital, manifest),
-        "encoders": {route: str(root) for route, root in encoders.items()},
-    }
-    work = hospital.training_folder(KEY, None, identity, code_version=CODE_VERSION)
-    job = TrainingJob("synthesize", "training gates", sections, inputs, str(work), config.resume)
-    result = launch(context, job, numbers.backbone.processes)
-    patients = seen_patients(hospital, manifest, result, training="synthesize", route="all")
-    whom = {"patients": patients, "ledger": ledger, "manifest": manifest}
-    version = publish_trained(hospital, KEY, None, result, **whom, **parents)
+    numbers = hospital.numbers
+    order = Order(context, hospital, manifest, ledger, KEY, CODE_VERSION, config.resume)
+    made = of_gates(order, numbers.synthesizer)
+    result = made.result
     findings = health(result.curves, training_settings(numbers.backbone, numbers.synthesizer))
     yield artifact_result(
         KEY,
-        version,
+        made.version,
         trained=result.card["trained"],
         variant=numbers.synthesizer.variant,
         curves=curve_plot(result.curves, ["dino", "ibot", "koleo", "view_retrieval", "effective_rank"]),
     )
     yield table_result(("synthesizer", "curves"), result.curves)
-    yield from patients_result(("synthesizer", "patients"), SPLIT, patients, ledger)
+    yield from patients_result(("synthesizer", "patients"), SPLIT, made.patients, ledger)
     yield findings_result(KEY, HEALTH, findings, result.card)

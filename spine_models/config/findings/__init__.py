@@ -1,6 +1,5 @@
 """Numbers of the findings layer and of the agents, one module a stage."""
 
-from spine_models.config.findings.ablations import AblationSettings
 from spine_models.config.findings.agents import AgentSettings
 from spine_models.config.findings.attribution import AttributionSettings
 from spine_models.config.findings.embeddings import EmbeddingSettings
@@ -10,7 +9,6 @@ from spine_models.config.findings.retrieval import RetrievalSettings
 from spine_models.config.findings.strata import StratumSettings
 
 __all__ = [
-    "AblationSettings",
     "AgentSettings",
     "AttributionSettings",
     "EmbeddingSettings",

@@ -1,23 +1,24 @@
-"""Annotations in the RSNA LumbarDISC layout, joined to the DICOM tree that they were shipped with.
+"""Annotation tables of an inbox: the RSNA LumbarDISC layout, joined to its DICOM tree, and boxes, joined by UIDs.
 
-Belongs here: the three csv files (study labels, points, series descriptions), their vocabulary, and the join of
-``study_id/series_id/instance`` folder names to UIDs. Does not belong here: what leaves the restricted zone
-(``deid.annotations``), use of the labels. Anything that the vocabulary does not know rejects the file with a reason:
-a wrong label is worse than none.
+Belongs here: which rows a batch has and what becomes of a file; the three csv files of the RSNA layout (study labels,
+points, series descriptions), their vocabulary, and the join of ``study_id/series_id/instance`` folder names to UIDs.
+Does not belong here: the table of boxes (``boxes``), what leaves the restricted zone (``deid.annotations``), use of
+the labels. Anything that the vocabulary does not know rejects the file with a reason: a wrong label is worse than none.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import polars as pl
 
 from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.annotation_cells import Refused, Row, pixel, require, whole_number
+from spine_models.corpus.archive.boxes import BOXES_FILE, BoxedImages, box_rows, unplaced, without_repeats
 from spine_models.corpus.archive.folder import ANNOTATION_FILES, source_path
 from spine_models.corpus.archive.instance import Examined, examine_table
 from spine_models.corpus.archive.reasons import Reason
@@ -45,10 +46,6 @@ LEVELS: Final = (*DISCS_OF_REGION[Region.LUMBAR],)
 _POINT_COLUMNS: Final = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
 _FILE_ORDER: Final = ("batch_key", "inbox", "relative_path")
-_LARGEST_PX: Final = 65_535
-
-Row = dict[str, Any]
-Cells = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -59,32 +56,46 @@ class Annotated:
     files: dict[tuple[str, str], Examined]
 
 
-class _Refused(ValueError):
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
+class _Images(Protocol):
+    """What the rows of a table are joined to: folder names, or UIDs."""
+
+    def batch_of(self, inbox: str, row: Row) -> str | None:
+        """The batch of the row's study."""
+        ...
+
+    def fits(self, row: Row) -> bool:
+        """Whether the row can be true of the image that it names."""
+        ...
+
+    def joined(self, inbox: str, row: Row) -> Row:
+        """The row with the UIDs of what it names."""
+        ...
 
 
 def index_annotations(
     cohort: pl.DataFrame, batch_key: str, instances: Sequence[Row], settings: ArchiveSettings
 ) -> Annotated:
-    """``ANNOTATIONS`` of a batch: the rows of its studies from every annotation file of the same inbox.
+    """``ANNOTATIONS`` of a batch: the rows of its studies from every annotation file of the cohort.
 
-    A row of a study that is in no batch stays with its file, without UIDs. ``cohort`` is the ledger of the whole
-    cohort, ``instances`` the indexed rows of the batch.
+    Folder names mean something within their inbox alone, UIDs everywhere. A row of a study that is in no batch stays
+    with its file, without UIDs. A file with a box outside one of the batch's images is not used: its coordinates are
+    not those of the images. It is rejected by the batch that it belongs to; in another batch, which knows no outcome of
+    it, its rows lose their UIDs and so wait. ``cohort`` is the ledger of the whole cohort, ``instances`` the indexed
+    rows of the batch.
     """
     files = cohort.filter(kind="annotation").sort(_FILE_ORDER).to_dicts()
     if not files:
         return Annotated([], {})
-    tree = _Tree.of(cohort, instances, batch_key)
+    tree, boxed = _Tree.of(cohort, instances), BoxedImages.of(cohort, instances)
     rows: list[Row] = []
     outcome: dict[tuple[str, str], Examined] = {}
     seen: set[tuple[str, str]] = set()
     for file in files:
-        own_file = file["batch_key"] == batch_key
-        path = source_path(file["inbox"], file["relative_path"])
+        own_file, inbox = file["batch_key"] == batch_key, file["inbox"]
+        path = source_path(inbox, file["relative_path"])
+        images: _Images = boxed if path.name.casefold() == BOXES_FILE else tree
         examined = examine_table(path, settings)
-        content = (file["inbox"], examined.sha256 or "")
+        content = (inbox, examined.sha256 or "")
         parsed: list[Row] = []
         if examined.reason is None and content in seen:
             examined = Examined(examined.size_bytes, examined.sha256, Reason.DUPLICATE_CONTENT)
@@ -92,24 +103,33 @@ def index_annotations(
             seen.add(content)
             try:
                 parsed = read_annotations(path)
-            except _Refused as refusal:
+            except Refused as refusal:
                 examined = Examined(examined.size_bytes, examined.sha256, refusal.reason)
             except FileNotFoundError:
                 examined = Examined(examined.size_bytes, examined.sha256, Reason.VANISHED)
             except (TextTableError, OSError, RecursionError, MemoryError):
                 examined = Examined(examined.size_bytes, examined.sha256, Reason.ANNOTATION_UNREADABLE)
+        ours = [row for row in parsed if _is_ours(images.batch_of(inbox, row), batch_key, own_file)]
+        if all(images.fits(row) for row in ours):
+            ours = [images.joined(inbox, row) for row in ours]
+        elif own_file:
+            examined = Examined(examined.size_bytes, examined.sha256, Reason.ANNOTATION_OUTSIDE_IMAGE)
+            ours = []
+        else:
+            ours = [unplaced(row) for row in ours]
         if own_file:
-            outcome[file["inbox"], file["relative_path"]] = examined
+            outcome[inbox, file["relative_path"]] = examined
         place = {"batch_key": batch_key, **{k: file[k] for k in ("inbox", "relative_path")}}
-        for row in parsed:
-            batch = tree.batch_of_study(file["inbox"], row["study_id"])
-            if batch == batch_key or (batch is None and own_file):
-                rows.append(place | row | tree.uids(file["inbox"], row))
-    return Annotated(rows, outcome)
+        rows += [place | row for row in ours]
+    return Annotated(without_repeats(rows), outcome)
+
+
+def _is_ours(batch_of_row: str | None, batch_key: str, own_file: bool) -> bool:
+    return batch_of_row == batch_key or (batch_of_row is None and own_file)
 
 
 def read_annotations(path: Path) -> list[Row]:
-    """Rows of one of the three files, without place and UIDs.
+    """Rows of one of the four files, without place and UIDs; a box has the UIDs that its row names.
 
     Raises:
         ValueError: a column is missing or unknown, or a cell is not in the vocabulary; carries a ``reason``.
@@ -120,10 +140,11 @@ def read_annotations(path: Path) -> list[Row]:
         LABELS_FILE: _labels,
         POINTS_FILE: _points,
         SERIES_FILE: _series,
+        BOXES_FILE: box_rows,
     }
     reader = readers.get(path.name.casefold())
     if reader is None:
-        raise _Refused(Reason.ANNOTATION_UNKNOWN_TABLE)
+        raise Refused(Reason.ANNOTATION_UNKNOWN_TABLE)
     return list(reader(_lower(table_rows(read_text(path)))))
 
 
@@ -134,10 +155,10 @@ def _lower(rows: Iterator[dict[str, str | None]]) -> Iterator[dict[str, str | No
 
 def _labels(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
     for number, row in enumerate(rows, start=1):
-        study = _id(row, "study_id")
+        study = whole_number(row, "study_id")
         columns = [name for name in row if name != "study_id"]
         if not columns:
-            raise _Refused(Reason.ANNOTATION_COLUMNS)
+            raise Refused(Reason.ANNOTATION_COLUMNS)
         for column in columns:
             label = _label_column(column)
             severity, grade = _severity(row[column])
@@ -153,55 +174,40 @@ def _labels(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
 
 def _points(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
     for number, row in enumerate(rows, start=1):
-        _require(row, _POINT_COLUMNS)
+        require(row, _POINT_COLUMNS)
         condition = (row["condition"] or "").casefold().replace(" ", "_")
         level = _level((row["level"] or "").replace("/", "_").casefold())
         if condition not in CONDITIONS:
-            raise _Refused(Reason.ANNOTATION_VALUES)
+            raise Refused(Reason.ANNOTATION_VALUES)
         key, side = CONDITIONS[condition]
         yield {
             "row": number,
             "kind": "point",
-            "study_id": _id(row, "study_id"),
-            "series_id": _id(row, "series_id"),
-            "instance_number": int(_id(row, "instance_number")),
+            "study_id": whole_number(row, "study_id"),
+            "series_id": whole_number(row, "series_id"),
+            "instance_number": int(whole_number(row, "instance_number")),
             "condition": key,
             "side": side,
             "level": level,
-            "x": _pixel(row["x"]),
-            "y": _pixel(row["y"]),
+            "x": pixel(row["x"]),
+            "y": pixel(row["y"]),
         }
 
 
 def _series(rows: Iterator[dict[str, str | None]]) -> Iterator[Row]:
     for number, row in enumerate(rows, start=1):
-        _require(row, _SERIES_COLUMNS)
+        require(row, _SERIES_COLUMNS)
         description = DESCRIPTIONS.get((row["series_description"] or "").casefold())
         if description is None:
-            raise _Refused(Reason.ANNOTATION_VALUES)
-        ids = {name: _id(row, name) for name in ("study_id", "series_id")}
+            raise Refused(Reason.ANNOTATION_VALUES)
+        ids = {name: whole_number(row, name) for name in ("study_id", "series_id")}
         yield {"row": number, "kind": "series", **ids, "description": description}
-
-
-def _require(row: Cells, columns: Sequence[str]) -> None:
-    if not set(columns) <= set(row):
-        raise _Refused(Reason.ANNOTATION_COLUMNS)
-
-
-def _id(row: Cells, column: str) -> str:
-    """An integer as folder names have it."""
-    if column not in row:
-        raise _Refused(Reason.ANNOTATION_COLUMNS)
-    value = re.fullmatch(r"(\d{1,18})(?:\.0+)?", row[column] or "")
-    if value is None:
-        raise _Refused(Reason.ANNOTATION_VALUES)
-    return str(int(value[1]))
 
 
 def _label_column(column: str) -> Row:
     found = re.fullmatch(r"(\w+?)_(l[1-5]_[ls][1-5])", column)
     if found is None or found[1] not in CONDITIONS:
-        raise _Refused(Reason.ANNOTATION_COLUMNS)
+        raise Refused(Reason.ANNOTATION_COLUMNS)
     condition, side = CONDITIONS[found[1]]
     return {"condition": condition, "side": side, "level": _level(found[2])}
 
@@ -209,7 +215,7 @@ def _label_column(column: str) -> Row:
 def _level(text: str) -> str:
     level = text.upper().replace("_", "-")
     if level not in LEVELS:
-        raise _Refused(Reason.ANNOTATION_VALUES)
+        raise Refused(Reason.ANNOTATION_VALUES)
     return level
 
 
@@ -217,18 +223,8 @@ def _severity(cell: str | None) -> tuple[str | None, int | None]:
     if cell is None:
         return None, None
     if cell.casefold() not in SEVERITIES:
-        raise _Refused(Reason.ANNOTATION_VALUES)
+        raise Refused(Reason.ANNOTATION_VALUES)
     return SEVERITIES[cell.casefold()]
-
-
-def _pixel(cell: str | None) -> float:
-    try:
-        value = float(cell or "")
-    except ValueError:
-        raise _Refused(Reason.ANNOTATION_VALUES) from None
-    if not math.isfinite(value) or not -1 <= value <= _LARGEST_PX:
-        raise _Refused(Reason.ANNOTATION_VALUES)
-    return value
 
 
 @dataclass(frozen=True)
@@ -241,7 +237,7 @@ class _Tree:
     instances: dict[tuple[str, str, str, int], str | None]
 
     @classmethod
-    def of(cls, cohort: pl.DataFrame, instances: Sequence[Row], batch_key: str) -> _Tree:
+    def of(cls, cohort: pl.DataFrame, instances: Sequence[Row]) -> _Tree:
         tree = cls({}, {}, {}, {})
         columns = ("inbox", "relative_path", "batch_key")
         images = cohort.filter(pl.col("study_uid").is_not_null())
@@ -259,12 +255,15 @@ class _Tree:
             _once(tree.instances, (row["inbox"], study, series, number), row["sop_uid"])
         return tree
 
-    def batch_of_study(self, inbox: str, study_id: str) -> str | None:
-        return self.batches.get((inbox, study_id))
+    def batch_of(self, inbox: str, row: Row) -> str | None:
+        return self.batches.get((inbox, row["study_id"]))
 
-    def uids(self, inbox: str, row: Row) -> Row:
+    def fits(self, row: Row) -> bool:
+        return True
+
+    def joined(self, inbox: str, row: Row) -> Row:
         study, series, number = row["study_id"], row.get("series_id"), row.get("instance_number")
-        return {
+        return row | {
             "study_uid": self.studies.get((inbox, study)),
             "series_uid": self.series.get((inbox, study, series)) if series else None,
             "sop_uid": self.instances.get((inbox, study, series, number))

@@ -40,9 +40,10 @@ class Reason(StrEnum):
     REPORT_UNREADABLE = "report_unreadable"
     EHR_UNREADABLE = "ehr_unreadable"
     ANNOTATION_UNREADABLE = "annotation_unreadable"
-    ANNOTATION_UNKNOWN_TABLE = "annotation_unknown_table"  # not one of the layout's three csv files
-    ANNOTATION_COLUMNS = "annotation_columns"  # a column is missing, or names no condition and level
+    ANNOTATION_UNKNOWN_TABLE = "annotation_unknown_table"  # not one of the four csv files that are known
+    ANNOTATION_COLUMNS = "annotation_columns"  # a column is missing or unknown
     ANNOTATION_VALUES = "annotation_values"  # an id, severity, level or coordinate out of the vocabulary
+    ANNOTATION_OUTSIDE_IMAGE = "annotation_outside_image"  # a box outside its image, or of a frame not there
 
 
 class InboxError(ValueError):

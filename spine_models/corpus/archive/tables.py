@@ -128,21 +128,24 @@ ANNOTATIONS = pl.Schema(
         "inbox": pl.String,
         "relative_path": pl.String,
         "row": pl.Int32,  # data row of the csv, from 1
-        "kind": pl.String,  # label | point | series
-        "study_id": pl.String,  # folder names of the layout
-        "series_id": pl.String,  # null for labels
+        "kind": pl.String,  # label | point | series | box
+        "study_id": pl.String,  # folder names of the RSNA layout; null for boxes
+        "series_id": pl.String,  # null for labels and boxes
         "instance_number": pl.Int32,  # null but for points
-        "study_uid": pl.String,  # null: no such folder in the inbox, or one of several studies
+        "study_uid": pl.String,  # null: no such folder or image, or a folder of several studies
         "series_uid": pl.String,
         "sop_uid": pl.String,
-        "condition": pl.String,  # canal | neuroforaminal | subarticular; null for series
-        "side": pl.String,  # left | right; null for canal
-        "level": pl.String,  # L1-L2 .. L5-S1
-        "severity": pl.String,  # normal_mild | moderate | severe; null: an empty cell
-        "grade": pl.Int8,  # 0 | 1 | 2, as severity
-        "x": pl.Float64,  # pixels from the left, of points
-        "y": pl.Float64,  # pixels from the top, of points
+        "condition": pl.String,  # canal | neuroforaminal | subarticular; of boxes any; null for series
+        "side": pl.String,  # left | right; null for canal; of boxes any side or null
+        "level": pl.String,  # L1-L2 .. L5-S1; of boxes any disc, vertebra or null
+        "severity": pl.String,  # normal_mild | moderate | severe, of boxes mild | ..; null: an empty cell
+        "grade": pl.Int8,  # 0 | 1 | 2, as severity; null for boxes
+        "frame": pl.Int32,  # of boxes, 0-based; null for other kinds
+        "x": pl.Float64,  # pixels from the left, of points; of boxes the left edge, pixel 0 spans 0 to 1
+        "y": pl.Float64,  # pixels from the top, of points; of boxes the top edge
+        "w": pl.Float64,  # pixels, of boxes
+        "h": pl.Float64,  # pixels, of boxes
         "description": pl.String,  # of series: sagittal_t1 | sagittal_t2_stir | axial_t2
     }
 )
-"""Restricted: one row per study label, per point and per described series."""
+"""Restricted: one row per study label, per point, per described series and per box."""

@@ -377,7 +377,10 @@ def _outcome(batch: _Batch, row: dict[str, Any]) -> tuple[Outcome, str | None]:
     known = batch.outcome.get((row["inbox"], row["relative_path"]))
     if known:
         return known
-    if row["kind"] == "ehr":
+    if row["kind"] in (
+        "ehr",
+        "annotation",
+    ):  # nothing of it waits here: its rows are released, or of other batches
         return Outcome.RELEASED, None
     reason = Reason.UNRESOLVED_PATIENT if row["kind"] == "report" else Reason.NO_POLICY
     batch.quarantine.append(

@@ -102,19 +102,22 @@ ANNOTATIONS = pl.Schema(
         "patient_key": pl.String,
         "study_key": pl.String,
         "series_key": pl.String,  # null for labels
-        "instance_key": pl.String,  # null but for points
-        "kind": pl.String,  # label | point | series
-        "condition": pl.String,  # canal | neuroforaminal | subarticular; null for series
-        "side": pl.String,  # left | right; null for canal
-        "level": pl.String,  # L1-L2 .. L5-S1
-        "severity": pl.String,  # normal_mild | moderate | severe; null: an empty cell
-        "grade": pl.Int8,  # 0 | 1 | 2, as severity
-        "x": pl.Float64,  # pixels from the left, of points
-        "y": pl.Float64,  # pixels from the top, of points
+        "instance_key": pl.String,  # null but for points and boxes
+        "kind": pl.String,  # label | point | series | box
+        "condition": pl.String,  # canal | neuroforaminal | subarticular; of boxes any; null for series
+        "side": pl.String,  # left | right; null for canal; of boxes any side or null
+        "level": pl.String,  # L1-L2 .. L5-S1; of boxes any disc, vertebra or null
+        "severity": pl.String,  # normal_mild | moderate | severe, of boxes mild | ..; null: an empty cell
+        "grade": pl.Int8,  # 0 | 1 | 2, as severity; null for boxes
+        "frame": pl.Int32,  # of boxes, 0-based, as in shards.slices; null for other kinds
+        "x": pl.Float64,  # pixels from the left, of points; of boxes the left edge, pixel 0 spans 0 to 1
+        "y": pl.Float64,  # pixels from the top, of points; of boxes the top edge
+        "w": pl.Float64,  # pixels of the source frame, of boxes
+        "h": pl.Float64,  # pixels of the source frame, of boxes
         "description": pl.String,  # of series: sagittal_t1 | sagittal_t2_stir | axial_t2
     }
 )
-"""Third-party labels and points of released studies."""
+"""Third-party labels and points, and boxes of readers, of released studies."""
 
 AUDIT = pl.Schema(
     {

@@ -7,7 +7,7 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -20,10 +20,13 @@ from pydicom import config
 import spine_models.corpus.deid.gate as gate
 import spine_models.corpus.deid.gate.identifiers as identifiers_module
 import spine_models.corpus.deid.gate.lake as lake_module
+import spine_models.corpus.deid.gate.memory as memory_module
 from spine_models.config import ArchiveSettings, DeidSettings
 from spine_models.corpus.archive import ArchiveTables, index_batch, scan_inbox
 from spine_models.corpus.deid import deidentify_batch, gate_batch, sweep_lake
+from spine_models.corpus.deid.gate.memory import SweepMemory
 from spine_models.corpus.deid.gate.needles import Haystack, Needle, of_date, of_name, of_phone
+from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from tests.corpus.deid.objects import KEY, write_inbox
 
 SETTINGS = DeidSettings(workers=1)
@@ -169,7 +172,7 @@ def test_the_sweep_opens_what_a_lake_holds(released, tmp_path):
         info = tarfile.TarInfo("slice.json")
         info.size = len(leak)
         tar.addfile(info, io.BytesIO(leak.encode()))
-    result = sweep_lake([archive], lake)
+    result = sweep_lake([archive], lake).hits
     assert set(result["subject"]) == {
         "reports.parquet",
         "nested.parquet",
@@ -190,11 +193,74 @@ def test_many_processes_find_what_one_finds(released, tmp_path, monkeypatch):
         text = "odalys wexbury" if number % 2 else "spine"
         (lake / f"{number}.txt").write_text(text)
     frames["reports"].write_parquet(lake / "reports.parquet")
-    alone = sweep_lake([archive], lake, key=KEY)
+    alone = sweep_lake([archive], lake, key=KEY).hits
     for module in (lake_module, identifiers_module):
         monkeypatch.setattr(module, "_INLINE_BELOW", 1)
-    assert sweep_lake([archive], lake, key=KEY, workers=2).equals(alone)
+    assert sweep_lake([archive], lake, key=KEY, workers=2).hits.equals(alone)
     assert alone["subject"].to_list() == ["1.txt", "3.txt", "5.txt"]
+
+
+def test_a_sweep_searches_again_what_has_changed_and_what_was_not_clean(released, tmp_path, monkeypatch):
+    _, archive, frames = released
+    lake, memory = tmp_path / "lake", tmp_path / "memory"
+    lake.mkdir()
+    (lake / "clean.txt").write_text("spine")
+    (lake / "dirty.txt").write_text("odalys wexbury")
+    frames["reports"].write_parquet(lake / "reports.parquet")
+
+    def sweep(**more: object):
+        return sweep_lake([archive], lake, key=KEY, memory=memory, **{"whole": False} | more)
+
+    first = sweep()
+    assert (first.searched, first.remembered) == (3, 0)
+    assert first.hits["subject"].to_list() == ["dirty.txt"]
+    monkeypatch.setattr(
+        memory_module, "known_of", lambda *_, **__: pytest.fail("the originals were read again")
+    )
+    second = sweep()
+    assert (second.searched, second.remembered) == (1, 2)
+    assert second.hits.equals(first.hits)
+    (lake / "clean.txt").write_text("a note by odalys wexbury")
+    (lake / "new.txt").write_text("odalys wexbury")
+    assert sweep().hits["subject"].to_list() == ["clean.txt", "dirty.txt", "new.txt"]
+    assert sweep(whole=True).searched == 4
+    for name in ("clean.txt", "dirty.txt", "new.txt"):
+        (lake / name).unlink()
+    assert sweep().searched == 0
+    assert sweep().hits.is_empty()
+
+
+def test_what_a_sweep_remembers_holds_for_its_key_and_originals_alone(released, tmp_path, monkeypatch):
+    _, archive, _ = released
+    lake, memory = tmp_path / "lake", tmp_path / "memory"
+    lake.mkdir()
+    (lake / "a.txt").write_text("spine")
+    read = []
+    plain = memory_module.known_of
+    monkeypatch.setattr(
+        memory_module, "known_of", lambda *args, **more: (read.append(1), plain(*args, **more))[1]
+    )
+    sweep_lake([archive], lake, key=KEY, memory=memory)
+    sweep_lake([archive], lake, key=KEY, memory=memory)
+    assert len(read) == 1
+    other = sweep_lake([archive], lake, key=b"another key of thirty-two bytes!", memory=memory, whole=False)
+    assert (other.searched, len(read)) == (1, 2)
+    changed = replace(archive, instances=archive.instances.head(1))
+    sweep_lake([changed], lake, key=KEY, memory=memory)
+    assert len(read) == 3
+    assert memory.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_remembered_of_a_batch_is_what_was_read(released, tmp_path):
+    _, archive, _ = released
+    read = memory_module.known_of(archive, Pseudonymizer(KEY))
+    read.own = {patient: needles for patient, needles in read.own.items() if needles}
+    assert read.shared
+    assert read.births
+    for _ in range(2):
+        again = SweepMemory(tmp_path / "memory", KEY).known([archive], workers=1)
+        again.own = {patient: needles for patient, needles in again.own.items() if needles}
+        assert again == read
 
 
 def test_ordinary_text_raises_no_alarm():

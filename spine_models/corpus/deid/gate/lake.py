@@ -17,12 +17,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import current_process, get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
 from spine_models.corpus.deid.gate.frames import FrameSearch
 from spine_models.corpus.deid.gate.identifiers import Known, known_of
+from spine_models.corpus.deid.gate.memory import SweepMemory, join_known
 from spine_models.corpus.deid.gate.needles import Haystack
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.tables import GATE
@@ -56,6 +57,20 @@ _TEXT: Final = frozenset(
 _INLINE_BELOW: Final = 400
 _CHUNK: Final = 16
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+
+
+class Swept(NamedTuple):
+    """What a sweep found.
+
+    Attributes:
+        hits: GATE rows without a batch key; the subject is the file's path in the lake.
+        searched: files that were searched now.
+        remembered: files that an earlier sweep found clean and that have not changed since.
+    """
+
+    hits: pl.DataFrame
+    searched: int
+    remembered: int
 
 
 class _Sweep:
@@ -132,8 +147,14 @@ class _Sweep:
 
 
 def sweep_lake(
-    archive_tables: Sequence[ArchiveTables], lake: Path, *, key: bytes | None = None, workers: int = 1
-) -> pl.DataFrame:
+    archive_tables: Sequence[ArchiveTables],
+    lake: Path,
+    *,
+    key: bytes | None = None,
+    workers: int = 1,
+    memory: Path | None = None,
+    whole: bool = True,
+) -> Swept:
     """Every known identifier of the archive that any file of the lake contains.
 
     Args:
@@ -141,20 +162,26 @@ def sweep_lake(
         lake: the folder of everything that left the restricted zone.
         key: with the pseudonym key, rows that name a patient are also searched for that patient's single words.
         workers: processes that share the files where there are many; the rows are the same for any number.
-
-    Returns:
-        GATE rows without a batch key; the subject is the file's path in the lake.
+        memory: folder of the restricted zone where what was read and searched is remembered; None remembers nothing.
+        whole: search files too that an earlier sweep found clean, so for patients who came after it.
     """
-    known = Known()
-    for archive in archive_tables:
-        one = known_of(archive, Pseudonymizer(key) if key else None, workers=workers)
-        known.shared |= one.shared
-        for store, more in ((known.own, one.own), (known.births, one.births), (known.studies, one.studies)):
-            for patient, values in more.items():
-                store.setdefault(patient, set()).update(values)  # type: ignore[arg-type]
+    remembered = SweepMemory(memory, key) if memory is not None else None
     paths = sorted(p for p in lake.rglob("*") if p.is_file())
-    rows = [row for rows in _swept(paths, known, lake, workers) for row in rows]
-    return pl.DataFrame(rows, schema=GATE)
+    due = paths if whole or remembered is None else remembered.unsearched(paths, lake)
+    if not due:
+        return Swept(pl.DataFrame(schema=GATE), 0, len(paths))
+    if remembered is None:
+        known = Known()
+        for archive in archive_tables:
+            join_known(known, known_of(archive, Pseudonymizer(key) if key else None, workers=workers))
+    else:
+        known = remembered.known(archive_tables, workers=workers)
+    found = list(_swept(due, known, lake, workers))
+    if remembered is not None:
+        dirty = {path for path, rows in zip(due, found, strict=True) if rows}
+        remembered.remember((path for path in paths if path not in dirty), lake)
+    rows = [row for rows in found for row in rows]
+    return Swept(pl.DataFrame(rows, schema=GATE), len(due), len(paths) - len(due))
 
 
 def _swept(

@@ -1,0 +1,135 @@
+"""What each part of the system adds: study vectors of every variant, and the table.
+
+Belongs here: wiring. Does not belong here: trainings of variants (``trainings``), encoding, scoring
+(``spine_models.findings.ablations``).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from assets.findings.ablations.trainings import clip_key, gates_key
+from pipelines.runtime.figures.ablations import gain_plot, length_plot
+from pipelines.runtime.frozen import TARS
+from pipelines.runtime.metadata import counts, markdown, table_out, table_result
+from pipelines.runtime.partitions import encoder_sequences
+from pipelines.runtime.progress import reporter
+from pipelines.runtime.provenance import of_all_partitions
+from pipelines.runtime.resources import Hospital
+from spine_models.findings.ablations import tables
+
+LAYER = "findings"
+CODE_VERSION = "1"
+PAIRED = dg.AssetCheckSpec(
+    "variants_are_paired",
+    asset=["ablations", "scores"],
+    description="All variants of a question, sequence set and evaluation are scored on as many studies and conditions.",
+    blocking=True,
+)
+
+
+@dg.multi_asset(
+    name="ablation_vectors",
+    ins={"slices": dg.AssetIn(["shards", "slices"]), "studies": dg.AssetIn(["embeddings", "studies"])},
+    deps=[
+        *of_all_partitions(["shards", "tars"], ["embeddings", "slices"], ["backbone", "encoder"]),
+        ["clip", "aligned"],
+        ["synthesizer", "aligned"],
+        list(clip_key("bi_modal")),
+        list(clip_key("concat")),
+        list(gates_key("scalar")),
+    ],
+    outs={
+        "vectors": table_out(
+            ("ablations", "vectors"),
+            tables.VECTORS,
+            "Study vectors of every variant and of its reference.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        )
+    },
+    pool="gpu",
+)
+def vectors(hospital: Hospital, slices: pl.DataFrame, studies: pl.DataFrame) -> Iterator[object]:
+    """Encode each study by every variant; a variant that was not trained has no rows."""
+    from spine_models.encoder.clip.model import load_clip, version_of
+    from spine_models.findings.ablations.models import gram_models, length_models, synthesizer_models
+    from spine_models.findings.ablations.variants import PLAIN, Question
+    from spine_models.findings.ablations.vectors import aligned_studies, encoded_studies, stored_studies
+
+    routes = encoder_sequences.get_partition_keys()
+    anchored = hospital.encoders()
+    pretrained = hospital.artifacts(("backbone", "encoder"), routes)
+    trained = {name: folder for name in ("scalar",) if (folder := hospital.trained(gates_key(name)))}
+    conditional = hospital.trained(("synthesizer", "aligned"))
+    models = gram_models(pretrained) | length_models(pretrained)
+    models |= synthesizer_models(anchored, conditional, trained)
+    batches = slices["batch_key"].unique().sort().to_list()
+    frames = [
+        encoded_studies(
+            slices,
+            hospital.artifacts(TARS, batches),
+            models,
+            progress=reporter("ablations", "slices"),
+        ),
+        stored_studies(studies, Question.GRAM, "with_gram"),
+        stored_studies(studies, Question.LENGTH, "anchored"),
+        stored_studies(studies, Question.ALIGNMENT, PLAIN),
+    ]
+    clips = {"tri_modal": ("clip", "aligned")} | {name: clip_key(name) for name in ("bi_modal", "concat")}
+    for name, key in clips.items():
+        folder = hospital.trained(key)
+        if folder is None:
+            continue
+        stored = (hospital.lake.read_table(("embeddings", "slices"), [batch]) for batch in batches)
+        most = hospital.numbers.clip.max_slices
+        frames.append(aligned_studies(name, load_clip(folder), version_of(folder), stored, max_slices=most))
+    frame = pl.concat(frames).sort("question", "variant", "route", "study_key")
+    yield table_result(("ablations", "vectors"), frame, by_variant=counts(frame, "variant"))
+
+
+@dg.multi_asset(
+    name="ablation_scores",
+    ins={
+        "vectors": dg.AssetIn(["ablations", "vectors"]),
+        "consensus": dg.AssetIn(["labels", "consensus"]),
+        "patients": dg.AssetIn(["shards", "patients"]),
+    },
+    outs={
+        "scores": table_out(
+            ("ablations", "scores"),
+            tables.SCORES,
+            "Mean AUROC and AUPRC of every variant, and how far its reference is from it, with intervals.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        )
+    },
+    check_specs=[PAIRED],
+)
+def scores(
+    hospital: Hospital, vectors: pl.DataFrame, consensus: pl.DataFrame, patients: pl.DataFrame
+) -> Iterator[object]:
+    """Score every question on the studies that all of its variants have."""
+    from spine_models.findings.ablations.scores import score_ablations
+
+    frame = score_ablations(vectors, consensus, patients, settings=hospital.numbers.probes)
+    shown = frame.filter(pl.col("measure") == "auroc").select(
+        "question", "variant", "sequence_set", "evaluation", "value", "low", "high", "relative_gain"
+    )
+    yield table_result(
+        ("ablations", "scores"),
+        frame,
+        gains=gain_plot(frame),
+        length=length_plot(frame, hospital.numbers.backbone.steps),
+        table=markdown(shown, rows=200),
+    )
+    paired = frame.group_by("question", "sequence_set", "evaluation").agg(
+        pl.struct("conditions", "n_studies").n_unique().alias("kinds")
+    )
+    yield dg.AssetCheckResult(
+        asset_key=["ablations", "scores"],
+        check_name=PAIRED.name,
+        passed=frame.height > 0 and (paired["kinds"] == 1).all(),
+        metadata={"rows": frame.height, "comparisons": paired.height},
+    )
