@@ -38,6 +38,9 @@ _IDENTITY = [
     "slice_key",
     "n_slices",
 ]
+STUDIES_AT_ONCE = 64
+"""Every slice has a number for every condition before the heaviest are kept; this many studies' are held at once."""
+
 ORDER = ["study_key", "condition", "unit", "rank", "series_key", "slice_key"]
 REFRESH = "slice and study vectors are not of one refresh; materialise the embeddings of this batch again"
 _CELL = ["study_key", "condition"]
@@ -71,25 +74,40 @@ def study_weights(
     widths_of(slice_vectors)
     widths = widths_of(study_vectors)
     judged = heads.predict(study_vectors).with_columns(heads_version=pl.lit(heads.version))
-    conditions = list(heads.card["conditions"])
     parts = [pl.DataFrame(schema=WEIGHTS)]
     for (sequence_set,), asked in judged.sort("sequence_set").group_by("sequence_set", maintain_order=True):
         terms = terms_of(heads, str(sequence_set), widths)
-        cells = _cells(study_vectors, asked, terms, heads)
-        rows, brought = _slice_terms(slice_vectors, asked, terms)
-        series, sums = _per_series(rows, brought)
-        whole = _shared(series, sums, cells, conditions, over=_CELL)
-        _prove(whole, cells)
-        parts.append(whole.with_columns(unit=pl.lit("series")).select(*WEIGHTS))
-        if top_slices:
-            heaviest = _shared(rows, brought, cells, conditions, over=["series_key", "condition"])
-            heaviest = heaviest.filter(pl.col("rank") <= top_slices).with_columns(unit=pl.lit("slice"))
-            parts.append(heaviest.select(*WEIGHTS))
+        studies = asked["study_key"].unique().sort()
+        for start in range(0, len(studies), STUDIES_AT_ONCE):
+            some = asked.join(studies[start : start + STUDIES_AT_ONCE].to_frame(), on="study_key", how="semi")
+            parts += _of_studies(slice_vectors, study_vectors, some, terms, heads, top_slices)
     contrasts = slices.select("series_key", "contrast").unique(
         "series_key", keep="first", maintain_order=True
     )
     table = pl.concat(parts).drop("contrast").join(contrasts, on="series_key", how="left")
     return table.select(*WEIGHTS).sort(ORDER)
+
+
+def _of_studies(
+    slice_vectors: pl.DataFrame,
+    study_vectors: pl.DataFrame,
+    asked: pl.DataFrame,
+    terms: Mapping[str, Term],
+    heads: Heads,
+    top_slices: int,
+) -> list[pl.DataFrame]:
+    """Rows of the asked studies, all judged by one set: their series, then their heaviest slices."""
+    conditions = list(heads.card["conditions"])
+    cells = _cells(study_vectors, asked, terms, heads)
+    rows, brought = _slice_terms(slice_vectors, asked, terms)
+    whole = _shared(*_per_series(rows, brought), cells, conditions, over=_CELL)
+    _prove(whole, cells)
+    found = [whole.with_columns(unit=pl.lit("series")).select(*WEIGHTS)]
+    if top_slices:
+        heaviest = _shared(rows, brought, cells, conditions, over=["series_key", "condition"])
+        heaviest = heaviest.filter(pl.col("rank") <= top_slices).with_columns(unit=pl.lit("slice"))
+        found.append(heaviest.select(*WEIGHTS))
+    return found
 
 
 def _cells(

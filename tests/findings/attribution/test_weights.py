@@ -137,3 +137,26 @@ def test_slices_that_the_study_vectors_are_not_made_of_are_refused(batch, heads)
         )
     with pytest.raises(AttributionError, match=r"no slice of \d studies has a vector"):
         study_weights(batch.slices.clear(), batch.studies, batch.shards, heads, top_slices=2)
+
+
+def test_many_studies_are_those_one_by_one(batch, heads):
+    """More studies than are held at once."""
+    slices, studies = (
+        pl.concat(
+            [
+                frame.with_columns(pl.col(name) + f"-{i:02d}" for name in frame.columns if name in renamed)
+                for i in range(30)
+            ]
+        )
+        for frame, renamed in (
+            (batch.slices, ("study_key", "series_key", "slice_key")),
+            (batch.studies, ("study_key",)),
+        )
+    )
+    found = study_weights(slices, studies, batch.shards, heads, top_slices=2)
+    once = study_weights(batch.slices, batch.studies, batch.shards, heads, top_slices=2)
+    assert found.height == 30 * once.height
+    for i in (0, 21, 29):
+        part = found.filter(pl.col("study_key").str.ends_with(f"-{i:02d}"))
+        np.testing.assert_array_equal(part["contribution"], once["contribution"])
+        np.testing.assert_array_equal(part["rank"], once["rank"])
