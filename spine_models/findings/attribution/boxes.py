@@ -39,11 +39,7 @@ def annotated_slices(annotations: pl.DataFrame, slices: pl.DataFrame) -> pl.Data
         for points), sorted by slice key.
     """
     place = ["study_key", "condition", "side", "level"]
-    held = annotations.with_columns(
-        pl.lit(None, dtype).alias(name)
-        for name, dtype in (("w", pl.Float64), ("h", pl.Float64), ("frame", pl.Int32))
-        if name not in annotations.columns
-    ).filter(pl.col("kind").is_in(["box", "point", "label"]))
+    held = annotations.filter(pl.col("kind").is_in(["box", "point", "label"]))
     found = held.filter((pl.col("kind") == "label") & (pl.col("grade") >= 1)).select(place).unique()
     points = held.filter(pl.col("kind") == "point").join(found, on=place, how="semi", nulls_equal=True)
     marks = (

@@ -127,15 +127,11 @@ def test_marks_find_their_slices_and_points_count_where_something_is_found():
         common | {"kind": "point", "instance_key": "i2", "level": "L3-L4", "x": 7.0, "y": 8.0},
         common | {"kind": "point", "instance_key": "i2", "level": "L4-L5", "x": float("nan"), "y": 6.0},
     ]  # fmt: skip
-    schema = dict(ANNOTATIONS) | {"frame": pl.Int32, "w": pl.Float64, "h": pl.Float64}
-    annotations = pl.DataFrame(rows, schema=schema)
+    annotations = pl.DataFrame(rows, schema=ANNOTATIONS)
     found = annotated_slices(annotations, slices)
     assert found["slice_key"].to_list() == ["i1-0001", "i2-0000"]
     assert found["marks"].to_list() == [
         [{"condition": "canal", "x": 1.0, "y": 2.0, "w": 3.0, "h": 4.0}],
         [{"condition": "canal", "x": 5.0, "y": 6.0, "w": None, "h": None}],
     ]
-    # Before readers drew boxes the table had points alone, without a frame.
-    points = annotations.filter(pl.col("kind") != "box").drop("frame", "w", "h")
-    assert annotated_slices(points, slices)["slice_key"].to_list() == ["i2-0000"]
     assert annotated_slices(annotations.clear(), slices).is_empty()

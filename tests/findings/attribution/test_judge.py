@@ -126,8 +126,9 @@ def cohort_of_slices(make_batch, make_slice):
         size_px=pl.lit(32, pl.Int32), output_spacing_mm=pl.lit(1.0), pixel_spacing_mm=pl.lit([1.0, 1.0]),
     )  # fmt: skip
     box = {"kind": "box", "condition": "canal", "frame": 0, "x": 8.0, "y": 4.0, "w": 16.0, "h": 14.0}
-    schema = dict(ANNOTATIONS) | {"frame": pl.Int32, "w": pl.Float64, "h": pl.Float64}
-    annotations = pl.DataFrame([box | {"instance_key": key} for key in table["instance_key"]], schema=schema)
+    annotations = pl.DataFrame(
+        [box | {"instance_key": key} for key in table["instance_key"]], schema=ANNOTATIONS
+    )
     labels = pl.DataFrame(
         [
             {"study_key": f"s-{p}", "condition": condition, "label": int(p != "p2")}
