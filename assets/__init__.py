@@ -13,7 +13,7 @@ import dagster as dg
 from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
 from assets.encoder import backbone, clip, synthesizer
-from assets.findings import ablations, embeddings, probes
+from assets.findings import ablations, attribution, embeddings, probes
 from assets.reporting import agents, reports
 
 STAGES: dict[str, ModuleType] = {
@@ -27,6 +27,7 @@ STAGES: dict[str, ModuleType] = {
     "synthesizer": synthesizer,
     "embeddings": embeddings,
     "probes": probes,
+    "attribution": attribution,
     "agents": agents,
     "reports": reports,
     "ablations": ablations,

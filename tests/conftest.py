@@ -124,6 +124,13 @@ def tiny_profile(folder: Path, **changes: object) -> Path:
             "regularisation": [0.1],
             "baselines": ["random_init", "pixel_pca"],
         },
+        "attribution": {
+            "max_slices": 2,
+            "curve_steps": 4,
+            "random_orders": 1,
+            "gradient_steps": 4,
+            "bootstrap": 20,
+        },
     }
     document.update(changes)
     path = folder / "tiny.yaml"

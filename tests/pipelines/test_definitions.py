@@ -39,6 +39,7 @@ def test_gpu_work_waits_in_the_pool():
         "synthesizer_aligned",
         "embeddings",
         "probe_baselines",
+        "attribution_scores",
         "clip_bi_modal_ablation",
         "clip_concat_ablation",
         "gates_scalar_ablation",

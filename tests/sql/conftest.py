@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import polars as pl
@@ -33,6 +34,7 @@ def valid_lake() -> Lake:
     _add_refreshed(lake)
     _add_manifest(lake)
     _add_training(lake)
+    _add_saliency_scores(lake)
     return lake
 
 
@@ -101,6 +103,7 @@ def _add_study(
     )
     _add_labels(lake, ids, number)
     _add_claims(lake, ids, [i for part in instances[:2] for i in part])
+    _add_attribution(lake, ids, split, instances[0][0])
     if split in ("train", "test"):
         for encoder in ("spinefm", "pixel_pca"):
             lake.add(
@@ -302,6 +305,63 @@ def _add_refreshed(lake: Lake) -> None:
     for row in counted.iter_rows(named=True):
         version = row.pop("model_version")
         lake.add("embeddings.refreshed", **row, reason="new_slice", model_version_after=version)
+
+
+def _add_attribution(lake: Lake, ids: dict[str, str], split: str, instance: str) -> None:
+    """T1 speaks for the stenosis, STIR against it; without T1 it is gone."""
+    study = ids["study_key"]
+    about = {**ids, "condition": "canal", "heads_version": "h1"}
+    sums = {"sequence_set": "all", "constant": -0.5, "logit": 1.0, "probability": 1 / (1 + math.exp(-1.0))}
+    for route, contrast, contribution, share, rank in (
+        ("t1", "T1", 2.0, 0.8, 1),
+        ("t2", "STIR", -0.5, 0.2, 2),
+    ):
+        series = {"route": route, "contrast": contrast, "plane": "sagittal", "series_key": key(study, route)}
+        own = about | sums | series | {"n_slices": 2}
+        lake.add(
+            "attribution.weights", **own, unit="series", rank=rank, contribution=contribution, share=share
+        )
+        lake.add(
+            "attribution.weights", **own, unit="slice", slice_key=f"{instance}-0000", rank=1,
+            contribution=contribution / 2, share=share / 2,
+        )  # fmt: skip
+        before = {"sequence_set_before": "all", "probability_before": sums["probability"]}
+        after = {"probability_after": 0.2 if route == "t1" else 0.9, "sequence_set_after": "all"}
+        lake.add(
+            "attribution.knockouts", **about, **before, **after, unit="series", key=key(study, route),
+            route=route, contrast=contrast,
+        )  # fmt: skip
+    lake.add(
+        "attribution.knockouts", **about, **before, unit="route", key="t1", route="t1", reason="nothing is left",
+    )  # fmt: skip
+    if split == "test":
+        for method in ("tokens", "random", "centre"):
+            lake.add(
+                "attribution.measured", condition="canal", patient_key=ids["patient_key"], study_key=study,
+                slice_key=f"{instance}-0000", route="t1", sequence_set="all", annotated=True, method=method,
+                measure="pointing", value=1.0,
+            )  # fmt: skip
+
+
+def _add_saliency_scores(lake: Lake) -> None:
+    for condition in ("all", *condition_keys()):
+        row = {"condition": condition, "method": "tokens", "measure": "pointing"}
+        if condition in ("all", "canal"):
+            interval = {"value": 0.6, "low": 0.4, "high": 0.8, "chance": 0.1, "centre": 0.3}
+            gains = {"over_chance": 0.5, "over_chance_low": 0.3, "over_chance_high": 0.7}
+            near = {"over_centre": 0.3, "over_centre_low": 0.1, "over_centre_high": 0.5}
+            lake.add(
+                "attribution.scores",
+                **row,
+                **interval,
+                **gains,
+                **near,
+                status="evaluated",
+                n=9,
+                n_patients=4,
+            )
+        else:
+            lake.add("attribution.scores", **row, status="not_evaluable", reason="no box", n=0, n_patients=0)
 
 
 def _add_manifest(lake: Lake) -> None:

@@ -53,6 +53,11 @@ def _scored_twice(lake):
     lake.rows["probes.predictions"][-1].update(evaluation="cv", fold=0)
 
 
+def _another_probability(lake):
+    for row in lake.rows["attribution.weights"]:
+        row["probability"] = 0.5
+
+
 def _a_study_without_claims(lake):
     lake.repeat("deid.studies")
     lake.rows["deid.studies"][-1]["study_key"] = "0" * 32
@@ -298,6 +303,37 @@ CASES: list[tuple[str, Callable]] = [
     ),
     ("probes__seventeen_conditions", lambda lake: lake.drop("probes.metrics", condition="pars")),
     ("probes__seventeen_conditions", lambda lake: lake.repeat("probes.metrics", condition="pars")),
+    (
+        "attribution__contributions_sum_to_logit",
+        lambda lake: lake.change("attribution.weights", contribution=1.9),
+    ),
+    ("attribution__contributions_sum_to_logit", _another_probability),
+    (
+        "attribution__contributions_sum_to_logit",
+        lambda lake: lake.drop("attribution.weights", unit="series", route="t2"),
+    ),
+    (
+        "attribution__knockouts_in_range",
+        lambda lake: lake.change("attribution.knockouts", probability_after=1.5),
+    ),
+    (
+        "attribution__knockouts_in_range",
+        lambda lake: lake.change("attribution.knockouts", probability_after=None),
+    ),
+    (
+        "attribution__knockouts_in_range",
+        lambda lake: lake.change("attribution.knockouts", where={"unit": "route"}, reason=None),
+    ),
+    (
+        "attribution__only_test_patients",
+        lambda lake: lake.change("attribution.measured", patient_key=key("ann")),
+    ),
+    ("attribution__scores_have_values_or_reasons", lambda lake: lake.change("attribution.scores", value=1.5)),
+    ("attribution__scores_have_values_or_reasons", lambda lake: lake.change("attribution.scores", low=0.9)),
+    (
+        "attribution__scores_have_values_or_reasons",
+        lambda lake: lake.change("attribution.scores", where={"condition": "pars"}, reason=None),
+    ),
     ("agents__seventeen_claims_per_study", _a_study_without_claims),
     (
         "agents__seventeen_claims_per_study",

@@ -136,6 +136,24 @@ def test_auroc_stands_in_the_order_of_the_conditions_with_our_encoder_first(answ
     )
 
 
+def test_a_series_that_speaks_for_a_condition_comes_first_with_what_is_left_without_it(answer):
+    rows = answer("series_weights")
+    assert len(rows) == 5 * 2
+    first, second = rows[:2]
+    assert (first["condition"], first["contrast"], first["contribution"]) == ("canal", "T1", 2.0)
+    assert first["probability_without"] == 0.2
+    assert first["heaviest_slice"].endswith("-0000")
+    assert (second["contrast"], second["contribution"], second["rank"]) == ("STIR", -0.5, 2)
+
+
+def test_saliency_is_scored_over_all_conditions_first(answer):
+    rows = answer("attribution_scores")
+    assert len(rows) == 18
+    assert [row["condition"] for row in rows[:2]] == ["all", "canal"]
+    assert (rows[0]["value"], rows[0]["chance"], rows[0]["over_chance_low"]) == (0.6, 0.1, 0.3)
+    assert (rows[2]["value"], rows[2]["reason"]) == (None, "no box")
+
+
 def test_encoders_are_compared_on_the_same_conditions(answer, lake):
     """A condition that one encoder alone could be evaluated on says nothing about the others."""
     lake.change(

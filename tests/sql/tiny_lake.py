@@ -21,6 +21,7 @@ from spine_models.encoder.backbone import tables as backbone
 from spine_models.encoder.clip import tables as clip
 from spine_models.encoder.synthesizer import tables as synthesizer
 from spine_models.findings.ablations import tables as ablations
+from spine_models.findings.attribution import tables as attribution
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
 from spine_models.reporting.agents import tables as agents
@@ -76,6 +77,10 @@ SCHEMAS = {
     "probes.baselines": probes.BASELINES,
     "probes.predictions": probes.PREDICTIONS,
     "probes.metrics": probes.METRICS,
+    "attribution.weights": attribution.WEIGHTS,
+    "attribution.knockouts": attribution.KNOCKOUTS,
+    "attribution.measured": attribution.MEASURED,
+    "attribution.scores": attribution.SCORES,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
