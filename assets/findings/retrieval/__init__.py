@@ -4,5 +4,6 @@ Belongs here: the names of the assets. Does not belong here: wiring (``index``, 
 """
 
 from assets.findings.retrieval.index import index, neighbours
+from assets.findings.retrieval.scores import scores
 
-__all__ = ["index", "neighbours"]
+__all__ = ["index", "neighbours", "scores"]

@@ -26,6 +26,7 @@ from spine_models.findings.embeddings.aligned_choice import (
     AlignedError,
     ReadVectors,
     as_routes,
+    by_key,
     chosen_slices,
     content_hashes,
     one_slice,
@@ -218,7 +219,7 @@ def _checked(rows: pl.DataFrame, read: ReadVectors, clip: ClipSide) -> dict[str,
             f"{missing or joined.height - rows.height} chosen slices have no vector, or two: materialise the "
             "embeddings of this batch again"
         )
-    vectors = {key: np.asarray(v, dtype=np.float32) for key, v in joined.select("slice_key", "vector").rows()}
+    vectors = by_key(joined)
     if broken := sum(not np.isfinite(vector).all() for vector in vectors.values()):
         raise AlignedError(
             f"{broken} slice vectors are not finite: materialise the embeddings of this batch again"

@@ -15,6 +15,7 @@ import polars as pl
 from spine_models.domain import Split
 from spine_models.encoder.clip.data import RouteSlices, choose_slices, kind_of
 from spine_models.findings.embeddings.aligned_tables import ALIGNED, ALIGNED_SLICES
+from spine_models.findings.embeddings.pooling import stack
 
 ReadVectors = Callable[[list[str]], pl.DataFrame]
 """embeddings.SLICES rows of the slice keys asked for, of every encoder that has them."""
@@ -136,6 +137,14 @@ def as_routes(rows: pl.DataFrame, vectors: dict[str, np.ndarray]) -> RouteSlices
         series=rows["series"].to_numpy(),
         kind=np.array([kind_of(plane) for plane in rows["plane"]], dtype=np.int64),
     )
+
+
+def by_key(rows: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Vectors float32 [D] by slice key; routes may differ in length."""
+    found: dict[str, np.ndarray] = {}
+    for _, part in rows.group_by(pl.col("vector").list.len()):
+        found.update(zip(part["slice_key"], stack(part["vector"]), strict=True))
+    return found
 
 
 def one_slice(vector: np.ndarray, plane: str | None) -> RouteSlices:

@@ -21,6 +21,7 @@ from spine_models.encoder.synthesizer.alignment import Alignment
 from spine_models.findings.embeddings.aligned_choice import (
     ReadVectors,
     as_routes,
+    by_key,
     chosen_slices,
     content_hashes,
     one_slice,
@@ -116,7 +117,7 @@ def _slice_vectors(
         pl.col("model_version") == alignment.synthesizer.version,
     )
     held = held.join(rows, on=["slice_key", "pixel_hash", "preprocessing_version"], how="semi")
-    vectors = {key: np.asarray(v, dtype=np.float32) for key, v in held.select("slice_key", "vector").rows()}
+    vectors = by_key(held)
     due = rows.filter(~pl.col("slice_key").is_in(list(vectors)))
     keys: list[str] = []
     images: list[np.ndarray] = []

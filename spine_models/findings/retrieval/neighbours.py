@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from spine_models.encoder.clip.variants import IMAGE, T1, T2
+from spine_models.findings.embeddings.pooling import stack
 from spine_models.findings.retrieval.index import RetrievalIndex
 from spine_models.findings.retrieval.pool import RetrievalError
 from spine_models.findings.retrieval.tables import NEIGHBOURS
@@ -49,7 +49,7 @@ def neighbours(aligned: pl.DataFrame, index: RetrievalIndex, index_version: str,
         )
     if queries.is_empty():
         return pl.DataFrame(schema=NEIGHBOURS)
-    vectors = np.stack([np.asarray(v, dtype=np.float32) for v in queries["vector"]])
+    vectors = stack(queries["vector"])
     found = index.search(vectors, k, exclude_patients=[(patient,) for patient in queries["patient_key"]])
     studies, patients = index.reports.keys["study_key"], index.reports.keys["patient_key"]
     rows = []

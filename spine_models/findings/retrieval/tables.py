@@ -55,6 +55,7 @@ GAINS = pl.Schema(
     {
         "sequence_set": pl.String,
         "encoder": pl.String,
+        "query": pl.String,  # our modality that asked: t1 | t2 | other | study | t1+t2 | image
         "next_best": pl.String,  # the baseline with the highest recall at 5
         "status": pl.String,
         "reason": pl.String,
