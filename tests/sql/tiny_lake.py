@@ -20,8 +20,10 @@ from spine_models.encoder import seen
 from spine_models.encoder.backbone import tables as backbone
 from spine_models.encoder.clip import tables as clip
 from spine_models.encoder.synthesizer import tables as synthesizer
+from spine_models.findings.embeddings import aligned_tables as aligned
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
+from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
 
@@ -71,9 +73,15 @@ SCHEMAS = {
     "embeddings.slices": embeddings.SLICES,
     "embeddings.series": embeddings.SERIES,
     "embeddings.studies": embeddings.STUDIES,
+    "embeddings.aligned": aligned.ALIGNED,
+    "embeddings.aligned_slices": aligned.ALIGNED_SLICES,
     "probes.baselines": probes.BASELINES,
     "probes.predictions": probes.PREDICTIONS,
     "probes.metrics": probes.METRICS,
+    "retrieval.neighbours": retrieval.NEIGHBOURS,
+    "retrieval.scores": retrieval.SCORES,
+    "retrieval.gains": retrieval.GAINS,
+    "retrieval.precision": retrieval.PRECISION,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
