@@ -75,9 +75,13 @@ def slice_scores(studies: Studies, read: SliceReader, settings: RetrievalSetting
     Raises:
         RetrievalError: slices of two versions.
     """
-    rows = []
     asked = studies.having(REPORT)
-    queries = studies.vectors[REPORT][asked] if asked.any() else np.zeros((0, 1), np.float32)
+    encoder = studies.encoders.get(REPORT, "none")
+    asking = {name: _row("text_to_slice", encoder, REPORT, "slice", name) for name in ROUTES_OF_SET}
+    if not asked.any():
+        return _frame([row | _absent("no test study has a report") for row in asking.values()])
+    rows = []
+    queries = studies.vectors[REPORT][asked]
     at = {key: n for n, key in enumerate(studies.study_keys)}
     who = np.unique(np.asarray(studies.patient_keys, dtype=str), return_inverse=True)[1]
     ids = np.flatnonzero(asked)
@@ -95,7 +99,6 @@ def slice_scores(studies: Studies, read: SliceReader, settings: RetrievalSetting
                 yield Part(vectors, ids[:, None] == of[None], apart)
 
         found = ranked(queries, parts, studies.patients(asked))
-        row = _row("text_to_slice", studies.encoders.get(REPORT, "none"), REPORT, "slice", sequence_set)
         rows.append(
             row | summary(found, n_gallery=seen["slices"], bootstrap=settings.bootstrap, seed=settings.seed)
         )
