@@ -86,6 +86,7 @@ def slice_scores(studies: Studies, read: SliceReader, settings: RetrievalSetting
     who = np.unique(np.asarray(studies.patient_keys, dtype=str), return_inverse=True)[1]
     ids = np.flatnonzero(asked)
     for sequence_set, routes in ROUTES_OF_SET.items():
+        row = asking[sequence_set]
         seen = {"slices": 0}
 
         def parts(routes: tuple[str, ...] = routes, seen: dict[str, int] = seen) -> Iterator[Part]:
