@@ -42,30 +42,39 @@ def recall_plot(scores: pl.DataFrame) -> dg.MarkdownMetadataValue:
     tasks = [task for task in TITLES if known.filter(pl.col("task") == task).height]
     if not tasks:
         return dg.MetadataValue.md("nothing was evaluated")
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * len(tasks), 3.6), layout="constrained")
+    hues = {
+        name: colormaps["tab20"](n) for n, name in enumerate(sorted({*known["query"], *known["gallery"]}))
+    }
+    figure = Figure(figsize=(3.4 * len(tasks), 4.6), layout="constrained")
     for axis, task in zip(np.atleast_1d(figure.subplots(1, len(tasks), sharey=True)), tasks, strict=True):
-        for colour, row in enumerate(known.filter(pl.col("task") == task).iter_rows(named=True)):
-            hue = f"C{colour % 10}"
-            style = ":" if row["encoder"].endswith("+linear") else "-"
-            label = f"{row['query']} → {row['gallery']} ({row['sequence_set']})"
-            if task == "image_to_report":
-                label = f"{row['query']} {row['encoder'].split('-')[0]}"
-            axis.plot(AT, [row[f"recall_{k}"] for k in AT], style, color=hue, linewidth=1.3, label=label)
-            if style == "-":
+        for row in known.filter(pl.col("task") == task).iter_rows(named=True):
+            # Of report and image, of text and slice, it is the image side that differs.
+            side = row["gallery"] if task == "report_to_image" else row["query"]
+            hue, mapped = hues[side], row["encoder"].endswith("+linear")
+            who = row["encoder"] if mapped else row["encoder"].split("-")[0]
+            label = f"{side} ({who})" if task in ("image_to_report", "report_to_image") else side
+            if task in ("text_to_slice", "orientation"):
+                label, hue = f"{row['query']}, {row['sequence_set']}", None
+            (line,) = axis.plot(
+                range(len(AT)), [row[f"recall_{k}"] for k in AT], ":" if mapped else "-", color=hue, linewidth=1.3,
+                marker="." if mapped else None, label=label,
+            )  # fmt: skip
+            if not mapped:
+                colour = line.get_color()
                 low, high = ([row[f"recall_{k}_{end}"] for k in AT] for end in ("low", "high"))
-                axis.fill_between(AT, low, high, color=hue, alpha=0.12, linewidth=0)
-                axis.plot(
-                    AT, [row[f"chance_recall_{k}"] for k in AT], "--", color=hue, linewidth=0.7, alpha=0.7
-                )
+                axis.fill_between(range(len(AT)), low, high, color=colour, alpha=0.12, linewidth=0)
+                chance = [row[f"chance_recall_{k}"] for k in AT]
+                axis.plot(range(len(AT)), chance, "--", color=colour, linewidth=0.8, alpha=0.8)
         axis.set_title(TITLES[task], fontsize=9)
-        axis.set_xticks(AT)
+        axis.set_xticks(range(len(AT)), [str(k) for k in AT])
         axis.set_ylim(-0.02, 1.02)
         axis.set_xlabel("k", fontsize=8)
         axis.tick_params(labelsize=7)
-        axis.legend(fontsize=5.5, loc="best")
-    np.atleast_1d(figure.axes)[0].set_ylabel("recall at k (dashed: chance; dotted: baselines)", fontsize=7)
+        axis.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, ncols=2)
+    figure.axes[0].set_ylabel("recall at k (dashed: chance; dotted: mapped to the reports)", fontsize=7)
     return png_of(figure, dpi=110)
 
 

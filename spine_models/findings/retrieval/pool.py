@@ -83,7 +83,7 @@ def write_pool(
         stored.flush()
     keys.write_parquet(folder / f"{name}.parquet")
     about: dict[str, object] = {"kind": EXACT, "n": n, "dim": dim}
-    if stored is not None and n > settings.exact_most:
+    if stored is not None and n * dim > settings.exact_values:
         lists = min(max(1, round(settings.lists_per_root * n**0.5)), n // 39 or 1)
         about |= {"kind": LISTS, "lists": lists, "probed": settings.probed, "seed": settings.seed}
         faiss.write_index(_inverted_lists(stored, lists, settings), str(folder / f"{name}.faiss"))

@@ -107,7 +107,7 @@ def test_inverted_lists_find_what_exact_search_finds(tmp_path):
         lists, about = make(
             folder,
             vectors,
-            settings=RetrievalSettings(exact_most=100, lists_per_root=0.5, probed=probed, chunk=700),
+            settings=RetrievalSettings(exact_values=100, lists_per_root=0.5, probed=probed, chunk=700),
         )
         assert about["kind"] == "inverted_lists"
         found = lists.search(queries, 10, exclude_patients=[[f"p{300 * q // 3}"] for q in range(10)])
@@ -121,7 +121,7 @@ def test_more_lists_are_looked_into_until_k_are_found(tmp_path):
     rng = np.random.default_rng(6)
     vectors = unit(rng.normal(size=(500, 8))).astype(np.float32)
     pool, _ = make(
-        tmp_path, vectors, settings=RetrievalSettings(exact_most=1, lists_per_root=0.5, probed=1, chunk=99)
+        tmp_path, vectors, settings=RetrievalSettings(exact_values=1, lists_per_root=0.5, probed=1, chunk=99)
     )
     assert pool.search(vectors[:1], 400).rows[0].size == 400
     assert pool.search(vectors[:1], 600).rows[0].size == 500
@@ -129,7 +129,7 @@ def test_more_lists_are_looked_into_until_k_are_found(tmp_path):
 
 def test_the_same_pool_is_written_twice_with_the_same_bytes(tmp_path):
     vectors = unit(np.random.default_rng(7).normal(size=(400, 8))).astype(np.float32)
-    settings = RetrievalSettings(exact_most=10, chunk=64)
+    settings = RetrievalSettings(exact_values=10, chunk=64)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         make(tmp_path / name, vectors, settings=settings, parts=1 if name == "a" else 9)
