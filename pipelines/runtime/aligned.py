@@ -5,7 +5,8 @@ Belongs here: from the store to open models. Does not belong here: what is done 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines.runtime.resources import Hospital
 
@@ -41,6 +42,31 @@ def aligned_synthesizer(hospital: Hospital) -> Alignment | None:
         return None
     encoders = hospital.encoders()
     return load_alignment(hospital.current(SYNTHESIZER), encoders["t1"], encoders["t2"])
+
+
+class Versions(NamedTuple):
+    """Of a space: clip's, that of the synthesizer aligned to this very clip (or None), and the length of a vector."""
+
+    clip: str
+    synthesizer: str | None
+    dim: int
+
+
+def space_versions(hospital: Hospital) -> Versions | None:
+    """The versions of the published space, without opening a model; None without a trained clip."""
+    from spine_models.encoder.clip.model import CONFIG, version_of
+    from spine_models.encoder.synthesizer.alignment import ABOUT, alignment_version
+
+    if not _trained(hospital, CLIP):
+        return None
+    folder = hospital.current(CLIP)
+    clip = version_of(folder)
+    dim = int(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["settings"]["dim"])
+    if not _trained(hospital, SYNTHESIZER):
+        return Versions(clip, None, dim)
+    own = hospital.current(SYNTHESIZER)
+    of_this = json.loads((own / ABOUT).read_text(encoding="utf-8"))["clip"] == clip
+    return Versions(clip, alignment_version(own) if of_this else None, dim)
 
 
 def _trained(hospital: Hospital, key: tuple[str, str]) -> bool:

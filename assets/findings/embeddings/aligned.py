@@ -73,7 +73,7 @@ def aligned_embeddings(
         clip=clip,
         alignment=aligned_synthesizer(hospital),
         synthesizer_slices=hospital.numbers.synthesizer.align.slices,
-        read=lambda keys: vectors.filter(pl.col("slice_key").is_in(keys)).collect(),
+        read=lambda keys: vectors.filter(pl.col("slice_key").is_in(keys)).collect(engine="streaming"),
         shard_root=hospital.current(("shards", "tars"), batch),
         previous=hospital.previous(("embeddings", "aligned"), batch),
         previous_slices=hospital.previous(("embeddings", "aligned_slices"), batch),

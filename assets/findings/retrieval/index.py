@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
-from pipelines.runtime.aligned import trained_clip
+from pipelines.runtime.aligned import space_versions
 from pipelines.runtime.metadata import artifact_out, artifact_result, counts, table_out, table_result
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.provenance import of_all_partitions
@@ -57,7 +57,7 @@ def index(hospital: Hospital) -> Iterator[object]:
     """Build it batch by batch; without a trained alignment it is empty and says why."""
     from spine_models.findings.retrieval.index import build_index, open_index
 
-    clip = trained_clip(hospital)
+    space = space_versions(hospital)
     lake = hospital.lake
     batches = lake.partitions(("embeddings", "aligned"))
     splits = lake.read_table(("shards", "splits"), lake.partitions(("shards", "splits")))
@@ -67,15 +67,14 @@ def index(hospital: Hospital) -> Iterator[object]:
             batches,
             lambda thing, batch, columns: lake.read_table(("embeddings", thing), [batch], columns=columns),
             splits,
-            clip_version=None if clip is None else clip.version,
-            synthesizer_version=_synthesizer_version(hospital, clip),
-            dim=0 if clip is None else clip.model.settings.dim,
+            clip_version=space and space.clip,
+            synthesizer_version=space and space.synthesizer,
+            dim=space.dim if space else 0,
             settings=hospital.numbers.retrieval,
         )
-        draft.card = {"index": about, "reason": None if clip else "clip is not trained"}
-    yield artifact_result(
-        KEY, draft.version, reason="none" if clip else "clip is not trained", **about["pools"]
-    )
+        reason = None if space else "clip is not trained"
+        draft.card = {"index": about, "reason": reason}
+    yield artifact_result(KEY, draft.version, reason=reason or "none", **about["pools"])
     opened = open_index(hospital.current(KEY))
     held = pl.concat([opened.reports.keys.select("patient_key"), opened.slices.keys.select("patient_key")])
     strange = held.unique().join(splits.filter(pl.col("split") == "train"), on="patient_key", how="anti")
@@ -85,15 +84,6 @@ def index(hospital: Hospital) -> Iterator[object]:
         passed=strange.is_empty(),
         metadata={"patients": held["patient_key"].n_unique(), "not_allowed": strange.height},
     )
-
-
-def _synthesizer_version(hospital: Hospital, clip: object) -> str | None:
-    from pipelines.runtime.aligned import aligned_synthesizer
-
-    alignment = aligned_synthesizer(hospital)
-    if alignment is None or clip is None or alignment.clip_version != clip.version:  # type: ignore[attr-defined]
-        return None
-    return alignment.version
 
 
 @dg.multi_asset(

@@ -39,8 +39,8 @@ from spine_models.findings.embeddings.aligned_choice import (
 from spine_models.findings.embeddings.aligned_series import series_vectors
 from spine_models.findings.embeddings.aligned_tables import ALIGNED, ALIGNED_SLICES
 
-STUDIES_AT_A_TIME = 64
-"""Studies whose slice vectors are in memory together."""
+STUDIES_AT_A_TIME = 256
+"""Studies whose slice vectors are in memory together; each time the batch's table is scanned once."""
 
 _PARENTS = ("encoder", "model_version", "preprocessing_version")
 
