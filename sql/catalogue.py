@@ -30,6 +30,7 @@ STAGES: Final[tuple[str, ...]] = (
     "embeddings",
     "probes",
     "attribution",
+    "retrieval",
     "agents",
     "reports",
     "ablations",

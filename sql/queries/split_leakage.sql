@@ -1,6 +1,6 @@
 -- Did any test patient reach something that is trained? Every number in test_patients must be 0.
 -- columns:
---   stage           stage that trains
+--   stage           stage that trains, or serves prompts
 --   training_set    what it is trained on
 --   patients        patients in it
 --   test_patients   patients in it whose split is test, in any ledger; must be 0
@@ -28,6 +28,9 @@ trained AS (
     SELECT 'probes', 'folds of ' || encoder, patient_key
     FROM probes.predictions
     WHERE evaluation = 'cv'
+    UNION
+    SELECT 'retrieval', 'reports that may serve a prompt', neighbour_patient_key
+    FROM retrieval.neighbours
 )
 SELECT
     trained.stage,

@@ -101,3 +101,32 @@ SELECT
     LIST(element ORDER BY position) AS vector
 FROM means
 GROUP BY patient_key, route, encoder, model_version, preprocessing_version;
+
+-- Vectors in the space of the reports: one row per study and modality; what a study lacks is a missing row.
+-- stored: view
+CREATE TABLE embeddings.aligned (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    modality VARCHAR, -- t1, t2 (or image), report: of clip; study, other: of the aligned synthesizer
+    encoder VARCHAR, -- clip-<variant>, synthesizer-<variant>
+    model_version VARCHAR, -- content hash of the model
+    content_hash VARCHAR, -- of the slices or the text that the vector was made from
+    vector FLOAT[] -- unit length
+);
+
+-- The slices that stand for a study, each alone in the space of the reports.
+-- stored: view
+CREATE TABLE embeddings.aligned_slices (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    series_key VARCHAR,
+    slice_key VARCHAR,
+    route VARCHAR,
+    plane VARCHAR,
+    encoder VARCHAR, -- clip-<variant> for t1 and t2, synthesizer-<variant> for other
+    model_version VARCHAR,
+    pixel_hash VARCHAR,
+    vector FLOAT[] -- unit length
+);

@@ -37,6 +37,7 @@ def test_gpu_work_waits_in_the_pool():
         "clip",
         "synthesizer",
         "synthesizer_aligned",
+        "aligned_embeddings",
         "embeddings",
         "probe_baselines",
         "attribution_scores",

@@ -32,6 +32,7 @@ def valid_lake() -> Lake:
         )  # fmt: skip
     _add_panel(lake)
     _add_refreshed(lake)
+    _add_retrieval(lake)
     _add_manifest(lake)
     _add_training(lake)
     _add_saliency_scores(lake)
@@ -260,6 +261,60 @@ def _add_panel(lake: Lake) -> None:
     lake.add(
         "labels.reliability", labeller="rules", condition="all", measure="evidence_rate", n=10, value=1.0, low=0.7,
         high=1.0,
+    )  # fmt: skip
+
+
+def _add_retrieval(lake: Lake) -> None:
+    """Every study finds the reports of the train patients but its own, in the order of their keys."""
+    clip = {"encoder": "clip-tri_modal", "model_version": "c1"}
+    train = {}
+    for number, (patient, batch, split, *_) in enumerate(STUDIES):
+        ids = {"batch_key": batch, "patient_key": key(patient), "study_key": key("study", number)}
+        if split == "train":
+            train[ids["study_key"]] = ids["patient_key"]
+        for modality in ("t1", "t2", "report"):
+            lake.add(
+                "embeddings.aligned", **ids, modality=modality, **clip, content_hash="h", vector=[0.6, 0.8]
+            )
+        one = lake.first("embeddings.slices", study_key=ids["study_key"])
+        place = {name: one[name] for name in ("series_key", "slice_key", "route", "plane", "pixel_hash")}
+        lake.add("embeddings.aligned_slices", **ids, **place, **clip, vector=[0.6, 0.8])
+    for row in [row for row in lake.rows["embeddings.aligned"] if row["modality"] == "t1"]:
+        ids = {name: row[name] for name in ("batch_key", "patient_key", "study_key")}
+        others = [
+            (study, patient) for study, patient in sorted(train.items()) if patient != ids["patient_key"]
+        ]
+        for rank, (study, patient) in enumerate(others, start=1):
+            lake.add(
+                "retrieval.neighbours", **ids, query="t1", rank=rank, neighbour_study_key=study,
+                neighbour_patient_key=patient, score=1.0 - rank / 10, clip_version="c1", index_version="i1",
+            )  # fmt: skip
+    found = {"recall_1": 0.2, "recall_5": 0.5, "recall_10": 0.8, "median_rank": 5.0, "mrr": 0.3}
+    bounds = {f"{name}_{end}": value for name, value in found.items() for end in ("low", "high")}
+    by_chance = {
+        "chance_recall_1": 0.1,
+        "chance_recall_5": 0.4,
+        "chance_recall_10": 0.7,
+        "chance_median_rank": 6.0,
+    }
+    about = {"task": "image_to_report", "gallery": "report", "sequence_set": "t1"}
+    counted = {"n_queries": 9, "n_patients": 8}
+    for encoder, query in (("clip-tri_modal", "t1"), ("pixel_pca+linear", "t1")):
+        lake.add(
+            "retrieval.scores", **about, encoder=encoder, query=query, status="evaluated", **counted, n_gallery=9,
+            **found, **bounds, **by_chance,
+        )  # fmt: skip
+    absent = {"status": "not_evaluable", "reason": "no test study has both", "n_queries": 0, "n_patients": 0}
+    lake.add(
+        "retrieval.scores", **(about | {"sequence_set": "other"}), encoder="none", query="other", **absent
+    )
+    lake.add(
+        "retrieval.gains", sequence_set="t1", encoder="clip-tri_modal", query="t1", next_best="pixel_pca",
+        status="evaluated", **counted, recall_5=0.5, next_best_recall_5=0.4, gain=0.25, gain_low=0.1, gain_high=0.4,
+    )  # fmt: skip
+    lake.add(
+        "retrieval.precision", encoder="pixel_pca", sequence_set="t1", condition="all", status="evaluated", **counted,
+        precision_5=0.4, precision_5_low=0.3, precision_5_high=0.5, chance=0.3,
     )  # fmt: skip
 
 

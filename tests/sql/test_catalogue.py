@@ -27,7 +27,7 @@ def test_everything_is_found():
 def test_the_questions_of_the_readme_are_there():
     assert set(queries()) >= {
         "file_ledger", "cohort_table", "sequence_counts", "reject_reasons", "deid_audit", "label_prevalence",
-        "split_leakage", "auroc_by_condition", "sentence_provenance",
+        "split_leakage", "auroc_by_condition", "sentence_provenance", "retrieval_recall", "similar_reports",
     }  # fmt: skip
 
 

@@ -58,6 +58,12 @@ def _another_probability(lake):
         row["probability"] = 0.5
 
 
+def _its_own_patient(lake):
+    """The patient stays one of train, so that only the identity is wrong."""
+    row = lake.first("retrieval.neighbours", patient_key=key("ann"))
+    row["neighbour_patient_key"] = row["patient_key"]
+
+
 def _a_study_without_claims(lake):
     lake.repeat("deid.studies")
     lake.rows["deid.studies"][-1]["study_key"] = "0" * 32
@@ -288,6 +294,13 @@ CASES: list[tuple[str, Callable]] = [
     ("embeddings__finite", lambda lake: lake.change("embeddings.series", vector=[1.0, NAN, 0.0])),
     ("embeddings__finite", lambda lake: lake.change("embeddings.studies", vector=[])),
     ("embeddings__one_width_per_encoder", lambda lake: lake.change("embeddings.series", vector=[1.0, 0.0])),
+    ("embeddings__aligned_unit_length", lambda lake: lake.change("embeddings.aligned", vector=[0.6, NAN])),
+    ("embeddings__aligned_unit_length", lambda lake: lake.change("embeddings.aligned", vector=[0.6, 0.6])),
+    ("embeddings__aligned_unit_length", lambda lake: lake.repeat("embeddings.aligned", modality="t2")),
+    (
+        "embeddings__aligned_one_version",
+        lambda lake: lake.change("embeddings.aligned_slices", model_version="c0"),
+    ),
     ("probes__evaluation_matches_split", _scored_in_the_other_evaluation),
     ("probes__one_fold_per_patient", lambda lake: lake.change("probes.predictions", fold=None)),
     (
@@ -333,6 +346,28 @@ CASES: list[tuple[str, Callable]] = [
     (
         "attribution__scores_have_values_or_reasons",
         lambda lake: lake.change("attribution.scores", where={"condition": "pars"}, reason=None),
+    ),
+    ("retrieval__neighbours_are_train_patients", _its_own_patient),
+    (
+        "retrieval__neighbours_are_train_patients",
+        lambda lake: lake.change("retrieval.neighbours", neighbour_patient_key=key("ben")),
+    ),
+    (
+        "retrieval__neighbours_are_train_patients",
+        lambda lake: lake.change("retrieval.neighbours", neighbour_patient_key=key("cem")),
+    ),
+    (
+        "retrieval__neighbours_are_train_patients",
+        lambda lake: lake.change("retrieval.neighbours", neighbour_patient_key=None),
+    ),
+    ("retrieval__one_clip_version", lambda lake: lake.change("retrieval.neighbours", clip_version="c0")),
+    ("retrieval__one_clip_version", lambda lake: lake.change("retrieval.neighbours", index_version="i0")),
+    ("retrieval__scores_in_range", lambda lake: lake.change("retrieval.scores", recall_1=0.9)),
+    ("retrieval__scores_in_range", lambda lake: lake.change("retrieval.scores", mrr=NAN)),
+    ("retrieval__scores_in_range", lambda lake: lake.change("retrieval.scores", median_rank=0.0)),
+    (
+        "retrieval__scores_in_range",
+        lambda lake: lake.change("retrieval.scores", where={"sequence_set": "other"}, reason=None),
     ),
     ("agents__seventeen_claims_per_study", _a_study_without_claims),
     (
@@ -480,6 +515,9 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
             lake.rows[name] = [row for row in lake.rows[name] if row.get("batch_key") != "internal-0002"]
     seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
     lake.rows["probes.predictions"] = [r for r in lake.rows["probes.predictions"] if r["patient_key"] in seen]
+    held = {row["study_key"] for row in lake.rows["embeddings.aligned"]}
+    found = lake.rows["retrieval.neighbours"]
+    lake.rows["retrieval.neighbours"] = [row for row in found if row["neighbour_study_key"] in held]
     with open_lake(lake.write(tmp_path)) as connection:
         assert broken(connection) == set()
 

@@ -90,14 +90,22 @@ def test_comments_of_columns_reach_the_declaration():
 def test_vectors_and_texts_of_the_sources_are_not_copied():
     copied = {table.name for table in declarations()[0] if table.stored == "copy"}
     assert copied.isdisjoint(
-        {"embeddings.slices", "embeddings.series", "embeddings.studies", "probes.baselines"}
+        {
+            "embeddings.slices",
+            "embeddings.series",
+            "embeddings.studies",
+            "embeddings.aligned",
+            "embeddings.aligned_slices",
+            "probes.baselines",
+        }
     )
     assert copied.isdisjoint({"deid.instances", "deid.reports", "shards.slices"})
     assert {
         "labels.consensus", "labels.verdicts", "labels.requests", "labels.review_queue", "labels.contradictions",
         "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift",
         "embeddings.refreshed", "probes.metrics", "deid.files", "deid.studies",
-        "agents.claims", "attribution.scores",
+        "agents.claims", "attribution.scores", "retrieval.neighbours", "retrieval.scores",
+        "retrieval.gains", "retrieval.precision",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

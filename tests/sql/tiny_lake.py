@@ -22,8 +22,10 @@ from spine_models.encoder.clip import tables as clip
 from spine_models.encoder.synthesizer import tables as synthesizer
 from spine_models.findings.ablations import tables as ablations
 from spine_models.findings.attribution import tables as attribution
+from spine_models.findings.embeddings import aligned_tables as aligned
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
+from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
 
@@ -81,6 +83,12 @@ SCHEMAS = {
     "attribution.knockouts": attribution.KNOCKOUTS,
     "attribution.measured": attribution.MEASURED,
     "attribution.scores": attribution.SCORES,
+    "embeddings.aligned": aligned.ALIGNED,
+    "embeddings.aligned_slices": aligned.ALIGNED_SLICES,
+    "retrieval.neighbours": retrieval.NEIGHBOURS,
+    "retrieval.scores": retrieval.SCORES,
+    "retrieval.gains": retrieval.GAINS,
+    "retrieval.precision": retrieval.PRECISION,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,

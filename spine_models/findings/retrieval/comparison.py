@@ -1,0 +1,167 @@
+"""Our retrieval beside that of the baselines, on the same studies and reports.
+
+A baseline's study vectors reach the reports through a linear map (``linear``). The gain is over the baseline with the
+highest recall at 5 on the same test queries; choosing it there favours the baselines.
+
+Belongs here: who is compared with whom, and on which studies. Does not belong here: ranks (``ranking``), the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from spine_models.config import RetrievalSettings
+from spine_models.encoder.clip.variants import IMAGE, REPORT
+from spine_models.findings.retrieval.linear import side_by_side, to_reports
+from spine_models.findings.retrieval.ranking import rank_pairs, relative_gain, summary
+from spine_models.findings.retrieval.studies import BOTH, Studies
+from spine_models.findings.retrieval.tables import GAINS, SCORES
+
+SETS: Final = ("t1", "t2", "other", "all")
+OURS_OF_SET: Final = {"t1": ("t1",), "t2": ("t2",), "other": ("other",), "all": ("study", BOTH, IMAGE)}
+LINEAR: Final = "+linear"
+
+
+class Compared(NamedTuple):
+    """tables.SCORES of the mapped encoders, and tables.GAINS."""
+
+    scores: pl.DataFrame
+    gains: pl.DataFrame
+
+
+def compare(
+    studies: Studies,
+    splits: Sequence[str],
+    frozen: pl.DataFrame,
+    baselines: pl.DataFrame,
+    settings: RetrievalSettings,
+) -> Compared:
+    """Image to report of every encoder through a linear map, and what alignment gains over the best baseline.
+
+    Args:
+        studies: of all patients of train, val and test.
+        splits: of each study.
+        frozen: study_key, route, vector: the mean-pooled vectors of our own encoders (embeddings.STUDIES); mapped as
+            ``spinefm``, for comparison, never as a baseline.
+        baselines: study_key, encoder, route, vector (probes.BASELINES).
+        settings: of the profile.
+    """
+    split = np.asarray(splits, dtype=object)
+    named = {"spinefm": frozen} | {
+        str(name): part
+        for (name,), part in baselines.sort("encoder").group_by("encoder", maintain_order=True)
+    }
+    scores, gains = [], []
+    for sequence_set in SETS:
+        mapped = {
+            name: found
+            for name, vectors in named.items()
+            if (found := _mapped(studies, split, vectors, sequence_set, settings)) is not None
+        }
+        for name in named:
+            scores.append(_score(studies, split, name, mapped.get(name), sequence_set, settings))
+        for ours in OURS_OF_SET[sequence_set]:
+            if ours in studies.vectors or ours == OURS_OF_SET[sequence_set][0]:
+                rivals = {name: own for name, own in mapped.items() if name != "spinefm"}
+                gains.append(_gain(studies, split, ours, rivals, sequence_set, settings))
+    return Compared(_frame(scores, SCORES), _frame(gains, GAINS))
+
+
+class _Mapped(NamedTuple):
+    vectors: np.ndarray
+    present: np.ndarray
+
+
+def _mapped(
+    studies: Studies, split: np.ndarray, vectors: pl.DataFrame, sequence_set: str, settings: RetrievalSettings
+) -> _Mapped | None:
+    if REPORT not in studies.vectors:
+        return None
+    values, present = side_by_side(vectors, sequence_set, studies.study_keys, split == "train")
+    there = present & studies.having(REPORT)
+    found = to_reports(
+        values,
+        studies.vectors[REPORT],
+        there & (split == "train"),
+        there & (split == "val"),
+        studies.patient_keys,
+        studies.alike,
+        settings.ridge,
+    )
+    return None if found is None else _Mapped(found, present)
+
+
+def _score(
+    studies: Studies,
+    split: np.ndarray,
+    name: str,
+    mapped: _Mapped | None,
+    sequence_set: str,
+    settings: RetrievalSettings,
+) -> dict[str, object]:
+    row: dict[str, object] = {
+        "task": "image_to_report",
+        "encoder": name + LINEAR,
+        "query": sequence_set,
+        "gallery": REPORT,
+        "sequence_set": sequence_set,
+    }
+    both = studies.having(REPORT) & (split == "test")
+    if mapped is None or not (both := both & mapped.present).any():
+        why = "no train studies to fit a map" if mapped is None else "no test study has both"
+        return row | {
+            "status": "not_evaluable",
+            "reason": why,
+            "n_queries": 0,
+            "n_patients": 0,
+            "n_gallery": 0,
+        }
+    found = rank_pairs(
+        mapped.vectors[both], studies.vectors[REPORT][both], studies.patients(both), studies.alike[both]
+    )
+    return row | summary(found, n_gallery=int(both.sum()), bootstrap=settings.bootstrap, seed=settings.seed)
+
+
+def _gain(
+    studies: Studies,
+    split: np.ndarray,
+    ours: str,
+    rivals: dict[str, _Mapped],
+    sequence_set: str,
+    settings: RetrievalSettings,
+) -> dict[str, object]:
+    row: dict[str, object] = {
+        "sequence_set": sequence_set,
+        "encoder": studies.encoders.get(ours, "none"),
+        "query": ours,
+        "status": "not_evaluable",
+        "n_queries": 0,
+        "n_patients": 0,
+    }
+    if not rivals:
+        return row | {"reason": "no baseline has a map to the reports"}
+    both = studies.having(ours, REPORT) & (split == "test")
+    for own in rivals.values():
+        both &= own.present
+    if not both.any():
+        return row | {"reason": "no test study has all vectors"}
+    who, alike, reports = studies.patients(both), studies.alike[both], studies.vectors[REPORT][both]
+    mine = rank_pairs(studies.vectors[ours][both], reports, who, alike)
+    theirs = {
+        name: rank_pairs(own.vectors[both], reports, who, alike) for name, own in sorted(rivals.items())
+    }
+    row |= {"n_queries": len(mine.ranks), "n_patients": len(set(mine.patients.tolist()))}
+    if mine.reason is not None:
+        return row | {"reason": mine.reason}
+    best = max(theirs, key=lambda name: (float((theirs[name].ranks <= 5).mean()), name))
+    numbers = relative_gain(mine, theirs[best], bootstrap=settings.bootstrap, seed=settings.seed)
+    names = ("recall_5", "next_best_recall_5", "gain", "gain_low", "gain_high")
+    return row | {"status": "evaluated", "next_best": best} | dict(zip(names, numbers, strict=True))
+
+
+def _frame(rows: list[dict[str, object]], schema: pl.Schema) -> pl.DataFrame:
+    return pl.DataFrame([[row.get(name) for name in schema] for row in rows], schema=schema, orient="row")

@@ -1,0 +1,114 @@
+"""Studies of some patients with their vectors in the space of the reports, as arrays.
+
+Belongs here: from tables to arrays, the proof of one version, which reports are alike. Does not belong here: ranks
+(``ranking``), what is asked (``scores``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from spine_models.encoder.clip.alike import likeness
+from spine_models.findings.embeddings.pooling import stack
+from spine_models.findings.retrieval.pool import RetrievalError
+
+BOTH = "t1+t2"
+"""Mean of clip's T1 and T2 vectors at unit length, or the one that a study has: all sequences without a synthesizer."""
+
+
+@dataclass(frozen=True)
+class Studies:
+    """N studies in key order.
+
+    Attributes:
+        study_keys: [N].
+        patient_keys: [N].
+        alike: int64 [N], equal for word for word the same report.
+        vectors: float32 [N, D] by modality; rows of absent ones are zero and mean nothing.
+        present: bool [N] by modality.
+        encoders: name of the encoder by modality.
+    """
+
+    study_keys: list[str]
+    patient_keys: list[str]
+    alike: np.ndarray
+    vectors: Mapping[str, np.ndarray]
+    present: Mapping[str, np.ndarray]
+    encoders: Mapping[str, str]
+
+    def having(self, *modalities: str) -> np.ndarray:
+        """bool [N]: all of these are there; none where nobody has one of them."""
+        there = np.ones(len(self.study_keys), dtype=bool)
+        for name in modalities:
+            there &= self.present.get(name, np.zeros(len(there), dtype=bool))
+        return there
+
+    def patients(self, which: np.ndarray) -> list[str]:
+        """Patients of ``which`` [N] bool."""
+        return [self.patient_keys[i] for i in np.flatnonzero(which)]
+
+
+def gather_studies(
+    aligned: pl.DataFrame, patients: Sequence[str], texts: Mapping[str, str | None]
+) -> Studies:
+    """The studies of ``patients`` that have any vector.
+
+    Args:
+        aligned: embeddings.ALIGNED.
+        patients: whose.
+        texts: report text by study key, for likeness.
+
+    Raises:
+        RetrievalError: two versions of one encoder, two vectors of one study and modality, or not unit vectors.
+    """
+    one_version(aligned)
+    rows = aligned.filter(pl.col("patient_key").is_in(list(patients))).sort("study_key", "modality")
+    if rows.select("study_key", "modality").is_duplicated().any():
+        raise RetrievalError("a study has two vectors of one modality: materialise embeddings/aligned again")
+    pairs = rows.select("study_key", "patient_key").unique(maintain_order=True)
+    keys, who = pairs["study_key"].to_list(), pairs["patient_key"].to_list()
+    place = {key: n for n, key in enumerate(keys)}
+    vectors, present, encoders = {}, {}, {}
+    for (modality,), part in rows.group_by("modality", maintain_order=True):
+        values = np.zeros((len(keys), len(part["vector"][0])), dtype=np.float32)
+        at = [place[key] for key in part["study_key"]]
+        values[at] = stack(part["vector"])
+        lengths = np.linalg.norm(values[at].astype(np.float64), axis=1)
+        if not (np.abs(lengths - 1) < 1e-3).all():
+            raise RetrievalError(
+                f"vectors of modality {modality} are not finite or not of unit length: materialise "
+                "embeddings/aligned again"
+            )
+        there = np.zeros(len(keys), dtype=bool)
+        there[at] = True
+        vectors[str(modality)], present[str(modality)] = values, there
+        encoders[str(modality)] = str(part["encoder"][0])
+    if {"t1", "t2"} & set(vectors):
+        both = sum(vectors[name].astype(np.float64) for name in ("t1", "t2") if name in vectors)
+        lengths = np.linalg.norm(both, axis=1)
+        vectors[BOTH] = (both / np.maximum(lengths, 1e-12)[:, None]).astype(np.float32)
+        present[BOTH] = lengths > 1e-6
+        encoders[BOTH] = encoders.get("t1") or encoders["t2"]
+    labels = likeness(keys, who, [texts.get(key) or "" for key in keys]).numpy()
+    return Studies(keys, who, labels[:, 1], vectors, present, encoders)
+
+
+def one_version(vectors: pl.DataFrame) -> None:
+    """Refuse vectors of two versions of one encoder, or of two clips.
+
+    Raises:
+        RetrievalError: names both versions.
+    """
+    families = vectors.select(
+        pl.col("encoder").str.split("-").list.first().alias("family"), "model_version"
+    ).unique()
+    for (family,), part in families.group_by("family"):
+        if part.height > 1:
+            raise RetrievalError(
+                f"vectors of {family} are of versions {' and '.join(sorted(part['model_version']))}: materialise "
+                "embeddings/aligned of every batch again"
+            )
