@@ -25,7 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities
-from spine_models.findings.probes.logistic import Basis, fit
+from spine_models.findings.probes.logistic import Basis, fit, standardise
 
 MIN_FOLDS: Final = 3
 """Two folds leave nothing to fit on once both the scored and the choosing fold are held out."""
@@ -55,9 +55,16 @@ class LinearHeads:
     fitted: np.ndarray
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities [N, C] of vectors [N, D]; NaN in columns that are not fitted."""
-        logits = ((np.asarray(values, dtype=np.float64) - self.mean) / self.scale) @ self.weights + self.bias
+        """Calibrated probabilities [N, C] of vectors [N, D]; NaN in columns that are not fitted.
+
+        A number that is NaN (a block that the study lacks) is left out of the sum.
+        """
+        logits = self.logits(values)
         return np.where(self.fitted, probabilities(logits, self.slope, self.intercept), np.nan)
+
+    def logits(self, values: np.ndarray) -> np.ndarray:
+        """Logits [N, C] before calibration."""
+        return standardise(values, self.mean, self.scale) @ self.weights + self.bias
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def crossfit(
     """Fit every candidate condition.
 
     Args:
-        values: vectors [N, D].
+        values: vectors [N, D]; NaN where a study lacks the block (``studies.set_vectors``).
         labels: [N, C] of 1, 0 and -1 (left out).
         folds: fold of each row [N]; all rows of a patient share one.
         n_folds: at least 3.

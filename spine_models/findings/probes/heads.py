@@ -25,12 +25,21 @@ from spine_models.config import ProbeSettings
 from spine_models.domain import condition_keys
 from spine_models.findings.probes.crossfit import LinearHeads
 from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
-from spine_models.findings.probes.studies import ROUTES_OF_SET, model_versions, set_vectors, study_labels
+from spine_models.findings.probes.studies import (
+    ROUTES_OF_SET,
+    Layout,
+    model_versions,
+    set_vectors,
+    study_labels,
+)
 
 WEIGHTS: Final = "heads.safetensors"
 CARD: Final = "card.json"
 ARRAYS: Final = ("mean", "scale", "weights", "bias", "slope", "intercept")
-PREFERENCE: Final = ("all", "t2", "t1")
+FORMAT: Final = 2
+"""1: ``all`` was T1 followed by T2 of studies that have both; 2: blocks with indicators of what is missing."""
+
+PREFERENCE: Final = ("all", "t2", "t1", "other")
 """A study is judged by the first of these that it has the sequences for and the condition a head for."""
 
 PROBABILITIES: Final = pl.Schema(
@@ -75,6 +84,7 @@ def fit_heads(
     arrays: dict[str, np.ndarray] = {}
     heads: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
+    layouts: dict[str, Layout] = {}
     for sequence_set in ROUTES_OF_SET:
         found = fit_set(study_vectors, sequence_set, truth, folds, settings)
         for number, condition in enumerate(condition_keys()):
@@ -92,13 +102,16 @@ def fit_heads(
                 }
             )
         arrays |= _arrays(found, sequence_set)
-    fitted_routes = {route for head in heads for route in ROUTES_OF_SET[head["sequence_set"]]}
+        if found.result.heads.fitted.any():
+            layouts[sequence_set] = found.vectors.layout
+    fitted_routes = {route for layout in layouts.values() for route, _ in layout}
     card: dict[str, Any] = {
         "kind": "probe_heads",
-        "format": 1,
+        "format": FORMAT,
         "conditions": list(condition_keys()),
         "heads": heads,
         "missing": missing,
+        "layouts": {name: [list(block) for block in layout] for name, layout in layouts.items()},
         "model_versions": {route: version for route, version in versions.items() if route in fitted_routes},
         "settings": settings.model_dump(mode="json"),
     }
@@ -118,6 +131,11 @@ def load_heads(folder: Path) -> Heads:
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
         raise HeadsError(f"no heads in folder {folder.name}: materialise probes first")
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    if card.get("kind") == "probe_heads" and card.get("format") != FORMAT:
+        raise HeadsError(
+            f"the heads in folder {folder.name} are of format {card.get('format')}, this version reads format "
+            f"{FORMAT}: fit them again (spineagent run --retrain)"
+        )
     arrays = load_file(folder / WEIGHTS)
     if card.get("kind") != "probe_heads" or card.get("heads_version") != _version(arrays, card):
         raise HeadsError(
@@ -142,6 +160,10 @@ def load_heads(folder: Path) -> Heads:
         model_versions=card["model_versions"],
         card=card,
         sets=sets,
+        layouts={
+            name: tuple((str(route), int(width)) for route, width in layout)
+            for name, layout in card["layouts"].items()
+        },
     )
 
 
@@ -155,6 +177,7 @@ class Heads:
         model_versions: encoder version by route that the heads were fitted on, and the only ones they take.
         card: the whole card.
         sets: linear heads by sequence set, columns in the card's order of conditions.
+        layouts: blocks that the heads of a sequence set read, by sequence set.
     """
 
     version: str
@@ -162,13 +185,14 @@ class Heads:
     model_versions: Mapping[str, str]
     card: Mapping[str, Any]
     sets: Mapping[str, LinearHeads]
+    layouts: Mapping[str, Layout]
 
     def predict(self, vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities of every study that a head covers.
 
-        A study with T1 and T2 is judged by the heads of ``all``, one with a single route by that route's;
-        where a condition has no head for ``all``, by T2's, then T1's. Studies or conditions without a head
-        have no row.
+        A study is judged by the heads of ``all``, whichever routes it has; where a condition has no head for
+        ``all``, by T2's, then T1's, then that of other sequences. Studies or conditions without a head have no
+        row.
 
         Args:
             vectors: embeddings.STUDIES. Routes that no head uses are ignored.
@@ -178,7 +202,8 @@ class Heads:
 
         Raises:
             HeadsError: vectors of another encoder version than the heads were fitted on.
-            ProbeInputError: vectors of one route from two models.
+            ProbeInputError: vectors of one route from two models, of another length than the heads', or with
+                numbers that are not finite.
         """
         used = vectors.filter(pl.col("route").is_in(list(self.model_versions)))
         for route, version in model_versions(used).items():
@@ -193,15 +218,10 @@ class Heads:
         for sequence_set in PREFERENCE:
             if sequence_set not in self.sets:
                 continue
-            studies = set_vectors(used, sequence_set)
+            studies = set_vectors(used, sequence_set, layout=self.layouts[sequence_set])
             if len(studies.study_keys) == 0:
                 continue
             head = self.sets[sequence_set]
-            if studies.values.shape[1] != len(head.mean):
-                raise HeadsError(
-                    f"vectors of {studies.values.shape[1]} numbers, heads of {len(head.mean)} ({sequence_set}): "
-                    "materialise probes again"
-                )
             for study, row in zip(studies.study_keys, head.probabilities(studies.values), strict=True):
                 for column in np.flatnonzero(head.fitted):
                     taken.setdefault((study, int(column)), (sequence_set, float(row[column])))
@@ -223,7 +243,7 @@ def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     """sha256 (first 16 hex digits) over the arrays and what of the card bears on predictions."""
     digest = hashlib.sha256()
-    content = {name: card[name] for name in ("format", "conditions", "heads", "model_versions")}
+    content = {name: card[name] for name in ("format", "conditions", "heads", "layouts", "model_versions")}
     digest.update(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], dtype="<f4")
