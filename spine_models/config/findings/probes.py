@@ -16,4 +16,7 @@ class ProbeSettings(Section):
     regularisation: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1, 1.0)
     baselines: tuple[str, ...] = ("random_init", "pixel_pca", "efficientnet_lite0")
     pca_components: int = 64
+    specificity: float = Field(0.9, gt=0, lt=1)
+    """At which sensitivity is read, and for which the agents' operating thresholds are chosen."""
+
     seed: int = 0

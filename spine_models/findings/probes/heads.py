@@ -23,8 +23,9 @@ from safetensors.numpy import load_file, save_file
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import condition_keys
+from spine_models.findings.probes.bootstrap import operating_threshold
 from spine_models.findings.probes.crossfit import LinearHeads
-from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
+from spine_models.findings.probes.fitting import FittedSet, fit_set, train_folds
 from spine_models.findings.probes.studies import (
     ROUTES_OF_SET,
     Layout,
@@ -99,6 +100,7 @@ def fit_heads(
                     "n_positive": int((column == 1).sum()),
                     "n_negative": int((column == 0).sum()),
                     "strength": float(found.result.heads.strength[number]),
+                    "threshold": _threshold(column, found.result.held_out[:, number], settings),
                 }
             )
         arrays |= _arrays(found, sequence_set)
@@ -187,6 +189,13 @@ class Heads:
     sets: Mapping[str, LinearHeads]
     layouts: Mapping[str, Layout]
 
+    def threshold(self, condition: str, sequence_set: str) -> float | None:
+        """Probability from which on a study is called positive at the card's specificity; None without one."""
+        for head in self.card["heads"]:
+            if (head["condition"], head["sequence_set"]) == (condition, sequence_set):
+                return head["threshold"]
+        return None
+
     def predict(self, vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities of every study that a head covers.
 
@@ -227,6 +236,12 @@ class Heads:
                     taken.setdefault((study, int(column)), (sequence_set, float(row[column])))
         rows = [(study, names[column], *found) for (study, column), found in sorted(taken.items())]
         return pl.DataFrame(rows, schema=PROBABILITIES, orient="row")
+
+
+def _threshold(labels: np.ndarray, held_out: np.ndarray, settings: ProbeSettings) -> float | None:
+    """The agents' operating threshold on held-out probabilities of train patients; None where none is so specific."""
+    found = operating_threshold(labels, held_out, settings.specificity)
+    return found if np.isfinite(found) else None
 
 
 def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:

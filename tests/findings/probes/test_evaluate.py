@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from spine_models.config import ProbeSettings
 from spine_models.domain import condition_keys
 from spine_models.findings.embeddings.tables import STUDIES
+from spine_models.findings.probes.bootstrap import SCORES
 from spine_models.findings.probes.evaluate import NO_VECTORS, evaluate_probes
 from spine_models.findings.probes.studies import ProbeInputError
 from spine_models.findings.probes.tables import BASELINES, METRICS, PREDICTIONS
@@ -80,8 +81,22 @@ def test_metrics_are_those_of_the_predictions_by_scikit_learn(cohort):
         assert row["auroc"] == pytest.approx(roc_auc_score(label, probability))
         assert row["auprc"] == pytest.approx(average_precision_score(label, probability))
         assert row["brier"] == pytest.approx(brier_score_loss(label, probability))
+        for score in SCORES:
+            assert row[f"{score}_low"] <= row[score] <= row[f"{score}_high"]
         checked += 1
     assert checked == 12
+
+
+def test_operating_thresholds_come_from_the_held_out_train_predictions(cohort):
+    tables = evaluate(cohort(signal=1.0))
+    for row in tables.metrics.filter(status="evaluated").iter_rows(named=True):
+        where = {name: row[name] for name in ("condition", "encoder", "head", "sequence_set")}
+        held_out = tables.predictions.filter(evaluation="cv", **where)
+        negatives = held_out.filter(label=0)["probability"]
+        assert (negatives < row["threshold"]).mean() >= row["specificity"] == 0.9
+        called = held_out.filter(pl.col("probability") >= row["threshold"], label=1).height
+        cv = one(tables.metrics, row["condition"], row["sequence_set"], "cv")
+        assert called / cv["n_positive"] == pytest.approx(cv["sensitivity"])
 
 
 def test_patients_stay_on_their_side(cohort):

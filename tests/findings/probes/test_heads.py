@@ -37,6 +37,18 @@ def test_heads_are_those_that_the_test_split_was_scored_with(cohort, tmp_path):
     np.testing.assert_allclose(joined["probability"], joined["probability_scored"], atol=1e-5)
 
 
+def test_operating_thresholds_are_those_of_the_metrics(cohort, tmp_path):
+    made = cohort(signal=2.0)
+    fit(made, tmp_path)
+    heads = load_heads(tmp_path)
+    metrics = evaluate_probes(made.vectors, None, made.labels, made.splits, settings=SETTINGS).metrics
+    rows = metrics.filter(pl.col("threshold").is_not_null()).rows(named=True)
+    assert len(rows) == 2 * 3 * 2
+    for row in rows:
+        assert heads.threshold(row["condition"], row["sequence_set"]) == pytest.approx(row["threshold"])
+    assert heads.threshold("pars", "all") is None
+
+
 def test_card_lists_heads_reasons_and_encoders(cohort, tmp_path):
     card = fit(cohort(signal=1.0), tmp_path)
     assert card == json.loads((tmp_path / "card.json").read_text())
