@@ -14,6 +14,9 @@ class ProbeSettings(Section):
     bootstrap: int = Field(1000, ge=10)
     min_positive: int = Field(5, ge=2)
     regularisation: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1, 1.0)
+    weights: str | None = None
+    """Folder of weights of ``timm:`` baselines, by model name; the libraries' caches are looked into besides."""
+
     baselines: tuple[str, ...] = ("random_init", "pixel_pca", "efficientnet_lite0")
     pca_components: int = 64
     specificity: float = Field(0.9, gt=0, lt=1)
