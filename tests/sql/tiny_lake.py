@@ -74,6 +74,8 @@ SCHEMAS = {
     "probes.baselines": probes.BASELINES,
     "probes.predictions": probes.PREDICTIONS,
     "probes.metrics": probes.METRICS,
+    "probes.summary": probes.SUMMARY,
+    "probes.comparisons": probes.COMPARISONS,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
