@@ -5,6 +5,7 @@ Belongs here: wiring of baselines, evaluation and heads. Does not belong here: f
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -22,6 +23,9 @@ from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
 from spine_models.domain import condition_keys
 from spine_models.findings.probes import tables
+
+if TYPE_CHECKING:
+    from spine_models.findings.probes.mil import MilFit
 
 LAYER = "findings"
 CODE_VERSION = "2"
@@ -110,6 +114,7 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
             code_version=CODE_VERSION,
         ),
     },
+    deps=[dg.AssetDep(["embeddings", "slices"], partition_mapping=dg.AllPartitionMapping())],
     check_specs=[COMPLETE],
 )
 def probes(
@@ -125,8 +130,15 @@ def probes(
     from spine_models.findings.probes.heads import fit_heads
 
     settings = hospital.numbers.probes
+    mil = _mil(hospital, studies, consensus, patients) if settings.mil else None
     evaluated = evaluate_probes(
-        studies, baselines, consensus, patients, settings=settings, aligned=_aligned(hospital)
+        studies,
+        baselines,
+        consensus,
+        patients,
+        settings=settings,
+        aligned=_aligned(hospital),
+        more=mil.judgements if mil else (),
     )
     metrics, predictions = evaluated.metrics, evaluated.predictions
     shown = metrics.filter(
@@ -164,7 +176,14 @@ def probes(
         ),
     )  # fmt: skip
     with hospital.draft(("probes", "heads")) as draft:
-        draft.card = fit_heads(studies, consensus, patients, settings=settings, out=draft.folder)
+        draft.card = fit_heads(
+            studies,
+            consensus,
+            patients,
+            settings=settings,
+            out=draft.folder,
+            mil=mil.heads if mil else None,
+        )
     yield artifact_result(("probes", "heads"), draft.version)
     groups = metrics.group_by("encoder", "head", "sequence_set", "evaluation").agg(
         pl.col("condition").n_unique()
@@ -182,3 +201,20 @@ def _aligned(hospital: Hospital) -> pl.DataFrame | None:
     key = ("embeddings", "aligned")
     batches = hospital.lake.partitions(key)
     return hospital.lake.read_table(key, batches) if batches else None
+
+
+def _mil(
+    hospital: Hospital, studies: pl.DataFrame, consensus: pl.DataFrame, patients: pl.DataFrame
+) -> "MilFit":
+    """Attention heads over the slices, read a batch at a time."""
+    from spine_models.findings.probes.mil import fit_mil
+
+    key = ("embeddings", "slices")
+    batches = studies["batch_key"].unique().sort().to_list()
+    return fit_mil(
+        (hospital.lake.read_table(key, [batch]) for batch in batches),
+        consensus,
+        patients,
+        settings=hospital.numbers.probes,
+        progress=reporter("mil", "networks"),
+    )

@@ -166,7 +166,7 @@ def means(summary: pl.DataFrame) -> dg.MarkdownMetadataValue:
                 )
                 axis.errorbar(
                     x, y, xerr=error.clip(min=0), fmt="o", markersize=3.5, linewidth=1.0, color=COLOURS[evaluation],
-                    label=f"{evaluation}, {part['n_conditions'].max() or 0} conditions",
+                    label=evaluation,
                 )  # fmt: skip
             axis.set_yticks(range(len(names)), names if metric == "auroc" else [], fontsize=7)
             axis.set_ylim(len(names) - 0.5, -0.5)

@@ -115,7 +115,7 @@ def _crossfit(
     grid: np.ndarray,
 ) -> Crossfit:
     n, n_conditions = labels.shape
-    fitted = candidates & _two_classes_everywhere(labels, folds, n_folds)
+    fitted = candidates & two_classes_everywhere(labels, folds, n_folds)
     columns = np.flatnonzero(fitted)
     held_out = np.full((n, n_conditions), np.nan)
     if len(columns) == 0:
@@ -130,7 +130,7 @@ def _crossfit(
         if outside.any():
             basis = Basis.of(values[~outside])
             weights, bias = fit(basis, truth[~outside], costs)
-            logits[outside] = basis.project(values[outside]) @ weights + bias - _prior(truth[~outside])
+            logits[outside] = basis.project(values[outside]) @ weights + bias - log_odds(truth[~outside])
         return logits
 
     single = np.full(truth.shape, np.nan)
@@ -145,12 +145,12 @@ def _crossfit(
         here = folds == k
         if here.any():
             chosen, slope, intercept = _choose(inner[k][~here], truth[~here], len(grid))
-            intercept = intercept + (_prior(truth) - _prior(truth[~here]))[chosen]
+            intercept = intercept + (log_odds(truth) - log_odds(truth[~here]))[chosen]
             held_out[np.ix_(here, columns)] = probabilities(single[here][:, chosen], slope, intercept)
     chosen, slope, intercept = _choose(single, truth, len(grid))
     basis = Basis.of(values)
     weights, bias = fit(basis, labels[:, columns], costs[chosen])
-    bias = bias - _prior(labels[:, columns])
+    bias = bias - log_odds(labels[:, columns])
     heads = _no_heads(values.shape[1], n_conditions, basis, fitted)
     heads.weights[:, columns] = basis.directions @ weights
     for place, found in (
@@ -173,12 +173,12 @@ def _choose(
     return chosen, slope[chosen], intercept[chosen]
 
 
-def _prior(labels: np.ndarray) -> np.ndarray:
+def log_odds(labels: np.ndarray) -> np.ndarray:
     """Log-odds of the labels of each column; both classes occur."""
     return np.log((labels == 1).sum(axis=0) / (labels == 0).sum(axis=0))
 
 
-def _two_classes_everywhere(labels: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
+def two_classes_everywhere(labels: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
     """Conditions, bool [C], that keep a positive and a negative whichever two folds are left out."""
     counts = np.array(
         [[(labels[folds == k] == value).sum(axis=0) for k in range(n_folds)] for value in (0, 1)]

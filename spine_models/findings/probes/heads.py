@@ -1,8 +1,8 @@
 """The fitted heads as files: what the diagnosis agents load and ask.
 
-A folder holds ``heads.safetensors`` (per sequence set: mean, scale, weights, bias, slope, intercept) and
-``card.json`` (which heads there are, which there are not and why, the encoder versions that they belong to).
-The version is a content hash of both; it is checked on loading.
+A folder holds ``heads.safetensors`` (per sequence set: mean, scale, weights, bias, slope, intercept), where attention
+heads were fitted ``mil.safetensors``, and ``card.json`` (which heads there are, which there are not and why, the
+encoder versions that they belong to). The version is a content hash of them; it is checked on loading.
 
 Belongs here: writing, reading, predicting. Does not belong here: fitting (``crossfit``), thresholds and
 wording (``reporting.agents``).
@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,9 @@ from spine_models.findings.probes.studies import (
     set_vectors,
     study_labels,
 )
+
+if TYPE_CHECKING:
+    from spine_models.findings.probes.mil import MilHead
 
 WEIGHTS: Final = "heads.safetensors"
 CARD: Final = "card.json"
@@ -59,6 +62,7 @@ def fit_heads(
     *,
     settings: ProbeSettings,
     out: Path,
+    mil: Mapping[str, MilHead] | None = None,
 ) -> dict[str, Any]:
     """Fit one head per condition and sequence set on the train patients and write them to ``out``.
 
@@ -72,6 +76,7 @@ def fit_heads(
         splits: patient_key and split.
         settings: folds, grid, least number of patients, seed.
         out: folder, made if it is not there.
+        mil: attention heads by sequence set (``mil.fit_mil``), or None; fitted on slices of the same encoders.
 
     Returns:
         The card, as written.
@@ -119,6 +124,10 @@ def fit_heads(
     }
     out.mkdir(parents=True, exist_ok=True)
     save_file(arrays, out / WEIGHTS)
+    if mil:
+        from spine_models.findings.probes.mil import save_mil
+
+        card["mil"] = save_mil(mil, out)
     card["heads_version"] = _version(arrays, card)
     (out / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return card
@@ -143,6 +152,15 @@ def load_heads(folder: Path) -> Heads:
         raise HeadsError(
             f"the heads in folder {folder.name} do not match their card: materialise probes again"
         )
+    mil = None
+    if card.get("mil"):
+        from spine_models.findings.probes.mil import load_mil
+
+        mil = load_mil(card["mil"], folder)
+        if mil is None:
+            raise HeadsError(
+                f"the attention heads in folder {folder.name} do not match their card: materialise probes again"
+            )
     names = card["conditions"]
     sets: dict[str, LinearHeads] = {}
     for sequence_set in ROUTES_OF_SET:
@@ -166,6 +184,7 @@ def load_heads(folder: Path) -> Heads:
             name: tuple((str(route), int(width)) for route, width in layout)
             for name, layout in card["layouts"].items()
         },
+        mil=mil,
     )
 
 
@@ -180,6 +199,7 @@ class Heads:
         card: the whole card.
         sets: linear heads by sequence set, columns in the card's order of conditions.
         layouts: blocks that the heads of a sequence set read, by sequence set.
+        mil: attention heads by sequence set, or None where none were fitted.
     """
 
     version: str
@@ -188,6 +208,7 @@ class Heads:
     card: Mapping[str, Any]
     sets: Mapping[str, LinearHeads]
     layouts: Mapping[str, Layout]
+    mil: Mapping[str, MilHead] | None = None
 
     def threshold(self, condition: str, sequence_set: str) -> float | None:
         """Probability from which on a study is called positive at the card's specificity; None without one."""
@@ -259,6 +280,8 @@ def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     """sha256 (first 16 hex digits) over the arrays and what of the card bears on predictions."""
     digest = hashlib.sha256()
     content = {name: card[name] for name in ("format", "conditions", "heads", "layouts", "model_versions")}
+    if card.get("mil"):
+        content["mil"] = card["mil"]
     digest.update(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], dtype="<f4")
