@@ -21,7 +21,13 @@ from spine_models.findings.probes.studies import study_labels
 
 CONDITIONS = condition_keys()
 SETTINGS = ProbeSettings(
-    folds=3, bootstrap=20, regularisation=(1e-2,), mil_dim=16, mil_epochs=16, mil_decay=(0.1,), mil_dropout=0.0
+    folds=3,
+    bootstrap=20,
+    regularisation=(1e-2,),
+    mil_dim=16,
+    mil_epochs=16,
+    mil_decay=(0.1,),
+    mil_dropout=0.0,
 )
 
 
@@ -67,6 +73,7 @@ def fitted(made, frame):
     return fit(made, frame)
 
 
+@torch.inference_mode()
 def test_the_network_is_gated_attention_written_out():
     torch.manual_seed(0)
     network = GatedAttention({"t1": 4, "t2": 3}, 5, 2).eval()
@@ -102,6 +109,7 @@ def test_the_network_is_gated_attention_written_out():
     assert parts.shape == (5, 2)
 
 
+@torch.inference_mode()
 def test_a_route_that_a_study_lacks_has_no_part_in_it():
     torch.manual_seed(0)
     network = GatedAttention({"t1": 4, "t2": 4}, 5, 2).eval()
@@ -153,7 +161,7 @@ def test_a_planted_slice_is_found_out_of_fold_and_on_test_and_looked_at(made, fr
             logits[row["study_key"]] += row["contribution"]
     head = fitted.heads["all"]
     expected = [
-        head.slope[canal] * (logits[k] + float(head.network.bias[canal])) + head.intercept[canal]
+        head.slope[canal] * (logits[k] + head.network.bias[canal].item()) + head.intercept[canal]
         for k in keys
     ]
     np.testing.assert_allclose(np.log(chance[:, canal] / (1 - chance[:, canal])), expected, atol=1e-3)
