@@ -35,7 +35,7 @@ from spine_models.findings.probes.studies import (
 )
 
 if TYPE_CHECKING:
-    from spine_models.findings.probes.mil import MilHead
+    from spine_models.findings.probes.mil_heads import MilHead
 
 WEIGHTS: Final = "heads.safetensors"
 CARD: Final = "card.json"
@@ -125,7 +125,7 @@ def fit_heads(
     out.mkdir(parents=True, exist_ok=True)
     save_file(arrays, out / WEIGHTS)
     if mil:
-        from spine_models.findings.probes.mil import save_mil
+        from spine_models.findings.probes.mil_heads import save_mil
 
         card["mil"] = save_mil(mil, out)
     card["heads_version"] = _version(arrays, card)
@@ -154,7 +154,7 @@ def load_heads(folder: Path) -> Heads:
         )
     mil = None
     if card.get("mil"):
-        from spine_models.findings.probes.mil import load_mil
+        from spine_models.findings.probes.mil_heads import load_mil
 
         mil = load_mil(card["mil"], folder)
         if mil is None:

@@ -16,7 +16,8 @@ from spine_models.findings.probes.attention import GatedAttention, class_weights
 from spine_models.findings.probes.bags import Bag, bags_of
 from spine_models.findings.probes.evaluate import evaluate_probes
 from spine_models.findings.probes.heads import HeadsError, fit_heads, load_heads
-from spine_models.findings.probes.mil import ATTENTION, fit_mil
+from spine_models.findings.probes.mil import fit_mil
+from spine_models.findings.probes.mil_heads import ATTENTION
 from spine_models.findings.probes.studies import study_labels
 
 CONDITIONS = condition_keys()
