@@ -227,10 +227,10 @@ def probe_table(hospital: Hospital) -> pl.DataFrame:
     """Mean AUROC by encoder and sequence set, cross-validated and held out."""
     metrics = hospital.lake.read_table(("probes", "metrics"), [None]).filter(pl.col("status") == "evaluated")
     return (
-        metrics.group_by("encoder", "sequence_set", "evaluation")
+        metrics.group_by("encoder", "head", "sequence_set", "evaluation")
         .agg(pl.col("auroc").mean(), conditions=pl.len())
-        .pivot("evaluation", index=["encoder", "sequence_set"], values=["auroc", "conditions"])
-        .sort("sequence_set", "encoder")
+        .pivot("evaluation", index=["encoder", "head", "sequence_set"], values=["auroc", "conditions"])
+        .sort("sequence_set", "encoder", "head")
     )
 
 

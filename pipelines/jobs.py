@@ -28,6 +28,8 @@ PROBE_KEYS = (
     ("probes", "baselines"),
     ("probes", "metrics"),
     ("probes", "predictions"),
+    ("probes", "summary"),
+    ("probes", "comparisons"),
     ("probes", "heads"),
     ("agents", "registry"),
 )

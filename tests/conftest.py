@@ -123,6 +123,8 @@ def tiny_profile(folder: Path, **changes: object) -> Path:
             "pca_components": 8,
             "regularisation": [0.1],
             "baselines": ["random_init", "pixel_pca"],
+            "mil_dim": 8,
+            "mil_epochs": 2,
         },
         "attribution": {
             "max_slices": 2,

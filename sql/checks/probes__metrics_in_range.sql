@@ -5,17 +5,21 @@ WITH judged AS (
     SELECT
         *,
         LIST_FILTER(
-            [auroc, auroc_low, auroc_high, auprc, auprc_low, auprc_high, brier, ece],
+            [
+                auroc, auroc_low, auroc_high, auprc, auprc_low, auprc_high, brier, brier_low, brier_high,
+                ece, ece_low, ece_high, sensitivity, sensitivity_low, sensitivity_high
+            ],
             LAMBDA value: COALESCE(value BETWEEN 0 AND 1, FALSE)
         ) AS values_in_range,
         -- NaN stands for no value as well as null does.
         LIST_FILTER([auroc, auprc], LAMBDA value: COALESCE(NOT ISNAN(value), FALSE)) AS scores
     FROM probes.metrics
 )
-SELECT condition, encoder, sequence_set, evaluation, status, reason, auroc, auprc, brier, ece
+SELECT condition, encoder, head, sequence_set, evaluation, status, reason, auroc, auprc, brier, ece, sensitivity
 FROM judged
 WHERE
     NOT COALESCE(status IN ('evaluated', 'not_evaluable'), FALSE)
-    OR (status = 'evaluated' AND LEN(values_in_range) <> 8)
+    OR (status = 'evaluated' AND LEN(values_in_range) <> 15)
+    OR (threshold IS NOT NULL AND NOT threshold BETWEEN 0 AND 1)
     OR (status = 'not_evaluable' AND (LEN(scores) > 0 OR COALESCE(reason, '') = ''))
-ORDER BY condition, encoder, sequence_set, evaluation;
+ORDER BY condition, encoder, head, sequence_set, evaluation;

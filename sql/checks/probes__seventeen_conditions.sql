@@ -1,8 +1,8 @@
--- Every encoder, sequence set and evaluation reports each of the 17 conditions once, evaluable or not.
+-- Every encoder, head, sequence set and evaluation reports each of the 17 conditions once, evaluable or not.
 -- table: probes.metrics
 -- severity: error
 WITH tables AS (
-    SELECT DISTINCT encoder, sequence_set, evaluation
+    SELECT DISTINCT encoder, head, sequence_set, evaluation
     FROM probes.metrics
 ),
 expected AS (
@@ -11,12 +11,12 @@ expected AS (
     CROSS JOIN labels.conditions AS conditions
 ),
 found AS (
-    SELECT encoder, sequence_set, evaluation, condition, COUNT(*) AS n
+    SELECT encoder, head, sequence_set, evaluation, condition, COUNT(*) AS n
     FROM probes.metrics
-    GROUP BY encoder, sequence_set, evaluation, condition
+    GROUP BY encoder, head, sequence_set, evaluation, condition
 )
-SELECT encoder, sequence_set, evaluation, condition, COALESCE(found.n, 0) AS metrics
+SELECT encoder, head, sequence_set, evaluation, condition, COALESCE(found.n, 0) AS metrics
 FROM expected
-FULL JOIN found USING (encoder, sequence_set, evaluation, condition)
+FULL JOIN found USING (encoder, head, sequence_set, evaluation, condition)
 WHERE COALESCE(found.n, 0) <> 1 OR condition NOT IN (SELECT condition FROM labels.conditions)
-ORDER BY encoder, sequence_set, evaluation, condition;
+ORDER BY encoder, head, sequence_set, evaluation, condition;

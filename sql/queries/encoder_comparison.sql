@@ -1,34 +1,62 @@
--- Is the encoder better than its baselines? Mean AUROC over the conditions that all encoders could be evaluated on.
+-- Is the encoder better than its baselines? Mean scores over the same conditions, and what SpineFM gains over each.
 -- columns:
---   sequence_set    t1, t2, all
---   evaluation      cv (patients of train, out of fold), test
---   encoder         spinefm, or the name of a baseline
---   conditions      conditions that count
---   mean_auroc      mean AUROC over them
---   mean_auprc      mean AUPRC over them
---   best_in         conditions in which no other encoder has a higher AUROC
-WITH evaluated AS (
+--   sequence_set        t1, t2, other, all (every route that a study has)
+--   evaluation          cv (patients of train, out of fold), test
+--   metric              auroc, auprc
+--   encoder             spinefm, spinefm_aligned, or the name of a baseline
+--   head                linear, mil
+--   conditions          conditions that every compared encoder can be evaluated on; the mean is of these
+--   mean                mean over them
+--   mean_low            lower end of its 95 % bootstrap interval over patients
+--   mean_high           upper end
+--   best_baseline       whether this is the baseline of the highest mean
+--   spinefm_gain        what SpineFM's linear probe gains over this encoder, as a share of this encoder's mean
+--   spinefm_gain_low    lower end of its paired interval; above zero: SpineFM is better
+--   spinefm_gain_high   upper end; below zero: SpineFM is worse
+--   p                   two-sided paired bootstrap p of no difference
+--   reason              why there is no mean, or no gain; null otherwise
+WITH means AS (
     SELECT
-        *,
-        COUNT(*) OVER (PARTITION BY sequence_set, evaluation, condition) AS encoders,
-        MAX(auroc) OVER (PARTITION BY sequence_set, evaluation, condition) AS best_auroc
-    FROM probes.metrics
-    WHERE status = 'evaluated'
+        * EXCLUDE (auroc, auroc_low, auroc_high, auprc, auprc_low, auprc_high),
+        UNNEST(['auroc', 'auprc']) AS metric,
+        UNNEST([auroc, auprc]) AS mean,
+        UNNEST([auroc_low, auprc_low]) AS mean_low,
+        UNNEST([auroc_high, auprc_high]) AS mean_high
+    FROM probes.summary
 ),
--- A mean over different conditions would compare conditions, not encoders.
-comparable AS (
+gains AS (
     SELECT *
-    FROM evaluated
-    QUALIFY encoders = MAX(encoders) OVER (PARTITION BY sequence_set, evaluation)
+    FROM probes.comparisons
+    WHERE condition IS NULL AND encoder = 'spinefm' AND head = 'linear'
 )
 SELECT
-    sequence_set,
-    evaluation,
-    encoder,
-    COUNT(*) AS conditions,
-    AVG(auroc) AS mean_auroc,
-    AVG(auprc) AS mean_auprc,
-    COUNT(*) FILTER (WHERE auroc = best_auroc) AS best_in
-FROM comparable
-GROUP BY sequence_set, evaluation, encoder
-ORDER BY sequence_set, evaluation, mean_auroc DESC, encoder;
+    means.sequence_set,
+    means.evaluation,
+    means.metric,
+    means.encoder,
+    means.head,
+    means.n_conditions AS conditions,
+    means.mean,
+    means.mean_low,
+    means.mean_high,
+    COALESCE(gains.best_baseline, FALSE) AS best_baseline,
+    gains.relative_gain AS spinefm_gain,
+    gains.relative_gain_low AS spinefm_gain_low,
+    gains.relative_gain_high AS spinefm_gain_high,
+    gains.p_bootstrap AS p,
+    COALESCE(means.reason, gains.reason) AS reason
+FROM means
+LEFT JOIN gains
+    ON
+        gains.against = means.encoder
+        AND gains.against_head = means.head
+        AND gains.sequence_set = means.sequence_set
+        AND gains.evaluation = means.evaluation
+        AND gains.metric = means.metric
+ORDER BY
+    means.sequence_set,
+    means.evaluation,
+    means.metric DESC,
+    means.mean DESC NULLS LAST,
+    means.encoder,
+    means.head;

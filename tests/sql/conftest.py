@@ -109,7 +109,7 @@ def _add_study(
         for encoder in ("spinefm", "pixel_pca"):
             lake.add(
                 "probes.predictions", study_key=study, patient_key=key(patient), condition="canal", encoder=encoder,
-                sequence_set="all", evaluation="cv" if split == "train" else "test",
+                head="linear", sequence_set="all", evaluation="cv" if split == "train" else "test",
                 fold=len(patient + date) % 2 if split == "train" else None, label=1, probability=0.7,
             )  # fmt: skip
 
@@ -498,16 +498,36 @@ def _add_training(lake: Lake) -> None:
         )
         for encoder, auroc in (("spinefm", 0.8), ("pixel_pca", 0.7)):
             for evaluation in ("cv", "test"):
-                scores = dict.fromkeys(
-                    ("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high", "brier", "ece")
-                )
+                names = ("auroc", "auprc", "brier", "ece", "sensitivity")
+                scores = dict.fromkeys(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
                 if condition == "canal":
                     scores = dict.fromkeys(scores, auroc)
                 lake.add(
-                    "probes.metrics", condition=condition, encoder=encoder, sequence_set="all", evaluation=evaluation,
+                    "probes.metrics", condition=condition, encoder=encoder, head="linear", sequence_set="all",
+                    evaluation=evaluation, specificity=0.9,
                     status="evaluated" if condition == "canal" else "not_evaluable",
                     reason=None if condition == "canal" else "no positives", n_studies=3, n_positive=1, **scores,
                 )  # fmt: skip
+    for evaluation in ("cv", "test"):
+        names = {"head": "linear", "sequence_set": "all", "evaluation": evaluation}
+        for encoder, auroc in (("spinefm", 0.8), ("pixel_pca", 0.7)):
+            ends = {"auroc": auroc, "auroc_low": auroc - 0.1, "auroc_high": auroc + 0.1}
+            lake.add(
+                "probes.summary", **names, encoder=encoder, status="evaluated", n_conditions=1, conditions=["canal"],
+                n_studies=3, n_patients=3, **ends, **{n.replace("roc", "prc"): v for n, v in ends.items()},
+            )  # fmt: skip
+        for condition, metric in ((None, "auroc"), (None, "auprc"), ("canal", "auroc"), ("pars", "auroc")):
+            pair = {"metric": metric, "condition": condition, "encoder": "spinefm", "against": "pixel_pca"}
+            pair |= {"against_head": "linear", "best_baseline": True}
+            if condition == "pars":
+                found = {"status": "not_evaluable", "reason": "no positives", "n_conditions": 0}
+            else:
+                found = {
+                    "status": "evaluated", "n_conditions": 1, "n_studies": 3, "value": 0.8, "against_value": 0.7,
+                    "difference": 0.1, "difference_low": -0.1, "difference_high": 0.2, "relative_gain": 1 / 7,
+                    "relative_gain_low": -0.1, "relative_gain_high": 0.3, "p_bootstrap": 0.2,
+                }  # fmt: skip
+            lake.add("probes.comparisons", **names, **pair, **found)
 
 
 @pytest.fixture

@@ -308,8 +308,25 @@ CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("probes.predictions", where={"evaluation": "test"}, fold=1),
     ),
     ("probes__interval_contains_value", lambda lake: lake.change("probes.metrics", auroc_high=0.1)),
-    ("probes__metrics_in_range", lambda lake: lake.change("probes.metrics", brier=1.5)),
-    ("probes__metrics_in_range", lambda lake: lake.change("probes.metrics", ece=NAN)),
+    ("probes__interval_contains_value", lambda lake: lake.change("probes.metrics", sensitivity_low=0.9)),
+    ("probes__interval_contains_value", lambda lake: lake.change("probes.summary", auprc_low=0.9)),
+    ("probes__interval_contains_value", lambda lake: lake.change("probes.comparisons", difference_low=0.15)),
+    ("probes__comparisons_agree", lambda lake: lake.change("probes.comparisons", p_delong=2.0)),
+    (
+        "probes__comparisons_agree",
+        lambda lake: lake.change("probes.comparisons", value=0.9, against_value=0.8),
+    ),
+    ("probes__comparisons_agree", lambda lake: lake.change("probes.comparisons", against_value=0.6)),
+    (
+        "probes__comparisons_agree",
+        lambda lake: lake.change("probes.comparisons", where={"condition": "pars"}, reason=None),
+    ),
+    ("probes__metrics_in_range", lambda lake: lake.change("probes.metrics", threshold=1.5)),
+    (
+        "probes__metrics_in_range",
+        lambda lake: lake.change("probes.metrics", brier=1.5, brier_high=1.6),
+    ),
+    ("probes__metrics_in_range", lambda lake: lake.change("probes.metrics", ece=NAN, ece_high=NAN)),
     (
         "probes__metrics_in_range",
         lambda lake: lake.change("probes.metrics", where={"condition": "pars"}, reason=None),

@@ -105,7 +105,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift",
         "embeddings.refreshed", "probes.metrics", "deid.files", "deid.studies",
         "agents.claims", "attribution.scores", "retrieval.neighbours", "retrieval.scores",
-        "retrieval.gains", "retrieval.precision",
+        "retrieval.gains", "retrieval.precision", "probes.summary", "probes.comparisons",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

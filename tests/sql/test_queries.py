@@ -156,18 +156,27 @@ def test_saliency_is_scored_over_all_conditions_first(answer):
     assert (rows[2]["value"], rows[2]["reason"]) == (None, "no box")
 
 
-def test_encoders_are_compared_on_the_same_conditions(answer, lake):
-    """A condition that one encoder alone could be evaluated on says nothing about the others."""
-    lake.change(
-        "probes.metrics",
-        where={"condition": "pars", "encoder": "spinefm", "evaluation": "cv"},
-        **{"status": "evaluated", "auroc": 0.1, "auprc": 0.1},
-    )
+def test_encoders_stand_beside_what_spinefm_gains_over_them(answer):
     rows = [row for row in answer("encoder_comparison") if row["evaluation"] == "cv"]
-    assert [(row["encoder"], row["conditions"], row["mean_auroc"], row["best_in"]) for row in rows] == [
-        ("spinefm", 1, 0.8, 1),
-        ("pixel_pca", 1, 0.7, 0),
+    assert [(r["metric"], r["encoder"], r["conditions"], r["mean"], r["best_baseline"]) for r in rows] == [
+        ("auroc", "spinefm", 1, 0.8, False),
+        ("auroc", "pixel_pca", 1, 0.7, True),
+        ("auprc", "spinefm", 1, 0.8, False),
+        ("auprc", "pixel_pca", 1, 0.7, True),
     ]
+    assert rows[0]["spinefm_gain"] is None
+    gains = [rows[1][name] for name in ("spinefm_gain", "spinefm_gain_low", "spinefm_gain_high", "p")]
+    assert gains == pytest.approx([1 / 7, -0.1, 0.3, 0.2])
+
+
+def test_an_encoder_that_is_not_compared_says_why(answer, lake):
+    lake.change(
+        "probes.summary",
+        where={"encoder": "pixel_pca", "evaluation": "cv"},
+        **{"status": "not_evaluable", "reason": "no vectors", "auroc": None, "auprc": None},
+    )
+    row = next(r for r in answer("encoder_comparison") if r["evaluation"] == "cv" and r["reason"])
+    assert (row["encoder"], row["mean"], row["reason"]) == ("pixel_pca", None, "no vectors")
 
 
 def test_every_sentence_has_its_provenance(answer, lake):

@@ -89,6 +89,8 @@ SCHEMAS = {
     "retrieval.scores": retrieval.SCORES,
     "retrieval.gains": retrieval.GAINS,
     "retrieval.precision": retrieval.PRECISION,
+    "probes.summary": probes.SUMMARY,
+    "probes.comparisons": probes.COMPARISONS,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,

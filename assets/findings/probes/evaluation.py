@@ -1,10 +1,11 @@
-"""probes: 17 linear probes on frozen vectors beside three baselines, and the heads that the agents use.
+"""probes: 17 probes on frozen vectors beside the baselines, encoders compared, and the heads that the agents use.
 
 Belongs here: wiring of baselines, evaluation and heads. Does not belong here: fitting or metrics
 (``spine_models.findings.probes``).
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -23,8 +24,11 @@ from pipelines.runtime.resources import Hospital
 from spine_models.domain import condition_keys
 from spine_models.findings.probes import tables
 
+if TYPE_CHECKING:
+    from spine_models.findings.probes.mil import MilFit
+
 LAYER = "findings"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 COMPLETE = dg.AssetCheckSpec(
     "every_condition_is_accounted",
     asset=["probes", "metrics"],
@@ -41,7 +45,7 @@ COMPLETE = dg.AssetCheckSpec(
         "baselines": table_out(
             ("probes", "baselines"),
             tables.BASELINES,
-            "Study vectors of random initialisation, PCA of pixels and EfficientNet-lite0 with ImageNet weights.",
+            "Study vectors of random initialisation, PCA of pixels, EfficientNet-lite0 (ImageNet) and models by name.",
             layer=LAYER,
             code_version=CODE_VERSION,
         )
@@ -77,7 +81,7 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
         "metrics": table_out(
             ("probes", "metrics"),
             tables.METRICS,
-            "AUROC, AUPRC, Brier and ECE with intervals per condition, encoder, sequence set and evaluation.",
+            "AUROC, AUPRC, Brier, ECE and sensitivity with intervals per condition, encoder, set and evaluation.",
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
@@ -85,6 +89,20 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
             ("probes", "predictions"),
             tables.PREDICTIONS,
             "Every out-of-fold and held-out probability.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+        "summary": table_out(
+            ("probes", "summary"),
+            tables.SUMMARY,
+            "Mean scores over the conditions that all compared encoders can be evaluated on.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+        "comparisons": table_out(
+            ("probes", "comparisons"),
+            tables.COMPARISONS,
+            "Paired differences of SpineFM and every other encoder, with intervals and tests.",
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
@@ -96,6 +114,7 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
             code_version=CODE_VERSION,
         ),
     },
+    deps=[dg.AssetDep(["embeddings", "slices"], partition_mapping=dg.AllPartitionMapping())],
     check_specs=[COMPLETE],
 )
 def probes(
@@ -106,32 +125,96 @@ def probes(
     patients: pl.DataFrame,
 ) -> Iterator[object]:
     """Evaluate by patient-grouped cross-validation and on the held-out patients; fit the heads."""
+    from pipelines.runtime.figures.probes import calibration, confusion, curves, means
     from spine_models.findings.probes.evaluate import evaluate_probes
     from spine_models.findings.probes.heads import fit_heads
 
     settings = hospital.numbers.probes
-    evaluated = evaluate_probes(studies, baselines, consensus, patients, settings=settings)
-    metrics = evaluated.metrics
-    shown = metrics.filter((pl.col("sequence_set") == "all") & (pl.col("evaluation") == "cv"))
+    mil = _mil(hospital, studies, consensus, patients) if settings.mil else None
+    evaluated = evaluate_probes(
+        studies,
+        baselines,
+        consensus,
+        patients,
+        settings=settings,
+        aligned=_aligned(hospital),
+        more=mil.judgements if mil else (),
+    )
+    metrics, predictions = evaluated.metrics, evaluated.predictions
+    shown = metrics.filter(
+        (pl.col("sequence_set") == "all") & (pl.col("evaluation") == "cv") & (pl.col("head") == "linear")
+    )
     yield table_result(
         ("probes", "metrics"),
         metrics,
         by_status=counts(metrics, "status"),
         auroc=interval_plot(shown, "condition", "auroc", "auroc_low", "auroc_high", "encoder"),
+        confusion=confusion(predictions, metrics),
         table=markdown(
             shown.filter(pl.col("encoder") == "spinefm").select(
-                "condition", "n_positive", "auroc", "auprc", "ece"
+                "condition", "n_positive", "auroc", "auprc", "ece", "sensitivity"
             )
         ),
     )
-    yield table_result(("probes", "predictions"), evaluated.predictions)
+    yield table_result(
+        ("probes", "predictions"),
+        predictions,
+        roc=curves(predictions, metrics, "roc", bootstrap=settings.bootstrap, seed=settings.seed),
+        precision_recall=curves(predictions, metrics, "pr", bootstrap=settings.bootstrap, seed=settings.seed),
+        calibration=calibration(predictions, metrics),
+    )
+    yield table_result(("probes", "summary"), evaluated.summary, means=means(evaluated.summary))
+    compared = evaluated.comparisons.filter(pl.col("condition").is_null() & (pl.col("status") == "evaluated"))
+    yield table_result(
+        ("probes", "comparisons"),
+        evaluated.comparisons,
+        against_the_best_baseline=markdown(
+            compared.filter("best_baseline").select(
+                "sequence_set", "evaluation", "metric", "encoder", "head", "against", "n_conditions",
+                "relative_gain", "relative_gain_low", "relative_gain_high", "p_bootstrap",
+            )
+        ),
+    )  # fmt: skip
     with hospital.draft(("probes", "heads")) as draft:
-        draft.card = fit_heads(studies, consensus, patients, settings=settings, out=draft.folder)
+        draft.card = fit_heads(
+            studies,
+            consensus,
+            patients,
+            settings=settings,
+            out=draft.folder,
+            mil=mil.heads if mil else None,
+        )
     yield artifact_result(("probes", "heads"), draft.version)
-    groups = metrics.group_by("encoder", "sequence_set", "evaluation").agg(pl.col("condition").n_unique())
+    groups = metrics.group_by("encoder", "head", "sequence_set", "evaluation").agg(
+        pl.col("condition").n_unique()
+    )
     yield dg.AssetCheckResult(
         asset_key=["probes", "metrics"],
         check_name=COMPLETE.name,
         passed=groups.height > 0 and (groups["condition"] == len(condition_keys())).all(),
         metadata={"rows": metrics.height, "groups": groups.height},
+    )
+
+
+def _aligned(hospital: Hospital) -> pl.DataFrame | None:
+    """Vectors in the space of the reports, of the batches that have them."""
+    key = ("embeddings", "aligned")
+    batches = hospital.lake.partitions(key)
+    return hospital.lake.read_table(key, batches) if batches else None
+
+
+def _mil(
+    hospital: Hospital, studies: pl.DataFrame, consensus: pl.DataFrame, patients: pl.DataFrame
+) -> "MilFit":
+    """Attention heads over the slices, read a batch at a time."""
+    from spine_models.findings.probes.mil import fit_mil
+
+    key = ("embeddings", "slices")
+    batches = studies["batch_key"].unique().sort().to_list()
+    return fit_mil(
+        (hospital.lake.read_table(key, [batch]) for batch in batches),
+        consensus,
+        patients,
+        settings=hospital.numbers.probes,
+        progress=reporter("mil", "networks"),
     )

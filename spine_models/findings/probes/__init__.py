@@ -1,6 +1,8 @@
-"""Linear probes of frozen study vectors, their honest evaluation, the baselines beside them, and saved heads.
+"""Probes of frozen study vectors, their honest evaluation, the baselines beside them, and saved heads.
 
-``baselines`` makes the baseline vectors, ``evaluate`` the metrics and predictions, ``heads`` the fitted heads
-that the diagnosis agents load. ``folds``, ``logistic``, ``calibration`` and ``crossfit`` are the method,
-``scores`` the numbers, ``tables`` the schemas.
+``baselines`` makes the baseline vectors (``sources``, ``featurizers``, ``networks``), ``evaluate`` the metrics and
+predictions, ``compare`` encoders beside each other, ``heads`` the fitted heads that the diagnosis agents load.
+``fitting`` (with ``folds``, ``logistic``, ``calibration``, ``crossfit``) is the linear head, ``mil`` (with ``bags``,
+``attention``, ``mil_heads``) the attention over slices; ``scores``, ``bootstrap`` and ``delong`` are the numbers,
+``tables`` the schemas.
 """

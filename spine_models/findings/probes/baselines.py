@@ -17,10 +17,11 @@ from spine_models.config import BackboneSettings, ProbeSettings
 from spine_models.domain import Route, Split
 from spine_models.findings.embeddings.images import stored_images
 from spine_models.findings.embeddings.pooling import group_means
-from spine_models.findings.probes.featurizers import NAMES, featurizer
+from spine_models.findings.probes.featurizers import featurizer
+from spine_models.findings.probes.sources import source_name, source_of
 from spine_models.findings.probes.tables import BASELINES
 
-ROUTES: Final = (Route.T1.value, Route.T2.value)
+ROUTES: Final = (Route.T1.value, Route.T2.value, Route.OTHER.value)
 BATCH: Final = 64
 PCA_SLICES: Final = 4096
 """Train slices per route that PCA is fitted on, dealt out evenly over studies."""
@@ -38,11 +39,11 @@ def baseline_vectors(
     """One vector per study, route and baseline, over the same slices that SpineFM embeds.
 
     Args:
-        slices: shards.SLICES of all batches; routes other than t1 and t2 are not read.
+        slices: shards.SLICES of all batches, every route.
         shard_roots: shard folder by batch key.
-        names: baselines, of ``featurizers.NAMES``.
+        names: baselines, as ``sources`` reads them.
         backbone: SpineFM's network, for ``random_init``.
-        settings: PCA components and seed.
+        settings: PCA components, folder of weights, seed.
         progress: called with (slices done, slices) after every batch of images.
 
     Returns:
@@ -51,13 +52,11 @@ def baseline_vectors(
 
     Raises:
         ValueError: an unknown name, or a batch without a shard folder.
+        WeightsError: a library model whose weights are not on disk.
         EmbeddingError: shards and slice table do not belong together.
     """
-    unknown = sorted(set(names) - set(NAMES))
-    if unknown:
-        raise ValueError(
-            f"no baseline {unknown[0]!r} (setting probes.baselines): choose from {', '.join(NAMES)}"
-        )
+    for name in names:
+        source_of(name)
     rows = slices.filter(pl.col("route").is_in(ROUTES)).sort("batch_key", "shard", "slice_key")
     homeless = sorted(set(rows["batch_key"].to_list()) - set(shard_roots))
     if homeless:
@@ -66,7 +65,7 @@ def baseline_vectors(
         return pl.DataFrame(schema=BASELINES)
     train = _pca_slices(rows, shard_roots) if "pixel_pca" in names else {}
     models = {
-        name: featurizer(name, backbone=backbone, settings=settings, routes=ROUTES, train=train)
+        source_name(name): featurizer(name, backbone=backbone, settings=settings, routes=ROUTES, train=train)
         for name in dict.fromkeys(names)
     }
     series_of = dict(zip(rows["slice_key"], rows["series_key"], strict=True))
@@ -127,7 +126,7 @@ def _studies(
     )
     frames = [pl.DataFrame(schema=BASELINES)]
     for name in sorted(names):
-        for route in ROUTES:
+        for route in sorted(ROUTES):
             held = [place[2] for place in sums if place[:2] == (name, route)]
             part = series.filter((pl.col("route") == route) & pl.col("series_key").is_in(held))
             if part.is_empty():

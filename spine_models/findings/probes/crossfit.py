@@ -25,7 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities
-from spine_models.findings.probes.logistic import Basis, fit
+from spine_models.findings.probes.logistic import Basis, fit, standardise
 
 MIN_FOLDS: Final = 3
 """Two folds leave nothing to fit on once both the scored and the choosing fold are held out."""
@@ -55,9 +55,16 @@ class LinearHeads:
     fitted: np.ndarray
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities [N, C] of vectors [N, D]; NaN in columns that are not fitted."""
-        logits = ((np.asarray(values, dtype=np.float64) - self.mean) / self.scale) @ self.weights + self.bias
+        """Calibrated probabilities [N, C] of vectors [N, D]; NaN in columns that are not fitted.
+
+        A number that is NaN (a block that the study lacks) is left out of the sum.
+        """
+        logits = self.logits(values)
         return np.where(self.fitted, probabilities(logits, self.slope, self.intercept), np.nan)
+
+    def logits(self, values: np.ndarray) -> np.ndarray:
+        """Logits [N, C] before calibration."""
+        return standardise(values, self.mean, self.scale) @ self.weights + self.bias
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def crossfit(
     """Fit every candidate condition.
 
     Args:
-        values: vectors [N, D].
+        values: vectors [N, D]; NaN where a study lacks the block (``studies.set_vectors``).
         labels: [N, C] of 1, 0 and -1 (left out).
         folds: fold of each row [N]; all rows of a patient share one.
         n_folds: at least 3.
@@ -108,7 +115,7 @@ def _crossfit(
     grid: np.ndarray,
 ) -> Crossfit:
     n, n_conditions = labels.shape
-    fitted = candidates & _two_classes_everywhere(labels, folds, n_folds)
+    fitted = candidates & two_classes_everywhere(labels, folds, n_folds)
     columns = np.flatnonzero(fitted)
     held_out = np.full((n, n_conditions), np.nan)
     if len(columns) == 0:
@@ -123,7 +130,7 @@ def _crossfit(
         if outside.any():
             basis = Basis.of(values[~outside])
             weights, bias = fit(basis, truth[~outside], costs)
-            logits[outside] = basis.project(values[outside]) @ weights + bias - _prior(truth[~outside])
+            logits[outside] = basis.project(values[outside]) @ weights + bias - log_odds(truth[~outside])
         return logits
 
     single = np.full(truth.shape, np.nan)
@@ -138,12 +145,12 @@ def _crossfit(
         here = folds == k
         if here.any():
             chosen, slope, intercept = _choose(inner[k][~here], truth[~here], len(grid))
-            intercept = intercept + (_prior(truth) - _prior(truth[~here]))[chosen]
+            intercept = intercept + (log_odds(truth) - log_odds(truth[~here]))[chosen]
             held_out[np.ix_(here, columns)] = probabilities(single[here][:, chosen], slope, intercept)
     chosen, slope, intercept = _choose(single, truth, len(grid))
     basis = Basis.of(values)
     weights, bias = fit(basis, labels[:, columns], costs[chosen])
-    bias = bias - _prior(labels[:, columns])
+    bias = bias - log_odds(labels[:, columns])
     heads = _no_heads(values.shape[1], n_conditions, basis, fitted)
     heads.weights[:, columns] = basis.directions @ weights
     for place, found in (
@@ -166,12 +173,12 @@ def _choose(
     return chosen, slope[chosen], intercept[chosen]
 
 
-def _prior(labels: np.ndarray) -> np.ndarray:
+def log_odds(labels: np.ndarray) -> np.ndarray:
     """Log-odds of the labels of each column; both classes occur."""
     return np.log((labels == 1).sum(axis=0) / (labels == 0).sum(axis=0))
 
 
-def _two_classes_everywhere(labels: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
+def two_classes_everywhere(labels: np.ndarray, folds: np.ndarray, n_folds: int) -> np.ndarray:
     """Conditions, bool [C], that keep a positive and a negative whichever two folds are left out."""
     counts = np.array(
         [[(labels[folds == k] == value).sum(axis=0) for k in range(n_folds)] for value in (0, 1)]

@@ -1,15 +1,16 @@
-"""The probes' evaluation: each condition, encoder and sequence set, by folds and on the test patients.
+"""The probes' evaluation: each condition, encoder, head and sequence set, by folds and on the test patients.
 
 ``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all
 train patients. Patients of val, outside or no split are in neither. A combination that cannot be scored keeps
 its row, with status ``not_evaluable`` and the reason.
 
-Belongs here: who is scored on what, and the two tables. Does not belong here: the method (``crossfit``),
-saving heads (``heads``).
+Belongs here: who is scored on what, and the tables of metrics and predictions. Does not belong here: fitting
+(``fitting``, ``mil``), scores (``bootstrap``), encoders beside each other (``compare``), saving heads (``heads``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,50 +19,54 @@ import polars as pl
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import Split, condition_keys
-from spine_models.findings.probes.crossfit import MIN_FOLDS, Crossfit, crossfit
-from spine_models.findings.probes.folds import patient_folds
-from spine_models.findings.probes.scores import brier, calibration_error, patient_draws, with_intervals
-from spine_models.findings.probes.studies import (
-    ROUTES_OF_SET,
-    StudyLabels,
-    StudyVectors,
-    model_versions,
-    set_vectors,
-    study_labels,
+from spine_models.findings.probes.aligned import NO_CV, aligned_routes
+from spine_models.findings.probes.bootstrap import SCORES, Replicates, replicate
+from spine_models.findings.probes.compare import ALIGNED, SPINEFM, Comparable, compare
+from spine_models.findings.probes.fitting import (
+    NO_VECTORS,
+    FittedSet,
+    fit_set,
+    fold_count,
+    too_few,
+    train_folds,
 )
+from spine_models.findings.probes.judgement import EVALUATIONS, Judgement, Scored, linear_judgement
+from spine_models.findings.probes.scores import patient_draws
+from spine_models.findings.probes.sources import source_name
+from spine_models.findings.probes.studies import ROUTES_OF_SET, model_versions, study_labels
 from spine_models.findings.probes.tables import METRICS, PREDICTIONS
 
-SPINEFM: Final = "spinefm"
-EVALUATIONS: Final = ("cv", "test")
-NO_VECTORS: Final = "no study has vectors of this encoder and sequence set"
+__all__ = [
+    "EVALUATIONS",
+    "NO_VECTORS",
+    "SPINEFM",
+    "FittedSet",
+    "ProbeTables",
+    "evaluate_probes",
+    "fit_set",
+    "fold_count",
+    "train_folds",
+]
+
+SPLITS: Final = {"cv": Split.TRAIN, "test": Split.TEST}
 
 
 @dataclass(frozen=True)
 class ProbeTables:
-    """probes.METRICS and probes.PREDICTIONS."""
+    """probes.METRICS, PREDICTIONS, SUMMARY and COMPARISONS."""
 
     metrics: pl.DataFrame
     predictions: pl.DataFrame
+    summary: pl.DataFrame
+    comparisons: pl.DataFrame
 
 
 @dataclass(frozen=True)
-class FittedSet:
-    """One encoder and sequence set after cross-fitting on the labelled train patients.
+class _Draws:
+    """Patients of an evaluation, sorted, and how often each is drawn, int32 [P, B]: one matrix for all scores."""
 
-    Attributes:
-        train, test: rows of ``vectors`` [N_train], [N_test].
-        rows: row in the labels of each row of ``vectors``, -1 where there is none.
-        folds: of the train rows.
-        unfit: per condition why it has no head, or None.
-    """
-
-    vectors: StudyVectors
-    rows: np.ndarray
-    train: np.ndarray
-    test: np.ndarray
-    folds: np.ndarray
-    result: Crossfit
-    unfit: list[str | None]
+    patients: np.ndarray
+    weights: np.ndarray
 
 
 def evaluate_probes(
@@ -71,6 +76,8 @@ def evaluate_probes(
     splits: pl.DataFrame,
     *,
     settings: ProbeSettings,
+    aligned: pl.DataFrame | None = None,
+    more: Sequence[Judgement] = (),
 ) -> ProbeTables:
     """Score SpineFM's vectors and every baseline's in the same way, on the same folds and bootstrap draws.
 
@@ -79,188 +86,106 @@ def evaluate_probes(
         baselines: probes.BASELINES of all batches, or None to score SpineFM alone.
         labels: labels.CONSENSUS; -1 is in neither training nor scores.
         splits: patient_key and split.
-        settings: folds, grid, bootstrap, seed.
+        settings: folds, grid, bootstrap, specificity, seed.
+        aligned: embeddings/aligned of all batches (encoder ``spinefm_aligned``), or None to leave it out. Its train
+            patients' reports were trained on, so cross-validation is not evaluable.
+        more: judgements by other heads (``mil.fit_mil``), made on the same labels and splits.
 
     Returns:
-        Metrics with exactly conditions x encoders x 3 sequence sets x 2 evaluations rows, and the predictions
-        of every labelled study that a fitted head covers.
+        Metrics with exactly conditions x (encoder, head, sequence set) x 2 evaluations rows, the predictions of
+        every labelled study that a fitted head covers, and the encoders beside each other.
 
     Raises:
-        ProbeInputError: mixed model versions, a patient in two splits, duplicated rows.
+        ProbeInputError: mixed model versions, a patient in two splits, duplicated rows, numbers not finite.
     """
     model_versions(study_vectors)
     truth = study_labels(labels, splits)
     folds = train_folds(truth, settings)
-    patients = {
-        evaluation: np.unique(truth.patient_keys[truth.split == split])
-        for evaluation, split in zip(EVALUATIONS, (Split.TRAIN, Split.TEST), strict=True)
-    }
-    draws = {
-        evaluation: patient_draws(len(keys), settings.bootstrap, (settings.seed, number))
-        for number, (evaluation, keys) in enumerate(patients.items())
-    }
+    draws = {}
+    for number, evaluation in enumerate(EVALUATIONS):
+        patients = np.unique(truth.patient_keys[truth.split == SPLITS[evaluation]])
+        drawn = patient_draws(len(patients), settings.bootstrap, (settings.seed, number))
+        draws[evaluation] = _Draws(patients, np.ascontiguousarray(drawn.T))
+
+    def judgements() -> Iterator[Judgement]:
+        for encoder, frame in _encoders(study_vectors, baselines, aligned, settings):
+            for sequence_set in ROUTES_OF_SET:
+                found = fit_set(frame, sequence_set, truth, folds, settings)
+                yield linear_judgement(
+                    found, encoder, sequence_set, no_cv=NO_CV if encoder == ALIGNED else None
+                )
+        yield from more
+
     metrics: list[dict[str, object]] = []
     predictions: list[pl.DataFrame] = []
-    for encoder, frame in _encoders(study_vectors, baselines, settings):
-        for sequence_set in ROUTES_OF_SET:
-            found = fit_set(frame, sequence_set, truth, folds, settings)
-            for evaluation in EVALUATIONS:
-                for number, condition in enumerate(condition_keys()):
-                    scored = _scored(found, truth, evaluation, number)
-                    identity = {"condition": condition, "encoder": encoder, "sequence_set": sequence_set}
-                    identity["evaluation"] = evaluation
-                    metrics.append(
-                        identity
-                        | _metrics(scored, found.unfit[number], patients, draws, evaluation, settings)
-                    )
-                    if scored.probability is not None:
-                        predictions.append(scored.frame(identity))
+    comparable: list[Comparable] = []
+    for judged in judgements():
+        for evaluation in EVALUATIONS:
+            for number, condition in enumerate(condition_keys()):
+                scored = judged.scored(truth, evaluation, number)
+                identity = {"condition": condition, "evaluation": evaluation} | judged.identity
+                reason = judged.no_cv if evaluation == "cv" else None
+                reason = reason or judged.unfit[number] or _unscorable(scored, evaluation, settings)
+                found = None if reason else _replicates(scored, draws[evaluation], settings)
+                threshold = judged.threshold(truth, number, settings.specificity)
+                metrics.append(identity | _row(scored, found, reason, settings, threshold))
+                comparable.append(Comparable(**identity, scored=scored, found=found, reason=reason))
+                if scored.probability is not None:
+                    predictions.append(scored.frame(identity))
+    summary, comparisons = compare(
+        comparable,
+        lambda scored, evaluation: _replicates(scored, draws[evaluation], settings),
+    )
     table = pl.concat(predictions) if predictions else pl.DataFrame(schema=PREDICTIONS)
-    return ProbeTables(
-        pl.DataFrame(metrics, schema=METRICS),
-        table.sort("condition", "encoder", "sequence_set", "evaluation", "study_key"),
+    order = ["condition", "encoder", "head", "sequence_set", "evaluation", "study_key"]
+    return ProbeTables(pl.DataFrame(metrics, schema=METRICS), table.sort(order), summary, comparisons)
+
+
+def _unscorable(scored: Scored, evaluation: str, settings: ProbeSettings) -> str | None:
+    return too_few(scored.label, scored.patient_keys, settings.min_positive, SPLITS[evaluation].value)
+
+
+def _replicates(scored: Scored, draws: _Draws, settings: ProbeSettings) -> Replicates:
+    members = np.searchsorted(draws.patients, scored.patient_keys)
+    return replicate(
+        scored.label, scored.probability, members, draws.weights, specificity=settings.specificity
     )
 
 
-def fold_count(settings: ProbeSettings) -> int:
-    """``settings.folds``, but at least the three that nested cross-fitting needs."""
-    return max(settings.folds, MIN_FOLDS)
-
-
-def train_folds(truth: StudyLabels, settings: ProbeSettings) -> np.ndarray:
-    """Fold of every labelled study, -1 outside the train split; the same for all encoders and sets."""
-    folds = np.full(len(truth.study_keys), -1, dtype=np.int32)
-    train = truth.split == Split.TRAIN
-    if train.any():
-        folds[train] = patient_folds(
-            truth.patient_keys[train], truth.labels[train], folds=fold_count(settings), seed=settings.seed
-        )
-    return folds
-
-
-def fit_set(
-    frame: pl.DataFrame, sequence_set: str, truth: StudyLabels, folds: np.ndarray, settings: ProbeSettings
-) -> FittedSet:
-    """Cross-fit one encoder's vectors of one sequence set, without conditions of too few patients."""
-    vectors = set_vectors(frame, sequence_set)
-    at = truth.rows_of(vectors.study_keys)
-    known = np.flatnonzero(at >= 0)
-    train = known[truth.split[at[known]] == Split.TRAIN]
-    test = known[truth.split[at[known]] == Split.TEST]
-    labels = truth.labels[at[train]]
-    patients = truth.patient_keys[at[train]]
-    unfit = [
-        NO_VECTORS
-        if len(vectors.study_keys) == 0
-        else _too_few(labels[:, c], patients, settings.min_positive, "train")
-        for c in range(labels.shape[1])
-    ]
-    result = crossfit(
-        vectors.values[train],
-        labels,
-        folds[at[train]],
-        n_folds=fold_count(settings),
-        candidates=np.array([reason is None for reason in unfit]),
-        strengths=settings.regularisation,
-    )
-    for c, fitted in enumerate(result.heads.fitted):
-        if unfit[c] is None and not fitted:
-            unfit[c] = "a training fold has one class only: too few patients of the rarer class"
-    return FittedSet(vectors, at, train, test, folds[at[train]], result, unfit)
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """Labelled studies of one evaluation and condition; probability is None where no head was fitted."""
-
-    study_keys: np.ndarray
-    patient_keys: np.ndarray
-    label: np.ndarray
-    probability: np.ndarray | None
-    fold: np.ndarray | None
-
-    def frame(self, identity: dict[str, str]) -> pl.DataFrame:
-        columns: dict[str, object] = {
-            "study_key": self.study_keys.tolist(),
-            "patient_key": self.patient_keys.tolist(),
-            "fold": [None] * len(self.label) if self.fold is None else self.fold.tolist(),
-            "label": self.label.tolist(),
-            "probability": self.probability,
-        }
-        frame = pl.DataFrame(columns, schema={name: PREDICTIONS[name] for name in columns})
-        return frame.with_columns(pl.lit(value).alias(name) for name, value in identity.items()).select(
-            *PREDICTIONS
-        )
-
-
-def _scored(found: FittedSet, truth: StudyLabels, evaluation: str, condition: int) -> _Scored:
-    rows = found.train if evaluation == "cv" else found.test
-    label = truth.labels[found.rows[rows], condition]
-    kept = label >= 0
-    probability = None
-    if found.unfit[condition] is None and kept.any():
-        if evaluation == "cv":
-            probability = found.result.held_out[kept, condition]
-        else:
-            probability = found.result.heads.probabilities(found.vectors.values[rows[kept]])[:, condition]
-    return _Scored(
-        found.vectors.study_keys[rows][kept],
-        truth.patient_keys[found.rows[rows]][kept],
-        label[kept],
-        probability,
-        found.folds[kept] if evaluation == "cv" else None,
-    )
-
-
-def _metrics(
-    scored: _Scored,
-    unfit: str | None,
-    patients: dict[str, np.ndarray],
-    draws: dict[str, np.ndarray],
-    evaluation: str,
+def _row(
+    scored: Scored,
+    found: Replicates | None,
+    reason: str | None,
     settings: ProbeSettings,
+    threshold: float | None,
 ) -> dict[str, object]:
-    label, keys = scored.label, scored.patient_keys
     row: dict[str, object] = {
-        "n_studies": len(label),
-        "n_patients": len(np.unique(keys)),
-        "n_positive": int((label == 1).sum()),
+        "status": "not_evaluable" if found is None else "evaluated",
+        "reason": reason,
+        "n_studies": len(scored.label),
+        "n_patients": len(np.unique(scored.patient_keys)),
+        "n_positive": int((scored.label == 1).sum()),
+        "specificity": settings.specificity,
+        "threshold": threshold,
     }
-    reason = unfit or _too_few(label, keys, settings.min_positive, "train" if evaluation == "cv" else "test")
-    if reason is not None or scored.probability is None:
-        return row | {"status": "not_evaluable", "reason": reason}
-    members = np.searchsorted(patients[evaluation], keys)
-    roc, precision = with_intervals(label, scored.probability, members, draws[evaluation])
-    return row | {
-        "status": "evaluated",
-        "auroc": roc.value,
-        "auroc_low": roc.low,
-        "auroc_high": roc.high,
-        "auprc": precision.value,
-        "auprc_low": precision.low,
-        "auprc_high": precision.high,
-        "brier": brier(label, scored.probability),
-        "ece": calibration_error(label, scored.probability),
-    }
-
-
-def _too_few(label: np.ndarray, patients: np.ndarray, least: int, split: str) -> str | None:
-    """Why these labelled studies cannot carry a probe or a score, or None. Counts patients, not studies."""
-    for value, name in ((1, "positive"), (0, "negative")):
-        count = len(np.unique(patients[label == value]))
-        if count < least:
-            return f"{count} {name} patients in {split}, at least {least} are needed"
-    return None
+    for score in SCORES if found is not None else ():
+        interval = found.interval(score)
+        row |= {score: interval.value, f"{score}_low": interval.low, f"{score}_high": interval.high}
+    return row
 
 
 def _encoders(
-    study_vectors: pl.DataFrame, baselines: pl.DataFrame | None, settings: ProbeSettings
+    study_vectors: pl.DataFrame,
+    baselines: pl.DataFrame | None,
+    aligned: pl.DataFrame | None,
+    settings: ProbeSettings,
 ) -> list[tuple[str, pl.DataFrame]]:
-    """SpineFM, then the configured baselines, then any others in the frame; each with its vectors."""
+    """SpineFM, plain and aligned, the configured baselines, any others in the frame; each with its vectors."""
     found = [(SPINEFM, study_vectors)]
+    if aligned is not None:
+        found.append((ALIGNED, aligned_routes(aligned)))
     if baselines is not None:
-        extra = sorted(set(baselines["encoder"].to_list()) - set(settings.baselines))
-        found += [
-            (name, baselines.filter(pl.col("encoder") == name)) for name in (*settings.baselines, *extra)
-        ]
+        wanted = [source_name(entry) for entry in settings.baselines]
+        extra = sorted(set(baselines["encoder"].to_list()) - set(wanted))
+        found += [(name, baselines.filter(pl.col("encoder") == name)) for name in (*wanted, *extra)]
     return found

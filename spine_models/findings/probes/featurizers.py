@@ -2,7 +2,7 @@
 
 ``random_init``: SpineFM's own network before any training. ``pixel_pca``: principal components of the pixels,
 per route, fitted on slices of train patients alone. ``efficientnet_lite0``: ImageNet features
-(``efficientnet``).
+(``efficientnet``). ``timm:<model>`` and ``transformers:<folder>``: any model whose weights are on disk (``networks``).
 
 Belongs here: slices in, vectors out. Does not belong here: reading shards, pooling, probes.
 """
@@ -23,11 +23,11 @@ from spine_models.config import BackboneSettings, ProbeSettings
 from spine_models.encoder.backbone.encoder import load_encoder
 from spine_models.encoder.backbone.train import untrained
 from spine_models.findings.probes.efficientnet import EfficientNetLite0
+from spine_models.findings.probes.networks import Network
+from spine_models.findings.probes.sources import source_of
 
 PCA_PX: Final = 56
 """Edge to which slices are averaged before PCA; the kept components are far coarser."""
-
-NAMES: Final = ("random_init", "pixel_pca", "efficientnet_lite0")
 
 
 class Featurizer(Protocol):
@@ -91,14 +91,17 @@ def featurizer(
 
     Raises:
         ValueError: an unknown name; lists the known ones.
+        WeightsError: a library model whose weights are not on disk.
     """
+    source = source_of(name)
+    if source is not None:
+        weights = None if settings.weights is None else Path(settings.weights)
+        return Network(source, weights=weights, seed=settings.seed)
     if name == "random_init":
         return RandomInit(backbone, routes)
     if name == "pixel_pca":
         return PixelPca(train, settings)
-    if name == "efficientnet_lite0":
-        return EfficientNetLite0()
-    raise ValueError(f"no baseline {name!r} (setting probes.baselines): choose from {', '.join(NAMES)}")
+    return EfficientNetLite0()
 
 
 def _pixels(images: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The fitted heads as files: what the diagnosis agents load and ask.
 
-A folder holds ``heads.safetensors`` (per sequence set: mean, scale, weights, bias, slope, intercept) and
-``card.json`` (which heads there are, which there are not and why, the encoder versions that they belong to).
-The version is a content hash of both; it is checked on loading.
+A folder holds ``heads.safetensors`` (per sequence set: mean, scale, weights, bias, slope, intercept), where attention
+heads were fitted ``mil.safetensors``, and ``card.json`` (which heads there are, which there are not and why, the
+encoder versions that they belong to). The version is a content hash of them; it is checked on loading.
 
 Belongs here: writing, reading, predicting. Does not belong here: fitting (``crossfit``), thresholds and
 wording (``reporting.agents``).
@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -23,14 +23,27 @@ from safetensors.numpy import load_file, save_file
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import condition_keys
+from spine_models.findings.probes.bootstrap import operating_threshold
 from spine_models.findings.probes.crossfit import LinearHeads
-from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
-from spine_models.findings.probes.studies import ROUTES_OF_SET, model_versions, set_vectors, study_labels
+from spine_models.findings.probes.fitting import FittedSet, fit_set, train_folds
+from spine_models.findings.probes.studies import (
+    ROUTES_OF_SET,
+    Layout,
+    model_versions,
+    set_vectors,
+    study_labels,
+)
+
+if TYPE_CHECKING:
+    from spine_models.findings.probes.mil_heads import MilHead
 
 WEIGHTS: Final = "heads.safetensors"
 CARD: Final = "card.json"
 ARRAYS: Final = ("mean", "scale", "weights", "bias", "slope", "intercept")
-PREFERENCE: Final = ("all", "t2", "t1")
+FORMAT: Final = 2
+"""1: ``all`` was T1 followed by T2 of studies that have both; 2: blocks with indicators of what is missing."""
+
+PREFERENCE: Final = ("all", "t2", "t1", "other")
 """A study is judged by the first of these that it has the sequences for and the condition a head for."""
 
 PROBABILITIES: Final = pl.Schema(
@@ -49,6 +62,7 @@ def fit_heads(
     *,
     settings: ProbeSettings,
     out: Path,
+    mil: Mapping[str, MilHead] | None = None,
 ) -> dict[str, Any]:
     """Fit one head per condition and sequence set on the train patients and write them to ``out``.
 
@@ -62,6 +76,7 @@ def fit_heads(
         splits: patient_key and split.
         settings: folds, grid, least number of patients, seed.
         out: folder, made if it is not there.
+        mil: attention heads by sequence set (``mil.fit_mil``), or None; fitted on slices of the same encoders.
 
     Returns:
         The card, as written.
@@ -75,6 +90,7 @@ def fit_heads(
     arrays: dict[str, np.ndarray] = {}
     heads: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
+    layouts: dict[str, Layout] = {}
     for sequence_set in ROUTES_OF_SET:
         found = fit_set(study_vectors, sequence_set, truth, folds, settings)
         for number, condition in enumerate(condition_keys()):
@@ -89,21 +105,29 @@ def fit_heads(
                     "n_positive": int((column == 1).sum()),
                     "n_negative": int((column == 0).sum()),
                     "strength": float(found.result.heads.strength[number]),
+                    "threshold": _threshold(column, found.result.held_out[:, number], settings),
                 }
             )
         arrays |= _arrays(found, sequence_set)
-    fitted_routes = {route for head in heads for route in ROUTES_OF_SET[head["sequence_set"]]}
+        if found.result.heads.fitted.any():
+            layouts[sequence_set] = found.vectors.layout
+    fitted_routes = {route for layout in layouts.values() for route, _ in layout}
     card: dict[str, Any] = {
         "kind": "probe_heads",
-        "format": 1,
+        "format": FORMAT,
         "conditions": list(condition_keys()),
         "heads": heads,
         "missing": missing,
+        "layouts": {name: [list(block) for block in layout] for name, layout in layouts.items()},
         "model_versions": {route: version for route, version in versions.items() if route in fitted_routes},
         "settings": settings.model_dump(mode="json"),
     }
     out.mkdir(parents=True, exist_ok=True)
     save_file(arrays, out / WEIGHTS)
+    if mil:
+        from spine_models.findings.probes.mil_heads import save_mil
+
+        card["mil"] = save_mil(mil, out)
     card["heads_version"] = _version(arrays, card)
     (out / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return card
@@ -118,11 +142,25 @@ def load_heads(folder: Path) -> Heads:
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
         raise HeadsError(f"no heads in folder {folder.name}: materialise probes first")
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    if card.get("kind") == "probe_heads" and card.get("format") != FORMAT:
+        raise HeadsError(
+            f"the heads in folder {folder.name} are of format {card.get('format')}, this version reads format "
+            f"{FORMAT}: fit them again (spineagent run --retrain)"
+        )
     arrays = load_file(folder / WEIGHTS)
     if card.get("kind") != "probe_heads" or card.get("heads_version") != _version(arrays, card):
         raise HeadsError(
             f"the heads in folder {folder.name} do not match their card: materialise probes again"
         )
+    mil = None
+    if card.get("mil"):
+        from spine_models.findings.probes.mil_heads import load_mil
+
+        mil = load_mil(card["mil"], folder)
+        if mil is None:
+            raise HeadsError(
+                f"the attention heads in folder {folder.name} do not match their card: materialise probes again"
+            )
     names = card["conditions"]
     sets: dict[str, LinearHeads] = {}
     for sequence_set in ROUTES_OF_SET:
@@ -142,6 +180,11 @@ def load_heads(folder: Path) -> Heads:
         model_versions=card["model_versions"],
         card=card,
         sets=sets,
+        layouts={
+            name: tuple((str(route), int(width)) for route, width in layout)
+            for name, layout in card["layouts"].items()
+        },
+        mil=mil,
     )
 
 
@@ -155,6 +198,8 @@ class Heads:
         model_versions: encoder version by route that the heads were fitted on, and the only ones they take.
         card: the whole card.
         sets: linear heads by sequence set, columns in the card's order of conditions.
+        layouts: blocks that the heads of a sequence set read, by sequence set.
+        mil: attention heads by sequence set, or None where none were fitted.
     """
 
     version: str
@@ -162,13 +207,22 @@ class Heads:
     model_versions: Mapping[str, str]
     card: Mapping[str, Any]
     sets: Mapping[str, LinearHeads]
+    layouts: Mapping[str, Layout]
+    mil: Mapping[str, MilHead] | None = None
+
+    def threshold(self, condition: str, sequence_set: str) -> float | None:
+        """Probability from which on a study is called positive at the card's specificity; None without one."""
+        for head in self.card["heads"]:
+            if (head["condition"], head["sequence_set"]) == (condition, sequence_set):
+                return head["threshold"]
+        return None
 
     def predict(self, vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities of every study that a head covers.
 
-        A study with T1 and T2 is judged by the heads of ``all``, one with a single route by that route's;
-        where a condition has no head for ``all``, by T2's, then T1's. Studies or conditions without a head
-        have no row.
+        A study is judged by the heads of ``all``, whichever routes it has; where a condition has no head for
+        ``all``, by T2's, then T1's, then that of other sequences. Studies or conditions without a head have no
+        row.
 
         Args:
             vectors: embeddings.STUDIES. Routes that no head uses are ignored.
@@ -178,7 +232,8 @@ class Heads:
 
         Raises:
             HeadsError: vectors of another encoder version than the heads were fitted on.
-            ProbeInputError: vectors of one route from two models.
+            ProbeInputError: vectors of one route from two models, of another length than the heads', or with
+                numbers that are not finite.
         """
         used = vectors.filter(pl.col("route").is_in(list(self.model_versions)))
         for route, version in model_versions(used).items():
@@ -193,20 +248,21 @@ class Heads:
         for sequence_set in PREFERENCE:
             if sequence_set not in self.sets:
                 continue
-            studies = set_vectors(used, sequence_set)
+            studies = set_vectors(used, sequence_set, layout=self.layouts[sequence_set])
             if len(studies.study_keys) == 0:
                 continue
             head = self.sets[sequence_set]
-            if studies.values.shape[1] != len(head.mean):
-                raise HeadsError(
-                    f"vectors of {studies.values.shape[1]} numbers, heads of {len(head.mean)} ({sequence_set}): "
-                    "materialise probes again"
-                )
             for study, row in zip(studies.study_keys, head.probabilities(studies.values), strict=True):
                 for column in np.flatnonzero(head.fitted):
                     taken.setdefault((study, int(column)), (sequence_set, float(row[column])))
         rows = [(study, names[column], *found) for (study, column), found in sorted(taken.items())]
         return pl.DataFrame(rows, schema=PROBABILITIES, orient="row")
+
+
+def _threshold(labels: np.ndarray, held_out: np.ndarray, settings: ProbeSettings) -> float | None:
+    """The agents' operating threshold on held-out probabilities of train patients; None where none is so specific."""
+    found = operating_threshold(labels, held_out, settings.specificity)
+    return found if np.isfinite(found) else None
 
 
 def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:
@@ -223,7 +279,9 @@ def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     """sha256 (first 16 hex digits) over the arrays and what of the card bears on predictions."""
     digest = hashlib.sha256()
-    content = {name: card[name] for name in ("format", "conditions", "heads", "model_versions")}
+    content = {name: card[name] for name in ("format", "conditions", "heads", "layouts", "model_versions")}
+    if card.get("mil"):
+        content["mil"] = card["mil"]
     digest.update(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], dtype="<f4")

@@ -53,23 +53,36 @@ class Basis:
 
     @classmethod
     def of(cls, train: np.ndarray) -> Basis:
-        """Decompose ``train`` [N, D] after standardising it by its own mean and deviation."""
+        """Decompose ``train`` [N, D] after standardising it by its own mean and deviation.
+
+        NaN is "no number": a column is standardised on the rows that have it, and where it is missing nothing
+        remains of it (a standardised zero, which no weight can turn into evidence).
+        """
         data = np.asarray(train, dtype=np.float64)
-        mean, deviation = data.mean(axis=0), data.std(axis=0)
+        held = np.isfinite(data)
+        counts = np.maximum(held.sum(axis=0), 1)
+        mean = np.where(held, data, 0.0).sum(axis=0) / counts
+        deviation = np.sqrt((np.where(held, data - mean, 0.0) ** 2).sum(axis=0) / counts)
         scale = np.where(deviation > 1e-12 * (1.0 + np.abs(mean)), deviation, 1.0)
-        standard = (data - mean) / scale
+        standard = np.where(held, (data - mean) / scale, 0.0)
         wide = standard.shape[1] > standard.shape[0]
         # The smaller of the two Gram matrices: its eigenvectors are the singular vectors, several times
         # cheaper.
         spectrum, vectors = np.linalg.eigh(standard @ standard.T if wide else standard.T @ standard)
-        held = spectrum > NEGLIGIBLE * max(spectrum.max(initial=0.0), 1e-300)
-        spectrum, vectors = spectrum[held], vectors[:, held]
+        kept = spectrum > NEGLIGIBLE * max(spectrum.max(initial=0.0), 1e-300)
+        spectrum, vectors = spectrum[kept], vectors[:, kept]
         directions = standard.T @ (vectors / np.sqrt(spectrum)) if wide else vectors
         return cls(mean, scale, directions, standard @ directions, spectrum)
 
     def project(self, values: np.ndarray) -> np.ndarray:
         """Rows [M, D] in the basis, [M, R]; what lies outside it cannot change a logit."""
-        return ((np.asarray(values, dtype=np.float64) - self.mean) / self.scale) @ self.directions
+        return standardise(values, self.mean, self.scale) @ self.directions
+
+
+def standardise(values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """float64 [N, D]: (values - mean) / scale, and nothing (zero after standardising) where there is no number."""
+    data = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(data), (data - mean) / scale, 0.0)
 
 
 def fit(basis: Basis, labels: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-"""AUROC, average precision, Brier score, calibration error and their bootstrap over patients.
+"""Single scores: AUROC, average precision, Brier score, calibration error; and the draws of a bootstrap over patients.
 
-Belongs here: scores of (label, probability) pairs with weights, vectorised over bootstrap replicates.
-Does not belong here: which studies are scored, fitting of any kind.
+Belongs here: scores of (label, probability) pairs, with weights where they rank. Does not belong here: all scores of an
+evaluation at once with their replicates (``bootstrap``), which studies are scored, fitting of any kind.
 
 AUROC is the Mann-Whitney statistic with ties counted half, AUPRC is average precision without interpolation;
 both agree with scikit-learn's ``roc_auc_score`` and ``average_precision_score`` (also for weights).
@@ -20,9 +20,6 @@ INTERVAL = (2.5, 97.5)
 MAX_BINS = 15
 PER_BIN = 10
 """Equal-mass bins of the calibration error: about ten studies a bin, at most fifteen bins."""
-
-CHUNK = 4_000_000
-"""Replicate weights held at once, so that memory does not grow with replicates times studies."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +67,15 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     There are min(15, max(1, N // 10)) bins; equal probabilities always share one, so the order of the studies
     does not matter.
     """
-    n = len(labels)
-    bins = min(MAX_BINS, max(1, n // PER_BIN))
-    ordered = np.sort(probabilities)
-    inner_edges = ordered[(np.arange(1, bins) * n) // bins]
-    member = np.searchsorted(inner_edges, probabilities, side="right")
-    gaps = np.bincount(member, weights=probabilities - labels, minlength=bins)
-    return float(np.abs(gaps).sum() / n)
+    member = np.searchsorted(bin_edges(np.sort(probabilities)), probabilities, side="right")
+    gaps = np.bincount(member, weights=probabilities - labels)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def bin_edges(ordered: np.ndarray) -> np.ndarray:
+    """Inner edges of the equal-mass bins of ascending probabilities; a probability on an edge is above it."""
+    bins = min(MAX_BINS, max(1, len(ordered) // PER_BIN))
+    return ordered[(np.arange(1, bins) * len(ordered)) // bins]
 
 
 def patient_draws(n_patients: int, replicates: int, seed: Sequence[int]) -> np.ndarray:
@@ -85,37 +84,6 @@ def patient_draws(n_patients: int, replicates: int, seed: Sequence[int]) -> np.n
     if n_patients == 0:
         return np.zeros((replicates, 0), dtype=np.int32)
     return rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=replicates).astype(np.int32)
-
-
-def with_intervals(
-    labels: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, draws: np.ndarray
-) -> tuple[Interval, Interval]:
-    """AUROC and average precision with intervals; a drawn patient brings all its studies.
-
-    Args:
-        labels: 0 or 1 [N], both present.
-        probabilities: [N].
-        patients: column of ``draws`` of each study, int [N].
-        draws: patient multiplicities [B, P]; replicates left with one class are not counted.
-    """
-    step = max(1, CHUNK // max(1, len(labels)))
-    rocs, precisions = [], []
-    for start in range(0, len(draws), step):
-        weights = draws[start : start + step][:, patients].astype(np.float64)
-        rocs.append(auroc(labels, probabilities, weights))
-        precisions.append(average_precision(labels, probabilities, weights))
-    return (
-        _interval(float(auroc(labels, probabilities)[0]), np.concatenate(rocs)),
-        _interval(float(average_precision(labels, probabilities)[0]), np.concatenate(precisions)),
-    )
-
-
-def _interval(value: float, replicates: np.ndarray) -> Interval:
-    valid = replicates[np.isfinite(replicates)]
-    if len(valid) == 0:
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(valid, INTERVAL)
-    return Interval(value, float(low), float(high))
 
 
 def _by_threshold(

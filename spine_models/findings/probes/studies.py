@@ -1,14 +1,16 @@
 """Studies as rows: their vectors per sequence set, their labels, their patients' splits.
 
-A sequence set is ``t1``, ``t2`` or ``all``. The vector of ``all`` is the T1 vector followed by the T2 vector;
-a study that lacks one of the two is left out of ``all`` and stays in the set that it has. Nothing is imputed
-and no zero vector ever stands for a missing sequence.
+A sequence set is ``t1``, ``t2``, ``other`` or ``all``. ``all`` takes every study that has at least one route: one
+block of numbers a route, side by side, and one indicator a block. The numbers of a block that a study lacks are NaN,
+"no number", and its indicator is 1; a head leaves NaN out of the sum, so that a missing block contributes its
+indicator's weight and nothing else. Nothing is imputed and no zero vector ever stands for a missing sequence.
 
 Belongs here: the joins and their refusals. Does not belong here: standardisation, folds, fitting.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +23,15 @@ from spine_models.findings.embeddings.pooling import stack
 ROUTES_OF_SET: Final[dict[str, tuple[str, ...]]] = {
     "t1": (Route.T1.value,),
     "t2": (Route.T2.value,),
-    "all": (Route.T1.value, Route.T2.value),
+    "other": (Route.OTHER.value,),
+    "all": (Route.T1.value, Route.T2.value, Route.OTHER.value),
 }
+
+WHOLE_STUDY: Final = "study"
+"""Block of ``all`` of encoders that have a vector of the whole study beside those of single routes."""
+
+Layout = tuple[tuple[str, int], ...]
+"""Blocks of a matrix in their order: route and width."""
 
 
 class ProbeInputError(ValueError):
@@ -31,10 +40,18 @@ class ProbeInputError(ValueError):
 
 @dataclass(frozen=True)
 class StudyVectors:
-    """Vectors of one encoder and sequence set, sorted by study: keys [N] and values float32 [N, D]."""
+    """Vectors of one encoder and sequence set, sorted by study.
+
+    Attributes:
+        study_keys: [N].
+        values: float32 [N, D]; for ``all`` the blocks (NaN where a study lacks one) and then one indicator a block,
+            so D is the sum of widths plus the number of blocks.
+        layout: the blocks.
+    """
 
     study_keys: np.ndarray
     values: np.ndarray
+    layout: Layout = ()
 
 
 @dataclass(frozen=True)
@@ -54,35 +71,77 @@ class StudyLabels:
         return np.where(self.study_keys[at] == study_keys, at, -1)
 
 
-def set_vectors(vectors: pl.DataFrame, sequence_set: str) -> StudyVectors:
-    """The rows that have every route of the set, as one matrix.
+def set_vectors(vectors: pl.DataFrame, sequence_set: str, *, layout: Layout | None = None) -> StudyVectors:
+    """The studies that have the set's route, or for ``all`` any route, as one matrix.
 
     Args:
         vectors: study_key, route, vector of one encoder (embeddings.STUDIES or
             probes.BASELINES).
-        sequence_set: t1, t2 or all.
+        sequence_set: t1, t2, other or all.
+        layout: the blocks to make, as heads were fitted on them; those of the frame if None. Other routes of the
+            frame are ignored, a block without any row is missing everywhere.
 
     Raises:
-        ProbeInputError: a study with two vectors of one route, or vectors of several lengths.
+        ProbeInputError: a study with two vectors of one route, vectors of several lengths, of another length than
+            the layout's, or with numbers that are not finite.
     """
-    keys = None
-    parts = {}
-    for route in ROUTES_OF_SET[sequence_set]:
-        rows = vectors.filter(pl.col("route") == route).sort("study_key")
-        if rows["study_key"].n_unique() != rows.height:
-            raise ProbeInputError(f"a study has two vectors of route {route!r}: give each study vector once")
-        parts[route] = rows
-        keys = rows["study_key"] if keys is None else keys.filter(keys.is_in(rows["study_key"].implode()))
-    held = [rows.filter(rows["study_key"].is_in(keys.implode())) for rows in parts.values()]
-    if keys is None or len(keys) == 0:
-        return StudyVectors(np.empty(0, dtype=object), np.zeros((0, 0), dtype=np.float32))
-    for rows in held:
-        if rows["vector"].list.len().n_unique() != 1:
+    names = (*ROUTES_OF_SET["all"], WHOLE_STUDY) if sequence_set == "all" else ROUTES_OF_SET[sequence_set]
+    if layout is not None:
+        names = tuple(route for route, _ in layout)
+    parts = {route: _block(vectors, route) for route in names}
+    widths = {route: values.shape[1] for route, (_, values) in parts.items() if len(values)}
+    keys = np.unique(np.concatenate([keys for keys, _ in parts.values()])) if parts else np.empty(0, object)
+    if layout is None:
+        layout = tuple(widths.items())
+    for route, width in layout:
+        if widths.get(route, width) != width:
             raise ProbeInputError(
-                "study vectors of one encoder have several lengths: embed all batches again"
+                f"vectors of {widths[route]} numbers, heads of {width} (route {route!r}): materialise probes again"
             )
-    values = np.hstack([stack(rows["vector"]) for rows in held])
-    return StudyVectors(keys.to_numpy(), values)
+    if len(keys) == 0:
+        return StudyVectors(np.empty(0, dtype=object), np.zeros((0, 0), dtype=np.float32), layout)
+    blocks = [np.full((len(keys), width), np.nan, dtype=np.float32) for _, width in layout]
+    present = np.zeros((len(keys), len(layout)), dtype=bool)
+    for number, (route, _) in enumerate(layout):
+        held, values = parts[route]
+        if len(held):
+            at = np.searchsorted(keys, held)
+            blocks[number][at], present[at, number] = values, True
+    if sequence_set != "all":
+        return StudyVectors(keys, blocks[0], layout)
+    return StudyVectors(keys, side_by_side(blocks, present), layout)
+
+
+def side_by_side(blocks: Sequence[np.ndarray], present: np.ndarray) -> np.ndarray:
+    """The matrix of ``all``: blocks, NaN where missing whatever numbers stand there, then the indicators.
+
+    Args:
+        blocks: float32 [N, D_b] each.
+        present: bool [N, B].
+
+    Returns:
+        float32 [N, sum of D_b + B]; an indicator is 1 where its block is missing.
+    """
+    masked = [np.where(present[:, [number]], block, np.nan) for number, block in enumerate(blocks)]
+    return np.hstack([*masked, ~present]).astype(np.float32)
+
+
+def _block(vectors: pl.DataFrame, route: str) -> tuple[np.ndarray, np.ndarray]:
+    """Study keys, sorted, and float32 [N, D] of one route."""
+    rows = vectors.filter(pl.col("route") == route).sort("study_key")
+    if rows["study_key"].n_unique() != rows.height:
+        raise ProbeInputError(f"a study has two vectors of route {route!r}: give each study vector once")
+    if rows.is_empty():
+        return np.empty(0, dtype=object), np.zeros((0, 0), dtype=np.float32)
+    if rows["vector"].list.len().n_unique() != 1:
+        raise ProbeInputError("study vectors of one encoder have several lengths: embed all batches again")
+    values = stack(rows["vector"])
+    if not np.isfinite(values).all():
+        raise ProbeInputError(
+            f"study vectors of route {route!r} hold numbers that are not finite: materialise the embeddings of "
+            "their batch again"
+        )
+    return rows["study_key"].to_numpy(), values
 
 
 def study_labels(labels: pl.DataFrame, splits: pl.DataFrame) -> StudyLabels:
@@ -123,18 +182,17 @@ def study_labels(labels: pl.DataFrame, splits: pl.DataFrame) -> StudyLabels:
 
 
 def model_versions(vectors: pl.DataFrame) -> dict[str, str]:
-    """The one model version per route of embeddings.STUDIES.
+    """The one model version per route of embeddings.STUDIES (or of a frame without preprocessing versions).
 
     Raises:
         ProbeInputError: study vectors of one route come from two models or two preprocessings.
     """
     versions: dict[str, str] = {}
-    pairs = (
-        vectors.select("route", "model_version", "preprocessing_version")
-        .unique()
-        .sort("route", "model_version")
-    )
-    for route, model, _ in pairs.iter_rows():
+    columns = [
+        name for name in ("route", "model_version", "preprocessing_version") if name in vectors.columns
+    ]
+    pairs = vectors.select(columns).unique().sort(columns)
+    for route, model, *_ in pairs.iter_rows():
         if route in versions:
             raise ProbeInputError(
                 f"study vectors of route {route!r} come from two models or preprocessings: materialise the "

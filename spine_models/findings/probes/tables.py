@@ -1,4 +1,4 @@
-"""Schemas of baseline vectors, probe predictions and probe metrics."""
+"""Schemas of baseline vectors, probe predictions, probe metrics, and encoders beside each other."""
 
 import polars as pl
 
@@ -6,7 +6,7 @@ BASELINES = pl.Schema(
     {
         "patient_key": pl.String,
         "study_key": pl.String,
-        "encoder": pl.String,  # random_init | pixel_pca | efficientnet_lite0
+        "encoder": pl.String,  # random_init | pixel_pca | efficientnet_lite0 | timm:<model> | transformers:<folder>
         "route": pl.String,
         "vector": pl.List(pl.Float32),
     }
@@ -17,8 +17,9 @@ PREDICTIONS = pl.Schema(
         "study_key": pl.String,
         "patient_key": pl.String,
         "condition": pl.String,
-        "encoder": pl.String,  # spinefm, or a baseline's name
-        "sequence_set": pl.String,  # t1 | t2 | all
+        "encoder": pl.String,  # spinefm, spinefm_aligned, or a baseline's name
+        "head": pl.String,  # linear | mil
+        "sequence_set": pl.String,  # t1 | t2 | other | all
         "evaluation": pl.String,  # cv (patients of train, out of fold) | test
         "fold": pl.Int32,  # null for test
         "label": pl.Int8,
@@ -26,10 +27,17 @@ PREDICTIONS = pl.Schema(
     }
 )
 
+
+def _with_interval(*names: str) -> dict[str, pl.DataType]:
+    """Columns of a number and its 95 % interval, bootstrap over patients."""
+    return {f"{name}{end}": pl.Float64() for name in names for end in ("", "_low", "_high")}
+
+
 METRICS = pl.Schema(
     {
         "condition": pl.String,
         "encoder": pl.String,
+        "head": pl.String,
         "sequence_set": pl.String,
         "evaluation": pl.String,
         "status": pl.String,  # evaluated | not_evaluable
@@ -37,13 +45,49 @@ METRICS = pl.Schema(
         "n_studies": pl.Int32,
         "n_patients": pl.Int32,
         "n_positive": pl.Int32,
-        "auroc": pl.Float64,
-        "auroc_low": pl.Float64,
-        "auroc_high": pl.Float64,
-        "auprc": pl.Float64,
-        "auprc_low": pl.Float64,
-        "auprc_high": pl.Float64,
-        "brier": pl.Float64,
-        "ece": pl.Float64,
+        **_with_interval("auroc", "auprc", "brier", "ece", "sensitivity"),
+        "specificity": pl.Float64,  # the fixed one, at which sensitivity is read
+        "threshold": pl.Float64,  # of that specificity on the held-out predictions of the train patients
+    }
+)
+
+SUMMARY = pl.Schema(
+    {
+        "encoder": pl.String,
+        "head": pl.String,
+        "sequence_set": pl.String,
+        "evaluation": pl.String,
+        "status": pl.String,
+        "reason": pl.String,
+        "n_conditions": pl.Int32,  # those that every compared encoder can be evaluated on
+        "conditions": pl.List(pl.String),
+        "n_studies": pl.Int32,
+        "n_patients": pl.Int32,
+        **_with_interval("auroc", "auprc"),
+    }
+)
+
+COMPARISONS = pl.Schema(
+    {
+        "sequence_set": pl.String,
+        "evaluation": pl.String,
+        "metric": pl.String,  # auroc | auprc
+        "condition": pl.String,  # null: the mean over the conditions of the summary
+        "encoder": pl.String,
+        "head": pl.String,
+        "against": pl.String,
+        "against_head": pl.String,
+        "best_baseline": pl.Boolean,  # against is the baseline of the highest mean in this evaluation
+        "status": pl.String,
+        "reason": pl.String,
+        "n_conditions": pl.Int32,
+        "n_studies": pl.Int32,  # that both have
+        "n_patients": pl.Int32,
+        "n_positive": pl.Int32,  # null for a mean
+        "value": pl.Float64,
+        "against_value": pl.Float64,
+        **_with_interval("difference", "relative_gain"),  # the gain is a share of the other's value
+        "p_bootstrap": pl.Float64,  # two-sided
+        "p_delong": pl.Float64,  # of AUROC of one condition alone
     }
 )

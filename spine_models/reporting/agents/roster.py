@@ -54,9 +54,9 @@ def registry(heads: Heads | None, metrics: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         heads: The trained heads, or None before any training.
-        metrics: ``probes.METRICS``; the AUROCs shown are those of ``spinefm`` on all sequences.
+        metrics: ``probes.METRICS``; the AUROCs shown are those of ``spinefm``'s linear heads on all sequences.
     """
-    measured = metrics.filter((pl.col("encoder") == "spinefm") & (pl.col("sequence_set") == "all"))
+    measured = metrics.filter(encoder="spinefm", head="linear", sequence_set="all")
     auroc = {
         (row["condition"], row["evaluation"]): row["auroc"]
         for row in measured.select("condition", "evaluation", "auroc").iter_rows(named=True)

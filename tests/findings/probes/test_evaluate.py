@@ -10,8 +10,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from spine_models.config import ProbeSettings
 from spine_models.domain import condition_keys
 from spine_models.findings.embeddings.tables import STUDIES
-from spine_models.findings.probes.evaluate import evaluate_probes
-from spine_models.findings.probes.studies import ProbeInputError, set_vectors
+from spine_models.findings.probes.bootstrap import SCORES
+from spine_models.findings.probes.evaluate import NO_VECTORS, evaluate_probes
+from spine_models.findings.probes.studies import ProbeInputError
 from spine_models.findings.probes.tables import BASELINES, METRICS, PREDICTIONS
 
 SETTINGS = ProbeSettings(bootstrap=100, regularisation=(1e-3, 1e-2, 1e-1))
@@ -41,7 +42,7 @@ def test_a_planted_signal_is_found_in_every_set_and_evaluation(cohort):
     tables = evaluate(cohort(patients=120, signal=2.5))
     assert tables.metrics.schema == METRICS
     assert tables.predictions.schema == PREDICTIONS
-    assert tables.metrics.height == 17 * 3 * 2
+    assert tables.metrics.height == 17 * 4 * 2
     for sequence_set in ("t1", "t2", "all"):
         for evaluation in ("cv", "test"):
             row = one(tables.metrics, "canal", sequence_set, evaluation)
@@ -80,8 +81,22 @@ def test_metrics_are_those_of_the_predictions_by_scikit_learn(cohort):
         assert row["auroc"] == pytest.approx(roc_auc_score(label, probability))
         assert row["auprc"] == pytest.approx(average_precision_score(label, probability))
         assert row["brier"] == pytest.approx(brier_score_loss(label, probability))
+        for score in SCORES:
+            assert row[f"{score}_low"] <= row[score] <= row[f"{score}_high"]
         checked += 1
     assert checked == 12
+
+
+def test_operating_thresholds_come_from_the_held_out_train_predictions(cohort):
+    tables = evaluate(cohort(signal=1.0))
+    for row in tables.metrics.filter(status="evaluated").iter_rows(named=True):
+        where = {name: row[name] for name in ("condition", "encoder", "head", "sequence_set")}
+        held_out = tables.predictions.filter(evaluation="cv", **where)
+        negatives = held_out.filter(label=0)["probability"]
+        assert (negatives < row["threshold"]).mean() >= row["specificity"] == 0.9
+        called = held_out.filter(pl.col("probability") >= row["threshold"], label=1).height
+        cv = one(tables.metrics, row["condition"], row["sequence_set"], "cv")
+        assert called / cv["n_positive"] == pytest.approx(cv["sensitivity"])
 
 
 def test_patients_stay_on_their_side(cohort):
@@ -170,26 +185,15 @@ def test_a_test_set_of_one_class_is_not_evaluable_but_cv_is(cohort):
     assert tables.predictions.filter(condition="canal", evaluation="test").height > 0
 
 
-def test_studies_lacking_a_route_are_left_out_of_all_alone(cohort):
+def test_studies_lacking_a_route_stay_in_all(cohort):
     made = cohort(signal=1.0)
     lacking = made.vectors["study_key"].unique().sort().head(20).implode()
     vectors = made.vectors.filter(~((pl.col("route") == "t1") & pl.col("study_key").is_in(lacking)))
-    joined = set_vectors(vectors, "all")
-    assert joined.values.shape == (made.vectors.height // 2 - 20, 24)
-    assert not set(joined.study_keys) & set(lacking.to_list()[0])
     metrics = evaluate(made, vectors=vectors).metrics
-    counts = {s: one(metrics, "canal", s, "cv")["n_studies"] for s in ("t1", "t2", "all")}
-    assert counts["t1"] == counts["all"] == counts["t2"] - 20
-
-
-def test_all_is_t1_followed_by_t2_of_the_same_study(cohort):
-    made = cohort(patients=6)
-    joined = set_vectors(made.vectors.sample(fraction=1.0, shuffle=True, seed=2), "all")
-    for i, study in enumerate(joined.study_keys):
-        for route, part in (("t1", joined.values[i, :12]), ("t2", joined.values[i, 12:])):
-            assert made.vectors.filter(study_key=study, route=route)["vector"][0].to_list() == pytest.approx(
-                part.tolist()
-            )
+    counts = {s: one(metrics, "canal", s, "cv")["n_studies"] for s in ("t1", "t2", "other", "all")}
+    assert counts["t1"] + 20 == counts["t2"] == counts["all"]
+    assert counts["other"] == 0
+    assert one(metrics, "canal", "other", "cv")["reason"] == NO_VECTORS
 
 
 def test_baselines_are_scored_in_the_same_way_and_a_missing_one_is_named(cohort):
@@ -197,7 +201,7 @@ def test_baselines_are_scored_in_the_same_way_and_a_missing_one_is_named(cohort)
     copy = made.vectors.with_columns(encoder=pl.lit("pixel_pca")).select(*BASELINES)
     settings = SETTINGS.model_copy(update={"baselines": ("random_init", "pixel_pca")})
     metrics = evaluate(made, baselines=copy, settings=settings).metrics
-    assert metrics.height == 3 * 17 * 3 * 2
+    assert metrics.height == 3 * 17 * 4 * 2
     scores = [c for c in METRICS if c != "encoder"]
     assert (
         metrics.filter(encoder="spinefm")
@@ -226,7 +230,7 @@ def test_nothing_to_score_gives_rows_without_scores(cohort):
     made = cohort()
     empty = evaluate(made, vectors=pl.DataFrame(schema=STUDIES))
     assert set(empty.metrics["status"]) == {"not_evaluable"}
-    assert empty.metrics.height == 17 * 3 * 2
+    assert empty.metrics.height == 17 * 4 * 2
     assert empty.predictions.schema == PREDICTIONS
     unlabelled = evaluate(made, labels=made.labels.clear())
     assert set(unlabelled.metrics["status"]) == {"not_evaluable"}

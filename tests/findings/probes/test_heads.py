@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from spine_models.config import ProbeSettings
 from spine_models.findings.embeddings.tables import STUDIES
 from spine_models.findings.probes.evaluate import evaluate_probes
 from spine_models.findings.probes.heads import PROBABILITIES, HeadsError, fit_heads, load_heads
+from spine_models.findings.probes.studies import ProbeInputError
 
 SETTINGS = ProbeSettings(bootstrap=20, regularisation=(1e-2, 1e-1))
 
@@ -35,13 +37,26 @@ def test_heads_are_those_that_the_test_split_was_scored_with(cohort, tmp_path):
     np.testing.assert_allclose(joined["probability"], joined["probability_scored"], atol=1e-5)
 
 
+def test_operating_thresholds_are_those_of_the_metrics(cohort, tmp_path):
+    made = cohort(signal=2.0)
+    fit(made, tmp_path)
+    heads = load_heads(tmp_path)
+    metrics = evaluate_probes(made.vectors, None, made.labels, made.splits, settings=SETTINGS).metrics
+    rows = metrics.filter(pl.col("threshold").is_not_null()).rows(named=True)
+    assert len(rows) == 2 * 3 * 2
+    for row in rows:
+        assert heads.threshold(row["condition"], row["sequence_set"]) == pytest.approx(row["threshold"])
+    assert heads.threshold("pars", "all") is None
+
+
 def test_card_lists_heads_reasons_and_encoders(cohort, tmp_path):
     card = fit(cohort(signal=1.0), tmp_path)
     assert card == json.loads((tmp_path / "card.json").read_text())
     assert {(h["condition"], h["sequence_set"]) for h in card["heads"]} == {
         (c, s) for c in ("canal", "edema") for s in ("t1", "t2", "all")
     }
-    assert len(card["missing"]) == 15 * 3
+    assert len(card["missing"]) == 15 * 3 + 17
+    assert card["layouts"] == {"t1": [["t1", 12]], "t2": [["t2", 12]], "all": [["t1", 12], ["t2", 12]]}
     assert card["missing"][0]["reason"] == "0 positive patients in train, at least 5 are needed"
     heads = load_heads(tmp_path)
     assert heads.conditions == ("canal", "edema")
@@ -60,22 +75,29 @@ def test_same_input_same_bytes_and_version(cohort, tmp_path):
     assert load_heads(tmp_path / "one").version == one["heads_version"]
 
 
-def test_a_study_is_judged_by_what_it_has(cohort, tmp_path):
+def test_a_study_is_judged_by_all_that_it_has(cohort, tmp_path):
     made = cohort(signal=2.0)
     fit(made, tmp_path)
+    heads = load_heads(tmp_path)
     keys = made.vectors["study_key"].unique().sort().to_list()[:3]
     kept = made.vectors.filter(
         (pl.col("study_key") == keys[0])
         | ((pl.col("study_key") == keys[1]) & (pl.col("route") == "t1"))
         | ((pl.col("study_key") == keys[2]) & (pl.col("route") == "t2"))
     )
-    found = load_heads(tmp_path).predict(kept)
+    found = heads.predict(kept)
     assert found.select("study_key", "condition", "sequence_set").rows() == [
-        (key, condition, sequence_set)
-        for key, sequence_set in zip(keys, ("all", "t1", "t2"), strict=True)
-        for condition in ("canal", "edema")
+        (key, condition, "all") for key in keys for condition in ("canal", "edema")
     ]
     assert found["probability"].is_between(0, 1).all()
+    # Vectors of a route that the heads were not fitted on are not evidence either.
+    stranger = kept.head(1).with_columns(route=pl.lit("other"), model_version=pl.lit("x"))
+    assert heads.predict(pl.concat([kept, stranger])).equals(found)
+    # A block that nobody of the asked studies has leaves the probability as it is.
+    alone = heads.predict(kept.filter(study_key=keys[1]))
+    np.testing.assert_allclose(
+        alone["probability"], found.filter(study_key=keys[1])["probability"], atol=1e-12
+    )
 
 
 def test_a_study_does_not_depend_on_the_others_asked_with_it(cohort, tmp_path):
@@ -92,22 +114,22 @@ def test_a_study_does_not_depend_on_the_others_asked_with_it(cohort, tmp_path):
 
 def test_without_a_head_for_all_the_best_single_route_is_used(cohort, tmp_path):
     made = cohort(signal=2.0)
-    # Only the negatives of canal have both routes: ``all`` has no positive, T1 and T2 keep theirs.
-    positive = made.labels.filter(condition="canal", label=1)["study_key"].implode()
-    made.vectors = made.vectors.filter(
-        ~pl.col("study_key").is_in(positive)
-        | (
-            pl.when(pl.col("study_key").str.slice(-1).cast(pl.Int32) % 2 == 0)
-            .then(pl.lit("t1"))
-            .otherwise(pl.lit("t2"))
-            == pl.col("route")
-        )
-    )
     fit(made, tmp_path)
-    found = load_heads(tmp_path).predict(made.vectors)
-    assert set(found.filter(condition="canal")["sequence_set"]) == {"t1", "t2"}
-    both = made.vectors.filter(pl.len().over("study_key") == 2)["study_key"][0]
-    assert found.filter(study_key=both, condition="canal")["sequence_set"].to_list() == ["t2"]
+    heads = load_heads(tmp_path)
+    fitted = heads.sets["all"].fitted & (np.arange(17) != heads.card["conditions"].index("canal"))
+    heads = replace(heads, sets={**heads.sets, "all": replace(heads.sets["all"], fitted=fitted)})
+    found = heads.predict(made.vectors)
+    assert set(found.filter(condition="canal")["sequence_set"]) == {"t2"}
+    assert set(found.filter(condition="edema")["sequence_set"]) == {"all"}
+    single = heads.predict(made.vectors.filter(route="t1"))
+    assert set(single.filter(condition="canal")["sequence_set"]) == {"t1"}
+
+
+def test_heads_of_the_former_format_are_refused(cohort, tmp_path):
+    card = fit(cohort(signal=1.0), tmp_path)
+    (tmp_path / "card.json").write_text(json.dumps({**card, "format": 1}))
+    with pytest.raises(HeadsError, match="are of format 1, this version reads format 2: fit them again"):
+        load_heads(tmp_path)
 
 
 def test_vectors_of_another_encoder_are_refused(cohort, tmp_path):
@@ -126,7 +148,7 @@ def test_vectors_of_another_encoder_are_refused(cohort, tmp_path):
 
 def test_vectors_of_another_length_are_refused(cohort, tmp_path):
     fit(cohort(signal=1.0), tmp_path)
-    with pytest.raises(HeadsError, match="vectors of 40 numbers, heads of 24"):
+    with pytest.raises(ProbeInputError, match="vectors of 20 numbers, heads of 12"):
         load_heads(tmp_path).predict(cohort(signal=1.0, dim=20).vectors)
 
 

@@ -12,7 +12,6 @@ from spine_models.findings.probes.scores import (
     brier,
     calibration_error,
     patient_draws,
-    with_intervals,
 )
 
 
@@ -81,20 +80,3 @@ def test_draws_are_seeded_and_add_up():
     assert np.array_equal(draws, patient_draws(30, 50, (0, 1)))
     assert not np.array_equal(draws, patient_draws(30, 50, (1, 1)))
     assert patient_draws(0, 5, (0,)).shape == (5, 0)
-
-
-def test_interval_is_the_percentile_of_resampled_patients():
-    labels, scores = sample(3, ties=False)
-    patients = np.repeat(np.arange(20), 3)
-    draws = patient_draws(20, 200, (0,))
-    roc, precision = with_intervals(labels, scores, patients, draws)
-    resampled = []
-    for draw in draws:
-        rows = np.concatenate([np.repeat(np.flatnonzero(patients == p), n) for p, n in enumerate(draw) if n])
-        resampled.append(
-            (roc_auc_score(labels[rows], scores[rows]), average_precision_score(labels[rows], scores[rows]))
-        )
-    for found, column in ((roc, 0), (precision, 1)):
-        low, high = np.percentile(np.array(resampled)[:, column], [2.5, 97.5])
-        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
-        assert found.low < found.value < found.high

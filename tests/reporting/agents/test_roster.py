@@ -12,7 +12,7 @@ from spine_models.reporting.agents.tables import REGISTRY
 
 def metrics(*rows: tuple[str, str, str, str, float]) -> pl.DataFrame:
     names = ("condition", "encoder", "sequence_set", "evaluation", "auroc")
-    given = [dict(zip(names, row, strict=True)) for row in rows]
+    given = [dict(zip(names, row, strict=True)) | {"head": "linear"} for row in rows]
     return pl.DataFrame([{c: row.get(c) for c in METRICS} for row in given], schema=METRICS)
 
 
