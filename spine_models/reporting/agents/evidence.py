@@ -19,9 +19,10 @@ from spine_models.domain import Route
 ROUTES_OF_SET: Final[Mapping[str, tuple[Route, ...]]] = {
     "t1": (Route.T1,),
     "t2": (Route.T2,),
-    "all": (Route.T1, Route.T2),
+    "other": (Route.OTHER,),
+    "all": (Route.T1, Route.T2, Route.OTHER),
 }
-"""Routes whose study vectors a head of this sequence set reads."""
+"""Routes whose study vectors a head of this sequence set reads; of ``all`` those that the study has."""
 
 
 @dataclass(frozen=True)
