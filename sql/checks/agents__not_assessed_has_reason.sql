@@ -1,4 +1,4 @@
--- A claim has a known status, and says why when it was not assessed; where a status was decided there is nothing to say.
+-- A claim has a known status and says why it was not assessed; where it decided, there is nothing to say why of.
 -- table: agents.claims
 -- severity: error
 SELECT batch_key, study_key, claim_key, agent, status, reason

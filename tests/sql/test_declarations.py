@@ -97,6 +97,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "labels.consensus", "labels.verdicts", "labels.requests", "labels.review_queue", "labels.contradictions",
         "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift",
         "probes.metrics", "deid.files", "deid.studies", "agents.claims",
+        "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups", "probes.conformal", "probes.scope",
+        "probes.null", "probes.guard_patients",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

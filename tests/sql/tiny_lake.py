@@ -22,6 +22,7 @@ from spine_models.encoder.clip import tables as clip
 from spine_models.encoder.synthesizer import tables as synthesizer
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
+from spine_models.findings.probes.strata import tables as strata
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
 
@@ -74,6 +75,15 @@ SCHEMAS = {
     "probes.baselines": probes.BASELINES,
     "probes.predictions": probes.PREDICTIONS,
     "probes.metrics": probes.METRICS,
+    "probes.contrasts": strata.CONTRASTS,
+    "probes.vendors": strata.VENDORS,
+    "probes.cohorts": strata.COHORTS,
+    "probes.subgroups": strata.SUBGROUPS,
+    "probes.conformal": strata.CONFORMAL,
+    "probes.scope": strata.SCOPE,
+    "probes.null": strata.NULL,
+    "probes.guard_patients": strata.GUARD_PATIENTS,
+    "probes.probabilities": strata.PROBABILITIES,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,

@@ -33,6 +33,7 @@ ABSENT: Final = "absent"
 ABSTAIN: Final = "abstain"
 BOTH: Final = "neither present nor absent can be ruled out at the promised error rate"
 NEITHER: Final = "the probability is unusual for studies with the condition and for studies without it"
+SIGMAS: Final = 3.5
 NO_THRESHOLD: Final = "no abstention threshold for this condition and these sequences"
 
 
@@ -175,6 +176,26 @@ def measure(
         for condition in condition_keys()
     ]
     return pl.DataFrame(rows, schema=CONFORMAL)
+
+
+def uncovered(conformal: pl.DataFrame) -> pl.DataFrame:
+    """Rows of probes.CONFORMAL whose coverage of a class is below what chance explains: columns added are
+    ``side`` and ``bound``.
+
+    Given its threshold, coverage on n test patients is binomial; the threshold itself, from m calibration patients,
+    moves it by about as much as m + 2 further patients would. The bound is ``SIGMAS`` standard deviations below the
+    promise, so that among some hundred conditions and sets a false alarm is rare.
+    """
+    held = conformal.filter(pl.col("status") == "evaluated")
+    spread = pl.col("nominal") * (1 - pl.col("nominal"))
+    found = []
+    for side in ("positive", "negative"):
+        variance = spread * (1 / pl.col(f"n_{side}") + 1 / (pl.col(f"n_calibration_{side}") + 2))
+        rows = held.filter(pl.col(f"n_{side}") > 0).with_columns(
+            side=pl.lit(side), bound=pl.col("nominal") - SIGMAS * variance.sqrt()
+        )
+        found.append(rows.filter(pl.col(f"coverage_{side}") < pl.col("bound")))
+    return pl.concat(found)
 
 
 def _row(

@@ -16,6 +16,7 @@ from spine_models.findings.probes.strata.conformal import (
     decide,
     edges,
     measure,
+    uncovered,
 )
 from spine_models.findings.probes.strata.tables import CONFORMAL
 from spine_models.findings.probes.studies import ROUTES_OF_SET, ProbeInputError
@@ -111,6 +112,7 @@ def test_measured_coverage_agrees_with_the_promise_on_test_patients():
     decided = present != absent
     assert row["abstained"] == pytest.approx(1 - decided.mean())
     assert row["accuracy"] == pytest.approx((present == (test[0] == 1))[decided].mean())
+    assert uncovered(measured).is_empty()
     rest = measured.filter(status="not_evaluable")
     assert set(rest["reason"]) == {"no held-out probabilities: too few patients for a head"}
 
@@ -119,12 +121,22 @@ def test_a_shifted_test_set_is_found_out():
     rng = np.random.default_rng(2)
     cv, (labels, chances) = simulated(rng, 800), simulated(rng, 800)
     predictions = pl.concat([table("cv", *cv), table("test", labels, chances * 0.5)])
-    row = (
-        measure(predictions, calibrate(predictions, SETTINGS), SETTINGS)
-        .filter(status="evaluated")
-        .row(0, named=True)
-    )
-    assert row["coverage_positive_high"] < 0.9
+    measured = measure(predictions, calibrate(predictions, SETTINGS), SETTINGS)
+    assert measured.filter(status="evaluated")["coverage_positive_high"].item() < 0.9
+    assert uncovered(measured)["side"].to_list() == ["positive"]
+
+
+def test_chance_alone_is_hardly_ever_called_a_failure():
+    """Small calibration sets move coverage far; the bound knows of it."""
+    alarms, below = 0, 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        predictions = pl.concat([table("cv", *simulated(rng, 60)), table("test", *simulated(rng, 60))])
+        measured = measure(predictions, calibrate(predictions, SETTINGS), SETTINGS)
+        alarms += uncovered(measured).height
+        below += (measured["coverage_positive"] < 0.8).sum()
+    assert alarms <= 2
+    assert below > 5
 
 
 def test_a_smaller_error_rate_never_abstains_less():
