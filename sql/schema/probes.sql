@@ -187,7 +187,7 @@ CREATE TABLE probes.conformal (
 -- stored: copy
 CREATE TABLE probes.scope (
     route VARCHAR, -- t1, t2, other, study (all of its routes)
-    studies VARCHAR, -- test, outside (no spine), flagged (test patients, flagged image quality)
+    studies VARCHAR, -- test, outside (another body part), flagged (test patients, flagged image quality)
     status VARCHAR, -- evaluated, not_evaluable
     reason VARCHAR, -- why not evaluable
     level DOUBLE, -- nominal share of false alarms
@@ -213,11 +213,12 @@ CREATE TABLE probes.null (
     n_repeats INTEGER,
     n_conditions INTEGER,
     n_patients INTEGER,
-    auroc DOUBLE, -- mean over conditions and repeats
+    auroc DOUBLE, -- mean over conditions and repeats, of pairs of one fold
     auroc_low DOUBLE, -- Student's t over repeats
     auroc_high DOUBLE,
     auroc_spread DOUBLE, -- standard deviation of the repeats
-    real DOUBLE -- the same mean with the labels as they are
+    pooled DOUBLE, -- the same with all pairs, as in probes.metrics: out of fold slightly below one half
+    real DOUBLE -- the same as auroc with the labels as they are
 );
 
 -- Whose studies the guards (abstention and scope) were calibrated on.

@@ -6,8 +6,8 @@ class would be lost. A study's prediction set is {present}, {absent}, both or ne
 
 The guarantee holds for exchangeable studies. A patient's studies are not exchangeable with another's, so one study a
 patient is drawn, with a seed, for calibration and again for measuring. Calibration probabilities are out of fold: they
-come from heads fitted on four fifths of the patients that the published heads were fitted on, which the theorem does
-not cover; the measured coverage is the proof.
+come from heads fitted on four fifths of the patients that the published heads were fitted on, and from encoders that
+saw the train patients' images (never their labels); the theorem covers neither, the measured coverage is the proof.
 
 Belongs here: thresholds, decisions, measured coverage. Does not belong here: saving (``guards``), wording
 (``reporting.agents``).

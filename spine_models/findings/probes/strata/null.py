@@ -1,15 +1,19 @@
 """The null test: with labels dealt out anew among patients, the harness must find nothing.
 
 All label rows of a patient move together, within train and within test, so that whatever ties a patient's studies and
-its conditions to each other stays. The same folds, nested strength, calibration and scores are then run; a mean AUROC
+its conditions to each other stays. The same folds, nested strength, calibration and heads are then run; a mean AUROC
 whose interval misses one half says that something leaks (or, far more rarely, that the dice fell so: one in twenty).
+
+Out of fold only pairs of one fold are compared: those have an expected AUROC of exactly one half under the null. Pooled
+over folds, as the metrics are, it is slightly less, for a fold with one positive more is judged by a model that saw one
+less; that mean stands beside it, so that the bias of the metrics at this size can be seen.
 
 Belongs here: shuffling and the table. Does not belong here: fitting (``evaluate``).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -78,8 +82,8 @@ def null_test(
         ]
         for evaluation in EVALUATIONS:
             identity = {"encoder": SPINEFM, "sequence_set": sequence_set, "evaluation": evaluation}
-            identity["n_patients"] = real[evaluation][2]
-            rows.append(identity | _row([one[evaluation] for one in repeats], real[evaluation][0]))
+            identity["n_patients"] = real[evaluation].n_patients
+            rows.append(identity | _row([one[evaluation] for one in repeats], real[evaluation]))
     return pl.DataFrame(rows, schema=NULL)
 
 
@@ -91,38 +95,63 @@ def passes(null: pl.DataFrame) -> bool:
     )
 
 
-def _row(repeats: list[tuple[float, int, int]], real: float) -> dict[str, object]:
-    values = np.array([value for value, _, _ in repeats if np.isfinite(value)])
-    row: dict[str, object] = {"n_repeats": len(values), "real": real if np.isfinite(real) else None}
-    row["n_conditions"] = max(count for _, count, _ in repeats)
+@dataclass(frozen=True)
+class _Mean:
+    """Mean AUROC over the evaluable conditions, NaN for none: within folds, and pooled as the metrics are."""
+
+    within: float
+    pooled: float
+    n_conditions: int
+    n_patients: int
+
+
+def _row(repeats: list[_Mean], real: _Mean) -> dict[str, object]:
+    held = [one for one in repeats if np.isfinite(one.within)]
+    values = np.array([one.within for one in held])
+    row: dict[str, object] = {"n_repeats": len(values), "real": real.within if real.n_conditions else None}
+    row["n_conditions"] = max(one.n_conditions for one in repeats)
     if len(values) < 3:
         reason = "too few patients for a head in nearly every repeat"
         return row | {"status": "not_evaluable", "reason": reason}
     spread = float(values.std(ddof=1))
     half = float(student.ppf(0.975, len(values) - 1)) * spread / np.sqrt(len(values))
     row |= {"auroc": float(values.mean()), "auroc_spread": spread, "status": "evaluated"}
+    row["pooled"] = float(np.mean([one.pooled for one in held]))
     return row | {"auroc_low": float(values.mean() - half), "auroc_high": float(values.mean() + half)}
 
 
 def _means(
     vectors: pl.DataFrame, sequence_set: str, truth: StudyLabels, probes: ProbeSettings
-) -> dict[str, tuple[float, int, int]]:
-    """Mean AUROC over the evaluable conditions (NaN for none), their number, patients; by evaluation."""
+) -> dict[str, _Mean]:
+    """By evaluation."""
     found = fit_set(vectors, sequence_set, truth, train_folds(truth, probes), probes)
-    out: dict[str, tuple[float, int, int]] = {}
+    out: dict[str, _Mean] = {}
     for evaluation in EVALUATIONS:
         part = scored(found, truth, evaluation)
+        folds = found.folds if evaluation == "cv" else np.zeros(len(part.study_keys), dtype=np.int64)
         values = [
-            one for column in range(part.labels.shape[1]) if (one := _auroc(part, column, probes)) is not None
+            one
+            for column in range(part.labels.shape[1])
+            if (one := _aurocs(part, folds, column, probes)) is not None
         ]
-        mean = float(np.mean(values)) if values else float("nan")
-        out[evaluation] = (mean, len(values), part.n_patients)
+        within, pooled = np.mean(values, axis=0) if values else (np.nan, np.nan)
+        out[evaluation] = _Mean(float(within), float(pooled), len(values), part.n_patients)
     return out
 
 
-def _auroc(part: Scored, column: int, probes: ProbeSettings) -> float | None:
+def _aurocs(
+    part: Scored, folds: np.ndarray, column: int, probes: ProbeSettings
+) -> tuple[float, float] | None:
+    """AUROC over pairs of one fold and over all pairs, or None where the condition cannot be scored."""
     kept = part.labels[:, column] >= 0
-    label = part.labels[kept, column]
+    label, chances = part.labels[kept, column], part.probabilities[kept, column]
     if part.unfit[column] or too_few(label, part.patient_keys[kept], probes.min_positive):
         return None
-    return float(auroc(label, part.probabilities[kept, column])[0])
+    wins, pairs = 0.0, 0
+    for fold in np.unique(folds[kept]):
+        here = folds[kept] == fold
+        n = int((label[here] == 1).sum()) * int((label[here] == 0).sum())
+        if n:
+            wins += float(auroc(label[here], chances[here])[0]) * n
+            pairs += n
+    return (wins / pairs, float(auroc(label, chances)[0])) if pairs else None

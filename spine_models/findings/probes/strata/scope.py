@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import StratumSettings
-from spine_models.domain import Split
+from spine_models.domain import Region, Split
 from spine_models.findings.embeddings.pooling import stack
 from spine_models.findings.probes.strata.conformal import one_a_patient
 from spine_models.findings.probes.strata.resampling import Bootstrap, too_few, wilson
@@ -209,11 +209,12 @@ def measure_scope(
 def splits_of_studies(quality: pl.DataFrame) -> dict[str, set[str]]:
     """Study keys of the groups that the lake can tell, from shards.QUALITY (one row a series).
 
-    ``outside``: every series of the study is of no spine; ``test``: a test patient's study without a flagged series;
-    ``flagged``: a test patient's study with a series whose image quality was flagged.
+    ``outside``: every series of the study is of another body part (an unknown part may well be a spine); ``test``: a
+    test patient's study without a flagged series; ``flagged``: a test patient's study with a series whose image
+    quality was flagged.
     """
     studies = quality.group_by("study_key").agg(
-        outside=(pl.col("split") == Split.OUTSIDE).all(),
+        outside=(pl.col("region") == Region.OTHER).all(),
         test=(pl.col("split") == Split.TEST).any(),
         flagged=((pl.col("flags").list.len() > 0) & (pl.col("split") == Split.TEST)).any(),
     )

@@ -136,7 +136,7 @@ CONFORMAL = pl.Schema(
 SCOPE = pl.Schema(
     {
         "route": pl.String,  # t1 | t2 | other | study (all of its routes)
-        "studies": pl.String,  # test | outside (no spine) | flagged (test patients, flagged image quality)
+        "studies": pl.String,  # test | outside (another body part) | flagged (test patients, flagged image quality)
         **_STATUS,
         "level": pl.Float64,  # nominal share of false alarms
         "n_studies": pl.Int32,
@@ -158,9 +158,10 @@ NULL = pl.Schema(
         "n_repeats": pl.Int32,
         "n_conditions": pl.Int32,
         "n_patients": pl.Int32,
-        **_SCORED,  # mean over conditions and repeats; Student's t over repeats
+        **_SCORED,  # mean over conditions and repeats, pairs of one fold; Student's t over repeats
         "auroc_spread": pl.Float64,  # standard deviation of the repeats
-        "real": pl.Float64,  # the same mean with the labels as they are
+        "pooled": pl.Float64,  # the same with all pairs, as probes.METRICS: out of fold slightly below one half
+        "real": pl.Float64,  # the same as auroc with the labels as they are
     }
 )
 

@@ -96,6 +96,21 @@ def test_the_bias_of_many_nulls_is_small(cohort):
     assert np.mean(values, axis=0) == pytest.approx([0.5, 0.5], abs=0.035)
 
 
+def test_pairs_of_one_fold_are_compared_and_all_of_them_stand_beside():
+    """By hand: a fold judged by a model that puts all its studies higher counts in the pooled value alone."""
+    label = np.array([1, 0, 1, 0, 1, 0, 1, 0, 1, 0], dtype=np.int8)
+    chances = np.array([0.2, 0.1, 0.1, 0.2, 0.2, 0.1, 0.8, 0.9, 0.9, 0.8])
+    folds = np.array([0] * 6 + [1] * 4)
+    keys = np.array([f"p{i}" for i in range(10)], dtype=object)
+    part = module.Scored(keys, keys, label[:, None], chances[:, None], (None,))
+    within, pooled = module._aurocs(part, folds, 0, ProbeSettings(min_positive=2))
+    low, high = (chances[(folds == 0) & (label == value)] for value in (1, 0))
+    first = np.mean([(a > b) + 0.5 * (a == b) for a in low for b in high])
+    assert within == pytest.approx((9 * first + 4 * 0.5) / 13)
+    wins = [(a > b) + 0.5 * (a == b) for a in chances[label == 1] for b in chances[label == 0]]
+    assert pooled == pytest.approx(np.mean(wins))
+
+
 def test_too_few_positives_cannot_be_tested(cohort):
     table = run(cohort(prevalence={}))
     assert set(table["status"]) == {"not_evaluable"}

@@ -163,14 +163,14 @@ def test_measured_false_alarms_and_detection():
 
 
 def test_groups_of_studies_come_from_their_series():
-    quality = pl.DataFrame(
-        [
-            {"study_key": "a", "split": "test", "flags": []},
-            {"study_key": "a", "split": "outside", "flags": ["noise"]},
-            {"study_key": "b", "split": "test", "flags": ["motion"]},
-            {"study_key": "c", "split": "outside", "flags": []},
-            {"study_key": "d", "split": "train", "flags": ["motion"]},
-        ],
-        schema_overrides={"flags": pl.List(pl.String)},
-    )
+    rows = [
+        ("a", "test", "lumbar", []),
+        ("a", "outside", "other", ["noise"]),
+        ("b", "test", "lumbar", ["motion"]),
+        ("c", "outside", "other", []),
+        ("d", "train", "lumbar", ["motion"]),
+        ("e", "outside", "unknown", []),
+    ]
+    schema = {"study_key": pl.String, "split": pl.String, "region": pl.String, "flags": pl.List(pl.String)}
+    quality = pl.DataFrame(rows, schema=schema, orient="row")
     assert splits_of_studies(quality) == {"test": {"a"}, "outside": {"c"}, "flagged": {"b"}}
