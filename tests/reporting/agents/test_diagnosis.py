@@ -226,3 +226,32 @@ def test_series_that_nobody_encoded_are_no_source(archive, heads) -> None:
     )
     claim = tables.diagnose(heads(ALL)).row(0, named=True)
     assert claim["source_series"] == ["a-s1"]
+
+
+def test_a_study_of_other_sequences_alone_is_read_where_they_are_encoded(archive, heads) -> None:
+    tables = archive({"a": T1_T2, "b": [("PD", "sagittal", "other")]})
+    own = tables.studies.filter(study_key="b").row(0, named=True)
+    encoded = {
+        "batch_key": own["batch_key"],
+        "patient_key": own["patient_key"],
+        "study_key": "b",
+        "route": "other",
+    }
+    encoded |= {"encoder": "synthesizer-gate", "model_version": "v-other", "preprocessing_version": "pp"}
+    row = pl.DataFrame([{**encoded, "vector": [0.5, 0.25]}])
+    row = pl.DataFrame(
+        [{name: row[name][0] if name in row.columns else None for name in tables.vectors.columns}],
+        schema=tables.vectors.schema,
+    )
+    image = tables.slices.head(1).with_columns(
+        study_key=pl.lit("b"),
+        series_key=pl.lit("b-s0"),
+        instance_key=pl.lit("b-s0-i0"),
+        route=pl.lit("other"),
+    )
+    tables.vectors, tables.slices = pl.concat([tables.vectors, row]), pl.concat([tables.slices, image])
+    versions = {"t1": "v-t1", "t2": "v-t2", "other": "v-other"}
+    claim = tables.diagnose(heads(ALL, model_versions=versions)).filter(study_key="b").row(0, named=True)
+    assert (claim["status"], claim["sequence_set"]) == ("present", "other")
+    assert claim["source_series"] == ["b-s0"]
+    assert claim["model_versions"] == ["v-other"]
