@@ -42,7 +42,8 @@ PROBABLE = dg.AssetCheckSpec(
 def probabilities(hospital: Hospital, vectors: pl.DataFrame) -> Iterator[object]:
     """Ask the heads and their guards of the batch's studies."""
     from spine_models.findings.probes.heads import load_heads
-    from spine_models.findings.probes.strata.guards import guarded, load_guards
+    from spine_models.findings.probes.strata.guarded import guarded
+    from spine_models.findings.probes.strata.guards import load_guards
 
     heads = load_heads(hospital.current(("probes", "heads")))
     guards = load_guards(hospital.current(("probes", "guards")), heads)

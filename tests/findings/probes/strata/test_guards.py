@@ -12,8 +12,9 @@ from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.findings.embeddings.tables import STUDIES
 from spine_models.findings.probes.evaluate import evaluate_probes
 from spine_models.findings.probes.heads import fit_heads, load_heads
-from spine_models.findings.probes.strata.conformal import NO_THRESHOLD, decide
-from spine_models.findings.probes.strata.guards import GuardsError, fit_guards, guarded, load_guards
+from spine_models.findings.probes.strata.conformal import NO_THRESHOLD, calibrate, decide, measure
+from spine_models.findings.probes.strata.guarded import guarded
+from spine_models.findings.probes.strata.guards import GuardsError, fit_guards, load_guards
 from spine_models.findings.probes.strata.tables import GUARD_PATIENTS, PROBABILITIES
 
 PROBES = ProbeSettings(bootstrap=10, regularisation=(1e-2, 1e-1))
@@ -62,7 +63,8 @@ def test_a_study_of_one_route_and_an_odd_study(made, tmp_path):
     heads, _ = build(made, tmp_path)
     guards = load_guards(tmp_path / "guards", heads)
     alone = guarded(made.vectors.filter(route="t2").head(5), heads, guards)
-    assert set(alone["sequence_set"]) == {"t2"}
+    assert alone["sequence_set"].is_in(["t2", "all"]).all()
+    assert alone["study_key"].n_unique() == 5
     assert alone["out_of_scope"].is_not_null().all()
     assert not alone["out_of_scope"].is_nan().any()
     assert {tuple(v) for v in alone["model_versions"]} == {("m-t2",)}
@@ -155,3 +157,25 @@ def test_same_input_same_guards_and_damage_is_seen(made, tmp_path):
     place.write_bytes(bytes(data))
     with pytest.raises(GuardsError, match="do not match their card"):
         load_guards(tmp_path / "one" / "guards", heads)
+
+
+def test_the_whole_chain_keeps_its_promise(cohort):
+    """Out-of-fold calibration, heads of all train patients, fresh test patients: pooled over cohorts and conditions."""
+    hits, patients, variance = np.zeros(2), np.zeros(2), np.zeros(2)
+    for seed in range(10):
+        one = cohort(patients=240, signal=1.0, seed=seed)
+        one.vectors = one.vectors.filter(route="t2")
+        predictions = evaluate_probes(one.vectors, None, one.labels, one.splits, settings=PROBES).predictions
+        shown = measure(predictions, calibrate(predictions, SETTINGS), SETTINGS)
+        for row in shown.filter(status="evaluated", sequence_set="t2").iter_rows(named=True):
+            for i, side in enumerate(("positive", "negative")):
+                n = row[f"n_{side}"]
+                hits[i] += row[f"coverage_{side}"] * n
+                patients[i] += n
+                variance[i] += n**2 * 0.16 * (1 / n + 1 / (row[f"n_calibration_{side}"] + 2))
+    assert patients.min() > 300
+    # Conformal coverage lies between the promise and 1 / (n + 1) above it.
+    spread = 3 * np.sqrt(variance) / patients
+    assert (hits / patients > 0.8 - spread).all()
+    assert (hits / patients < 0.8 + 0.03 + spread).all()
+    assert spread.max() < 0.09
