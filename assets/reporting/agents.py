@@ -4,6 +4,7 @@ Belongs here: wiring. Does not belong here: thresholds or reasons (``spine_model
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -13,6 +14,10 @@ from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 from spine_models.domain import condition_keys
 from spine_models.reporting.agents import tables
+
+if TYPE_CHECKING:
+    from spine_models.findings.probes.heads import Heads
+    from spine_models.findings.probes.strata.guards import Guards
 
 LAYER = "reporting"
 CODE_VERSION = "1"
@@ -27,7 +32,7 @@ COMPLETE = dg.AssetCheckSpec(
 @dg.multi_asset(
     name="agent_registry",
     ins={"metrics": dg.AssetIn(["probes", "metrics"])},
-    deps=[["probes", "heads"]],
+    deps=[["probes", "heads"], ["probes", "guards"]],
     outs={
         "registry": table_out(
             ("agents", "registry"),
@@ -43,7 +48,8 @@ def registry(hospital: Hospital, metrics: pl.DataFrame) -> Iterator[object]:
     from spine_models.findings.probes.heads import load_heads
     from spine_models.reporting.agents import registry as register
 
-    frame = register(load_heads(hospital.current(("probes", "heads"))), metrics)
+    heads = load_heads(hospital.current(("probes", "heads")))
+    frame = register(heads, metrics, _guards(hospital, heads))
     yield table_result(("agents", "registry"), frame, trained=int(frame["trained"].sum()))
 
 
@@ -55,7 +61,7 @@ def registry(hospital: Hospital, metrics: pl.DataFrame) -> Iterator[object]:
         "series": dg.AssetIn(["sequences", "series"]),
         "slices": dg.AssetIn(["shards", "slices"]),
     },
-    deps=[["probes", "heads"], ["agents", "registry"]],
+    deps=[["probes", "heads"], ["probes", "guards"], ["agents", "registry"]],
     outs={
         "claims": table_out(
             ("agents", "claims"),
@@ -79,20 +85,22 @@ def agents(
     from spine_models.findings.probes.heads import load_heads
     from spine_models.reporting.agents import diagnose
 
+    heads = load_heads(hospital.current(("probes", "heads")))
     claims = diagnose(
         studies,
         vectors,
         series,
         slices,
-        load_heads(hospital.current(("probes", "heads"))),
+        heads,
         settings=hospital.numbers.agents,
         untrained_versions=hospital.untrained_encoders(),
+        guards=_guards(hospital, heads),
     )
     yield table_result(
         ("agents", "claims"),
         claims,
         by_status=counts(claims, "status"),
-        not_assessed=counts(claims, "reason"),
+        reasons=counts(claims, "reason"),
     )
     yield dg.AssetCheckResult(
         asset_key=["agents", "claims"],
@@ -100,3 +108,11 @@ def agents(
         passed=claims.height == studies.height * len(condition_keys()),
         metadata={"claims": claims.height},
     )
+
+
+def _guards(hospital: Hospital, heads: "Heads") -> "Guards | None":
+    """The heads' guards; None before the first are published."""
+    from spine_models.findings.probes.strata.guards import load_guards
+
+    key = ("probes", "guards")
+    return load_guards(hospital.current(key), heads) if hospital.lake.has_artifact(key) else None

@@ -26,7 +26,7 @@ CREATE TABLE agents.claims (
     agent_version VARCHAR,
     condition VARCHAR,
     status VARCHAR, -- present, absent, indeterminate, not_assessed
-    reason VARCHAR, -- why not assessed; null otherwise
+    reason VARCHAR, -- why not assessed, or why a guard made it indeterminate; null otherwise
     probability DOUBLE,
     confidence DOUBLE, -- 0 to 1, distance of the probability from one half, doubled
     level VARCHAR, -- null: this agent does not localise

@@ -109,3 +109,202 @@ CREATE TABLE probes.comparisons (
     p_bootstrap DOUBLE, -- two-sided, of no difference
     p_delong DOUBLE -- DeLong's test with patients as clusters; AUROC of one condition alone
 );
+
+-- T1 less T2 per condition on the studies that have both, against clinical expectation.
+-- stored: copy
+CREATE TABLE probes.contrasts (
+    condition VARCHAR,
+    encoder VARCHAR,
+    evaluation VARCHAR, -- cv, test
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable
+    n_studies INTEGER, -- that have both sequences
+    n_patients INTEGER,
+    n_positive INTEGER,
+    t1 DOUBLE, -- AUROC
+    t1_low DOUBLE,
+    t1_high DOUBLE,
+    t2 DOUBLE, -- AUROC
+    t2_low DOUBLE,
+    t2_high DOUBLE,
+    difference DOUBLE, -- t1 - t2, on the same patients and bootstrap draws
+    difference_low DOUBLE,
+    difference_high DOUBLE,
+    expected VARCHAR, -- t1, t2, either
+    expectation VARCHAR, -- the clinical reason
+    agreement VARCHAR -- agrees, disagrees, open (the interval holds zero); null where either may win
+);
+
+-- Heads fitted on one vendor, tested on every vendor: mean AUROC by category of conditions.
+-- stored: copy
+CREATE TABLE probes.vendors (
+    encoder VARCHAR,
+    sequence_set VARCHAR,
+    train_vendor VARCHAR, -- vendor of most series of a study; mixed, unknown; all
+    test_vendor VARCHAR,
+    category VARCHAR, -- of labels.conditions; every
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable
+    n_conditions INTEGER, -- evaluable ones that the mean is over
+    n_train_patients INTEGER,
+    n_test_patients INTEGER,
+    n_test_studies INTEGER,
+    auroc DOUBLE, -- mean over the conditions
+    auroc_low DOUBLE,
+    auroc_high DOUBLE,
+    difference DOUBLE, -- to training on the tested vendor, over the conditions that both can tell
+    difference_low DOUBLE,
+    difference_high DOUBLE
+);
+
+-- Heads fitted on one cohort, tested on patients of another who trained nothing; within-cohort rows for reference.
+-- stored: copy
+CREATE TABLE probes.cohorts (
+    encoder VARCHAR,
+    sequence_set VARCHAR,
+    condition VARCHAR, -- canal, neuroforaminal, subarticular, mean
+    train_cohort VARCHAR,
+    test_cohort VARCHAR,
+    test_splits VARCHAR, -- val+test
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable
+    n_train_studies INTEGER,
+    n_train_patients INTEGER,
+    n_test_studies INTEGER,
+    n_test_patients INTEGER,
+    n_positive INTEGER,
+    auroc DOUBLE,
+    auroc_low DOUBLE,
+    auroc_high DOUBLE,
+    difference DOUBLE, -- to training within the tested cohort, same patients
+    difference_low DOUBLE,
+    difference_high DOUBLE
+);
+
+-- The same predictions by age, sex and field strength, each subgroup beside everybody else.
+-- stored: copy
+CREATE TABLE probes.subgroups (
+    dimension VARCHAR, -- age, sex, field_strength
+    subgroup VARCHAR,
+    condition VARCHAR, -- of labels.conditions; mean
+    encoder VARCHAR,
+    sequence_set VARCHAR,
+    evaluation VARCHAR, -- cv, test
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable
+    n_studies INTEGER,
+    n_patients INTEGER,
+    n_positive INTEGER,
+    prevalence DOUBLE,
+    prevalence_low DOUBLE,
+    prevalence_high DOUBLE,
+    auroc DOUBLE,
+    auroc_low DOUBLE,
+    auroc_high DOUBLE,
+    ece DOUBLE, -- expected calibration error; the noise of few studies raises it and its interval
+    ece_low DOUBLE,
+    ece_high DOUBLE,
+    gap DOUBLE, -- mean probability less prevalence; not biased by few studies
+    gap_low DOUBLE,
+    gap_high DOUBLE,
+    difference DOUBLE, -- AUROC less everybody else's
+    difference_low DOUBLE,
+    difference_high DOUBLE,
+    gap_difference DOUBLE,
+    gap_difference_low DOUBLE,
+    gap_difference_high DOUBLE
+);
+
+-- Conformal abstention, calibrated on train patients out of fold, measured on test patients, one study each.
+-- stored: copy
+CREATE TABLE probes.conformal (
+    condition VARCHAR,
+    sequence_set VARCHAR,
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable, or why it always abstains
+    alpha DOUBLE, -- share of either class that may be lost
+    nominal DOUBLE, -- 1 - alpha
+    n_calibration_positive INTEGER, -- patients
+    n_calibration_negative INTEGER,
+    present_from DOUBLE, -- probabilities from here on allow "present"; null: not attainable
+    absent_to DOUBLE, -- probabilities up to here allow "absent"
+    n_positive INTEGER, -- test patients
+    n_negative INTEGER,
+    coverage_positive DOUBLE, -- share of the positives whose prediction set holds "present"
+    coverage_positive_low DOUBLE, -- Wilson, of the test patients alone
+    coverage_positive_high DOUBLE,
+    coverage_negative DOUBLE,
+    coverage_negative_low DOUBLE,
+    coverage_negative_high DOUBLE,
+    abstained DOUBLE, -- share of test patients
+    abstained_low DOUBLE,
+    abstained_high DOUBLE,
+    n_decided INTEGER,
+    accuracy DOUBLE, -- of the decided
+    accuracy_low DOUBLE,
+    accuracy_high DOUBLE
+);
+
+-- The out-of-scope score: false alarms on ordinary test patients, detection of others; one study a patient.
+-- stored: copy
+CREATE TABLE probes.scope (
+    route VARCHAR, -- t1, t2, other, study (all of its routes)
+    studies VARCHAR, -- test, outside (another body part), flagged (test patients, flagged image quality)
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable
+    level DOUBLE, -- nominal share of false alarms
+    n_studies INTEGER,
+    n_patients INTEGER,
+    n_flagged INTEGER,
+    share DOUBLE, -- called out of scope
+    share_low DOUBLE, -- Wilson
+    share_high DOUBLE,
+    auroc DOUBLE, -- of the score, these studies against the test patients'; null for test
+    auroc_low DOUBLE,
+    auroc_high DOUBLE
+);
+
+-- The same harness with labels shuffled by patient.
+-- stored: copy
+CREATE TABLE probes.null (
+    encoder VARCHAR,
+    sequence_set VARCHAR,
+    evaluation VARCHAR, -- cv, test
+    status VARCHAR, -- evaluated, not_evaluable
+    reason VARCHAR, -- why not evaluable
+    n_repeats INTEGER,
+    n_conditions INTEGER,
+    n_patients INTEGER,
+    auroc DOUBLE, -- mean over conditions and repeats, of pairs of one fold
+    auroc_low DOUBLE, -- Student's t over repeats
+    auroc_high DOUBLE,
+    auroc_spread DOUBLE, -- standard deviation of the repeats
+    pooled DOUBLE, -- the same with all pairs, as in probes.metrics: out of fold slightly below one half
+    real DOUBLE -- the same as auroc with the labels as they are
+);
+
+-- Whose studies the guards (abstention and scope) were calibrated on.
+-- stored: copy
+CREATE TABLE probes.guard_patients (
+    patient_key VARCHAR,
+    part VARCHAR, -- conformal, scope
+    n_studies INTEGER
+);
+
+-- What the heads say of every study, whether they may decide, and whether the study is like those they were fitted on.
+-- stored: view
+CREATE TABLE probes.probabilities (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    condition VARCHAR,
+    sequence_set VARCHAR,
+    probability DOUBLE, -- calibrated
+    decision VARCHAR, -- present, absent, abstain
+    reason VARCHAR, -- why it abstains; null where it decides
+    out_of_scope DOUBLE, -- conformal p-value of the study, small = unlike the training; null: no score
+    in_scope BOOLEAN,
+    heads_version VARCHAR,
+    guards_version VARCHAR,
+    model_versions VARCHAR[]
+);

@@ -58,6 +58,25 @@ class StubHeads:
 
 
 @dataclass
+class StubGuards:
+    """Guards that say the same of every study: (decision, reason) by condition, and studies that are out of scope."""
+
+    decisions: Mapping[str, tuple[str, str | None]]
+    out: Sequence[str] = ()
+    version: str = "guards-a"
+    heads_version: str = "heads-a"
+
+    def judge(self, vectors: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
+        assert set(predictions["study_key"]) <= set(vectors["study_key"])
+        rows = [
+            (*self.decisions[condition], 0.001 if study in self.out else 0.5, study not in self.out)
+            for study, condition in predictions.select("study_key", "condition").iter_rows()
+        ]
+        names = ["decision", "reason", "out_of_scope", "in_scope"]
+        return predictions.hstack(pl.DataFrame(rows, schema=names, orient="row"))
+
+
+@dataclass
 class Archive:
     """A few studies in all the tables that the reporting rooms read."""
 
@@ -68,6 +87,7 @@ class Archive:
 
     def diagnose(self, heads: StubHeads | None, **settings: Any) -> pl.DataFrame:
         untrained = settings.pop("untrained_versions", ())
+        guards = settings.pop("guards", None)
         return diagnose(
             self.studies,
             self.vectors,
@@ -76,6 +96,7 @@ class Archive:
             heads,
             settings=AgentSettings(**settings),
             untrained_versions=untrained,
+            guards=guards,
         )
 
 
@@ -179,6 +200,11 @@ def archive() -> Callable[..., Archive]:
 @pytest.fixture
 def heads() -> Callable[..., StubHeads]:
     return StubHeads
+
+
+@pytest.fixture
+def guards() -> Callable[..., StubGuards]:
+    return StubGuards
 
 
 @pytest.fixture

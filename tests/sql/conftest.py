@@ -10,6 +10,7 @@ import pytest
 
 from spine_models.domain import condition_keys
 from tests.sql.asking import answer  # noqa: F401  a fixture
+from tests.sql.strata_lake import add_strata
 from tests.sql.tiny_lake import FIRST, REPORT, SCHEMAS, STUDIES, Lake, key
 
 
@@ -36,6 +37,7 @@ def valid_lake() -> Lake:
     _add_manifest(lake)
     _add_training(lake)
     _add_saliency_scores(lake)
+    add_strata(lake)
     return lake
 
 

@@ -12,6 +12,7 @@ import pytest
 from sql.catalogue import checks
 from sql.declarations import declarations
 from sql.warehouse import broken_rows, open_lake
+from tests.sql.strata_lake import STRATA_CASES
 from tests.sql.tiny_lake import key
 
 NAN = math.nan
@@ -414,6 +415,7 @@ CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("reports.sentences", text="Never written."),
     ),
     ("reports__draft_holds_its_sentences", lambda lake: lake.change("reports.drafts", n_sentences=9)),
+    *STRATA_CASES,
 ]
 
 # A patient who is scored in both evaluations is, in one of them, in the wrong split; a test slice in a training tar
@@ -531,7 +533,8 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
         if not name.startswith("deid."):
             lake.rows[name] = [row for row in lake.rows[name] if row.get("batch_key") != "internal-0002"]
     seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
-    lake.rows["probes.predictions"] = [r for r in lake.rows["probes.predictions"] if r["patient_key"] in seen]
+    for name in ("probes.predictions", "probes.guard_patients"):
+        lake.rows[name] = [r for r in lake.rows[name] if r["patient_key"] in seen]
     held = {row["study_key"] for row in lake.rows["embeddings.aligned"]}
     found = lake.rows["retrieval.neighbours"]
     lake.rows["retrieval.neighbours"] = [row for row in found if row["neighbour_study_key"] in held]

@@ -106,6 +106,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "embeddings.refreshed", "probes.metrics", "deid.files", "deid.studies",
         "agents.claims", "attribution.scores", "retrieval.neighbours", "retrieval.scores",
         "retrieval.gains", "retrieval.precision", "probes.summary", "probes.comparisons",
+        "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
+        "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

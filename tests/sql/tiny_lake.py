@@ -26,6 +26,7 @@ from spine_models.findings.embeddings import aligned_tables as aligned
 from spine_models.findings.embeddings import tables as embeddings
 from spine_models.findings.probes import tables as probes
 from spine_models.findings.retrieval import tables as retrieval
+from spine_models.findings.probes.strata import tables as strata
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
 
@@ -91,6 +92,15 @@ SCHEMAS = {
     "retrieval.precision": retrieval.PRECISION,
     "probes.summary": probes.SUMMARY,
     "probes.comparisons": probes.COMPARISONS,
+    "probes.contrasts": strata.CONTRASTS,
+    "probes.vendors": strata.VENDORS,
+    "probes.cohorts": strata.COHORTS,
+    "probes.subgroups": strata.SUBGROUPS,
+    "probes.conformal": strata.CONFORMAL,
+    "probes.scope": strata.SCOPE,
+    "probes.null": strata.NULL,
+    "probes.guard_patients": strata.GUARD_PATIENTS,
+    "probes.probabilities": strata.PROBABILITIES,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,

@@ -1,6 +1,7 @@
 """The diagnosis agents at work: calibrated probabilities of a study turned into typed claims.
 
-Belongs here: status by threshold, the plain reason where nothing was assessed, provenance of every claim.
+Belongs here: status by threshold and guard, the plain reason where nothing was assessed or decided, provenance of every
+claim.
 Does not belong here: fitting heads (``findings.probes``), wording (``reporting.reports``), localisation:
 these agents read a study as a whole, so level, side and severity stay null.
 """
@@ -17,7 +18,7 @@ from spine_models.config import AgentSettings
 from spine_models.domain import Region, condition_keys
 from spine_models.reporting.agents.evidence import ROUTES_OF_SET, Evidence, digest, evidence
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
-from spine_models.reporting.agents.roster import Heads, agent_name, agent_version
+from spine_models.reporting.agents.roster import Guards, Heads, agent_name, agent_version
 from spine_models.reporting.agents.tables import CLAIMS
 
 
@@ -31,7 +32,7 @@ class ClaimStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition was not assessed, in the words of the report."""
+    """Why a condition was not assessed or not decided, in the words of the report."""
 
     NOT_SPINE = "not a spine examination"
     REGION_UNKNOWN = "the body region could not be determined"
@@ -42,12 +43,18 @@ class Reason(StrEnum):
     OTHER_ENCODER = "the images were encoded by another encoder version than the heads were trained on"
     NO_HEAD = "no trained head: too few positive or negative studies"
     NO_HEAD_FOR_SEQUENCES = "no trained head for the sequences present"
+    OUT_OF_SCOPE = "the images are unlike those that the agents were trained on"
+    PROBABILITY_UNSURE = "the probability lies between the limits for absent and present"
+    GUARD_DISAGREES = "the probability and its error guarantee do not point the same way"
 
 
 @dataclass(frozen=True)
 class _Prediction:
     sequence_set: str
     probability: float
+    decision: str | None = None  # of the guards; None without guards
+    reason: str | None = None  # why the guards abstain
+    in_scope: bool = True
 
 
 def status_of(probability: float, indeterminate: tuple[float, float]) -> ClaimStatus:
@@ -56,6 +63,22 @@ def status_of(probability: float, indeterminate: tuple[float, float]) -> ClaimSt
     if probability <= low:
         return ClaimStatus.ABSENT
     return ClaimStatus.PRESENT if probability >= high else ClaimStatus.INDETERMINATE
+
+
+def guarded_status(
+    prediction: _Prediction, indeterminate: tuple[float, float]
+) -> tuple[ClaimStatus, str | None]:
+    """Status and, where it is indeterminate by a guard, why; without guards the probability alone decides.
+
+    With guards both must agree: a condition that is far more likely than usual may still be improbable.
+    """
+    status = status_of(prediction.probability, indeterminate)
+    if prediction.decision is None or prediction.decision == str(status):
+        return status, None
+    if prediction.reason is not None:
+        return ClaimStatus.INDETERMINATE, prediction.reason
+    unsure = status == ClaimStatus.INDETERMINATE
+    return ClaimStatus.INDETERMINATE, str(Reason.PROBABILITY_UNSURE if unsure else Reason.GUARD_DISAGREES)
 
 
 def diagnose(
@@ -67,6 +90,7 @@ def diagnose(
     *,
     settings: AgentSettings,
     untrained_versions: Collection[str] = (),
+    guards: Guards | None = None,
 ) -> pl.DataFrame:
     """One claim per study and condition, 17 rows for every study of ``studies``.
 
@@ -79,12 +103,15 @@ def diagnose(
         settings: Indeterminate band and number of evidence slices per series.
         untrained_versions: Model versions of encoders whose card says that they were not trained; their
             vectors are left out.
+        guards: Abstention and scope of these heads, or None. Where they abstain the claim is indeterminate with the
+            reason; a study out of scope is not assessed.
 
     Returns:
         ``CLAIMS`` sorted by study_key, then in the order of ``conditions.yaml``.
 
     Raises:
-        ValueError: a head gave a probability outside 0..1, or a study has vectors but no slices.
+        ValueError: a head gave a probability outside 0..1, a study has vectors but no slices, or the guards belong
+            to other heads.
     """
     examined = examinations(series)
     nothing = examination_of(())
@@ -99,9 +126,12 @@ def diagnose(
         else:
             blocked[study_key] = reason
     used = pl.concat(usable)
-    predictions = _predict(heads, used) if heads is not None and used.height else {}
+    predictions = _predict(heads, guards, used) if heads is not None and used.height else {}
     versions = _by_study(used)
-    slices_of = _by_study(slices.filter(pl.col("study_key").is_in(list(versions))))
+    # Only what was encoded is a source: series of a route without vectors were read by no agent.
+    slices_of = _by_study(
+        slices.join(used.select("study_key", "route"), on=["study_key", "route"], how="semi")
+    )
 
     claims: list[dict[str, object]] = []
     for study in studies.sort("study_key").iter_rows(named=True):
@@ -112,11 +142,13 @@ def diagnose(
             prediction = predictions.get((study_key, condition))
             agent = {
                 "agent": agent_name(condition),
-                "agent_version": agent_version(heads, condition),
+                "agent_version": agent_version(heads, condition, guards),
                 "condition": condition,
             }
-            if prediction is None:
+            if prediction is None or not prediction.in_scope:
                 reason = blocked.get(study_key) or _missing_head(heads, condition)
+                if prediction is not None:
+                    reason = Reason.OUT_OF_SCOPE
                 claims.append({**identity, **agent, **_not_assessed(study_key, agent, reason)})
                 continue
             name = prediction.sequence_set
@@ -144,7 +176,7 @@ def _gate(
     reason: Reason | None = None
     if examination.region == Region.OTHER:
         reason = Reason.NOT_SPINE
-    elif not examination.readable:
+    elif not examination.readable and not held:
         reason = Reason.NO_SEQUENCES
     elif not examination.is_spine:
         reason = Reason.REGION_UNKNOWN
@@ -159,9 +191,12 @@ def _gate(
     return reason, vectors.filter(pl.Series(fits, dtype=pl.Boolean))
 
 
-def _predict(heads: Heads, vectors: pl.DataFrame) -> dict[tuple[str, str], _Prediction]:
+def _predict(
+    heads: Heads, guards: Guards | None, vectors: pl.DataFrame
+) -> dict[tuple[str, str], _Prediction]:
     found: dict[tuple[str, str], _Prediction] = {}
-    for row in heads.predict(vectors).iter_rows(named=True):
+    rows = heads.predict(vectors)
+    for row in rows.iter_rows(named=True):
         probability = row["probability"]
         if probability is None or not 0.0 <= probability <= 1.0:
             raise ValueError(
@@ -169,6 +204,13 @@ def _predict(heads: Heads, vectors: pl.DataFrame) -> dict[tuple[str, str], _Pred
                 f" {row['study_key']}: fit probes/heads again"
             )
         found[row["study_key"], row["condition"]] = _Prediction(row["sequence_set"], probability)
+    if guards is not None:
+        if guards.heads_version != heads.version:
+            raise ValueError("these guards belong to other heads: materialise probes/guards again")
+        for row in guards.judge(vectors, rows).iter_rows(named=True):
+            found[row["study_key"], row["condition"]] = _Prediction(
+                row["sequence_set"], row["probability"], row["decision"], row["reason"], row["in_scope"]
+            )
     return found
 
 
@@ -205,6 +247,7 @@ def _assessed(
     found: Evidence,
     settings: AgentSettings,
 ) -> dict[str, object]:
+    status, reason = guarded_status(prediction, settings.indeterminate)
     key = digest(
         study_key,
         agent["agent"],
@@ -217,8 +260,8 @@ def _assessed(
     )
     return {
         "claim_key": key,
-        "status": str(status_of(prediction.probability, settings.indeterminate)),
-        "reason": None,
+        "status": str(status),
+        "reason": reason,
         "probability": prediction.probability,
         "confidence": 2.0 * abs(prediction.probability - 0.5),
         "level": None,

@@ -22,7 +22,7 @@ ROUTES_OF_SET: Final[Mapping[str, tuple[Route, ...]]] = {
     "other": (Route.OTHER,),
     "all": (Route.T1, Route.T2, Route.OTHER),
 }
-"""Routes whose study vectors a head of this sequence set reads."""
+"""Routes whose study vectors a head of this sequence set reads; of ``all`` those that the study has."""
 
 
 @dataclass(frozen=True)

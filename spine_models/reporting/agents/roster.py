@@ -38,23 +38,40 @@ class Heads(Protocol):
         """Calibrated probabilities: study_key, condition, sequence_set (t1 | t2 | all), probability."""
 
 
+class Guards(Protocol):
+    """Abstention and scope of trained heads (``findings.probes.strata.guards.load_guards`` gives one)."""
+
+    @property
+    def version(self) -> str:
+        """Content hash of the guards."""
+
+    @property
+    def heads_version(self) -> str:
+        """Version of the heads that they belong to."""
+
+    def judge(self, vectors: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
+        """The predictions with decision (present | absent | abstain), reason, out_of_scope and in_scope."""
+
+
 def agent_name(condition: str) -> str:
     """Name of the diagnosis agent of a condition."""
     return f"diagnosis/{condition}"
 
 
-def agent_version(heads: Heads | None, condition: str) -> str:
-    """Version of an agent: its rules and its heads, or ``no-head`` where it has none."""
-    trained = heads is not None and condition in heads.conditions
-    return f"{RULES_VERSION}+{heads.version if heads is not None and trained else 'no-head'}"
+def agent_version(heads: Heads | None, condition: str, guards: Guards | None = None) -> str:
+    """Version of an agent: its rules, its heads (``no-head`` where it has none) and their guards, where it has any."""
+    if heads is None or condition not in heads.conditions:
+        return f"{RULES_VERSION}+no-head"
+    return "+".join([RULES_VERSION, heads.version, *([] if guards is None else [guards.version])])
 
 
-def registry(heads: Heads | None, metrics: pl.DataFrame) -> pl.DataFrame:
+def registry(heads: Heads | None, metrics: pl.DataFrame, guards: Guards | None = None) -> pl.DataFrame:
     """The 17 diagnosis agents as ``REGISTRY`` rows in the order of ``conditions.yaml``.
 
     Args:
         heads: The trained heads, or None before any training.
         metrics: ``probes.METRICS``; the AUROCs shown are those of ``spinefm``'s linear heads on all sequences.
+        guards: Abstention and scope of the heads, or None.
     """
     measured = metrics.filter(encoder="spinefm", head="linear", sequence_set="all")
     auroc = {
@@ -66,7 +83,7 @@ def registry(heads: Heads | None, metrics: pl.DataFrame) -> pl.DataFrame:
             "agent": agent_name(condition),
             "kind": "diagnosis",
             "condition": condition,
-            "version": agent_version(heads, condition),
+            "version": agent_version(heads, condition, guards),
             "inputs": [f"embeddings/studies/{route}" for route in READ_ROUTES],
             "trained": heads is not None and condition in heads.conditions,
             "auroc_cv": auroc.get((condition, "cv")),

@@ -25,7 +25,7 @@ CLAIMS = pl.Schema(
         "agent_version": pl.String,
         "condition": pl.String,
         "status": pl.String,  # present | absent | indeterminate | not_assessed
-        "reason": pl.String,  # why not_assessed; null otherwise
+        "reason": pl.String,  # why not_assessed, or why a guard made it indeterminate; null otherwise
         "probability": pl.Float64,
         "confidence": pl.Float64,  # 0..1, distance of the probability from one half, doubled
         "level": pl.String,  # null: this agent does not localise

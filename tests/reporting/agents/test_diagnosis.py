@@ -162,3 +162,96 @@ def test_no_studies_give_an_empty_table(archive, heads) -> None:
     claims = archive({}).diagnose(heads(ALL))
     assert claims.is_empty()
     assert claims.schema == CLAIMS
+
+
+def test_an_abstention_is_indeterminate_and_says_why(lumbar, heads, guards) -> None:
+    stub = guards(
+        {
+            "canal": ("present", None),
+            "edema": ("abstain", "neither can be ruled out"),
+            "cyst": ("absent", None),
+            "pars": ("present", None),
+            "fracture": ("absent", None),
+        }
+    )
+    chances = {"canal": 0.9, "edema": 0.9, "cyst": 0.1, "pars": 0.1, "fracture": 0.5}
+    claims = lumbar.diagnose(heads(chances), guards=stub)
+    found = {row["condition"]: (row["status"], row["reason"]) for row in claims.iter_rows(named=True)}
+    assert found["canal"] == ("present", None)
+    assert found["cyst"] == ("absent", None)
+    assert found["edema"] == ("indeterminate", "neither can be ruled out")
+    assert found["pars"] == ("indeterminate", Reason.GUARD_DISAGREES)
+    assert found["fracture"] == ("indeterminate", Reason.PROBABILITY_UNSURE)
+    assert found["herniation"][0] == "not_assessed"
+    edema = claims.filter(condition="edema").row(0, named=True)
+    assert edema["probability"] == 0.9
+    assert edema["source_series"]
+
+
+def test_a_study_out_of_scope_is_not_assessed(archive, heads, guards) -> None:
+    tables = archive({"a": T1_T2, "b": T1_T2})
+    stub = guards(dict.fromkeys(condition_keys(), ("present", None)), out=["b"])
+    claims = tables.diagnose(heads(ALL), guards=stub)
+    assert set(claims.filter(study_key="a")["status"]) == {"present"}
+    odd = claims.filter(study_key="b")
+    assert set(odd["status"]) == {"not_assessed"}
+    assert reasons(odd) == {"the images are unlike those that the agents were trained on"}
+    assert odd["probability"].null_count() == 17
+    assert odd["source_instances"].list.len().sum() == 0
+
+
+def test_guards_are_part_of_the_version_and_of_the_key(lumbar, heads, guards) -> None:
+    sure = dict.fromkeys(condition_keys(), ("present", None))
+    without, one, two = (
+        lumbar.diagnose(heads(ALL), guards=given)
+        for given in (None, guards(sure), guards(sure, version="guards-b"))
+    )
+    assert set(one["agent_version"]) == {"1+heads-a+guards-a"}
+    keys = [set(claims["claim_key"]) for claims in (without, one, two)]
+    assert not keys[0] & keys[1]
+    assert not keys[1] & keys[2]
+    assert without["status"].equals(one["status"])
+
+
+def test_guards_of_other_heads_are_refused(lumbar, heads, guards) -> None:
+    with pytest.raises(ValueError, match="guards belong to other heads"):
+        lumbar.diagnose(heads(ALL), guards=guards({}, heads_version="heads-z"))
+
+
+def test_series_that_nobody_encoded_are_no_source(archive, heads) -> None:
+    tables = archive({"a": T1_T2})
+    tables.vectors = tables.vectors.filter(route="t2")
+    tables.slices = pl.concat(
+        [tables.slices, tables.slices.with_columns(route=pl.lit("other"), series_key=pl.lit("a-sx"))]
+    )
+    claim = tables.diagnose(heads(ALL)).row(0, named=True)
+    assert claim["source_series"] == ["a-s1"]
+
+
+def test_a_study_of_other_sequences_alone_is_read_where_they_are_encoded(archive, heads) -> None:
+    tables = archive({"a": T1_T2, "b": [("PD", "sagittal", "other")]})
+    own = tables.studies.filter(study_key="b").row(0, named=True)
+    encoded = {
+        "batch_key": own["batch_key"],
+        "patient_key": own["patient_key"],
+        "study_key": "b",
+        "route": "other",
+    }
+    encoded |= {"encoder": "synthesizer-gate", "model_version": "v-other", "preprocessing_version": "pp"}
+    row = pl.DataFrame([{**encoded, "vector": [0.5, 0.25]}])
+    row = pl.DataFrame(
+        [{name: row[name][0] if name in row.columns else None for name in tables.vectors.columns}],
+        schema=tables.vectors.schema,
+    )
+    image = tables.slices.head(1).with_columns(
+        study_key=pl.lit("b"),
+        series_key=pl.lit("b-s0"),
+        instance_key=pl.lit("b-s0-i0"),
+        route=pl.lit("other"),
+    )
+    tables.vectors, tables.slices = pl.concat([tables.vectors, row]), pl.concat([tables.slices, image])
+    versions = {"t1": "v-t1", "t2": "v-t2", "other": "v-other"}
+    claim = tables.diagnose(heads(ALL, model_versions=versions)).filter(study_key="b").row(0, named=True)
+    assert (claim["status"], claim["sequence_set"]) == ("present", "other")
+    assert claim["source_series"] == ["b-s0"]
+    assert claim["model_versions"] == ["v-other"]
