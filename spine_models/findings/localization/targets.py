@@ -35,13 +35,15 @@ class Targets:
 
 
 def build_targets(
-    annotations: pl.DataFrame, slices: pl.DataFrame, *, settings: LocalizationSettings
+    annotations: pl.DataFrame, slices: pl.DataFrame, splits: pl.DataFrame, *, settings: LocalizationSettings
 ) -> Targets:
     """Boxes of every usable point and box.
 
     Args:
         annotations: deid.ANNOTATIONS of any number of batches.
         slices: shards.SLICES; the series that are annotated are enough.
+        splits: patient_key and split (shards.SPLITS). The patient's split counts, not the slice's: a third-party
+            series without a stated region is ``outside`` for the encoders, and its points are still somebody's.
         settings: the point rule.
 
     Raises:
@@ -54,9 +56,9 @@ def build_targets(
     rows = _with_grades(rows, annotations)
     at = slices.select(
         "batch_key", "patient_key", "study_key", "series_key", "slice_key", "instance_key", "frame",
-        "slice_index", "route", "plane", "region", "split", *rectangles.GEOMETRY, "source_rows", "source_columns",
+        "slice_index", "route", "plane", "region", *rectangles.GEOMETRY, "source_rows", "source_columns",
         "output_spacing_mm",
-    )  # fmt: skip
+    ).join(splits.select("patient_key", "split").unique(), on="patient_key", how="left")  # fmt: skip
     joined = rows.join(
         at, on=["instance_key", "frame"], how="left", suffix="_slice", maintain_order="left"
     ).with_columns(pl.col("frame").fill_null(0))
