@@ -13,7 +13,7 @@ import dagster as dg
 from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
 from assets.encoder import backbone, clip, synthesizer
-from assets.findings import embeddings, probes
+from assets.findings import embeddings, localization, probes
 from assets.reporting import agents, reports
 
 STAGES: dict[str, ModuleType] = {
@@ -27,6 +27,7 @@ STAGES: dict[str, ModuleType] = {
     "synthesizer": synthesizer,
     "embeddings": embeddings,
     "probes": probes,
+    "localization": localization,
     "agents": agents,
     "reports": reports,
 }

@@ -96,7 +96,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
     assert {
         "labels.consensus", "labels.verdicts", "labels.requests", "labels.review_queue", "labels.contradictions",
         "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift",
-        "probes.metrics", "deid.files", "deid.studies", "agents.claims",
+        "probes.metrics", "localization.findings", "localization.scores", "localization.level_scores",
+        "localization.patients", "deid.files", "deid.studies", "agents.claims",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

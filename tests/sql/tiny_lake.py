@@ -21,6 +21,7 @@ from spine_models.encoder.backbone import tables as backbone
 from spine_models.encoder.clip import tables as clip
 from spine_models.encoder.synthesizer import tables as synthesizer
 from spine_models.findings.embeddings import tables as embeddings
+from spine_models.findings.localization import tables as localization
 from spine_models.findings.probes import tables as probes
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
@@ -74,6 +75,10 @@ SCHEMAS = {
     "probes.baselines": probes.BASELINES,
     "probes.predictions": probes.PREDICTIONS,
     "probes.metrics": probes.METRICS,
+    "localization.findings": localization.FINDINGS,
+    "localization.scores": localization.SCORES,
+    "localization.level_scores": localization.LEVEL_SCORES,
+    "localization.patients": seen.PATIENTS,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,

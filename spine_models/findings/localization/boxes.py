@@ -2,7 +2,8 @@
 
 One head per condition and route. A logistic map says of every patch whether the finding is there; a ridge regression
 says from a patch's token where the centre lies and how large the box is. The box is the mean of what the peak of the
-heat map and its eight neighbours say, weighted by their probability, so that it is finer than the grid of patches.
+heat map and its neighbours say, weighted by their odds, so that it is finer than the grid of patches; where the map is
+flat, all patches have a say and the box tends to where findings are on average.
 
 Belongs here: labels of patches, the two fits, reading a box off a map. Does not belong here: encoding, choice among
 candidates (``fit``), boxes without annotations (``weak``).
@@ -20,6 +21,12 @@ from spine_models.findings.probes.logistic import Basis
 
 REACH = 1.5
 """Patches whose centre is nearer than so many patches to a box's centre, along x and y, learn to point to it."""
+
+PLACES = 18
+"""Number of position features of a patch."""
+
+REACHES = (1, 99)
+"""How many patches around the peak have a say: its neighbours, or all."""
 
 SMALLEST = 1e-3
 """Least width and height of a box, in shares of the slice's edge."""
@@ -43,33 +50,53 @@ class Samples:
 
 @dataclass(frozen=True)
 class BoxHead:
-    """Heat maps (one column a strength) and regressions [F, 4] (one a ridge) of one condition and route."""
+    """Heat maps (one column a strength) and regressions [F, 4] (one a ridge) of one condition and route.
+
+    ``reach`` is how many patches around the peak have a say.
+    """
 
     heat: LinearMap
     shapes: tuple[LinearMap, ...]
+    reach: int = 1
 
-    def read(
-        self, tokens: np.ndarray, plane: str, *, strength: int = 0, ridge: int = 0
-    ) -> tuple[np.ndarray, float]:
-        """The box [4] on a slice of ``tokens`` [h, w, D] and the heat logit of its peak."""
-        grid = tokens.shape[:2]
+    def read(self, tokens: np.ndarray, plane: str) -> tuple[np.ndarray, float]:
+        """The box [4] on a slice of ``tokens`` [h, w, D] and the heat logit of its peak, by the first candidates."""
         features = patch_features(tokens, plane)
-        heat = self.heat.column(strength)(features)[:, 0].reshape(grid)
-        peak = np.unravel_index(int(np.argmax(heat)), grid)
-        around = [
-            (y, x)
-            for y in range(max(0, peak[0] - 1), min(grid[0], peak[0] + 2))
-            for x in range(max(0, peak[1] - 1), min(grid[1], peak[1] + 2))
-        ]
-        places = np.array([y * grid[1] + x for y, x in around])
-        said = self.shapes[ridge](features[places])
-        weight = np.exp(heat.ravel()[places] - heat.max())
-        weight /= weight.sum()
-        edge = np.array([grid[1], grid[0]], dtype=np.float64)
-        centres = (np.array([(x + 0.5, y + 0.5) for y, x in around]) + said[:, :2]) / edge
-        centre = (weight @ centres).clip(0.0, 1.0)
-        size = np.exp((weight @ said[:, 2:]).clip(np.log(SMALLEST), 0.0))
-        return np.concatenate([centre, size]), float(heat.max())
+        heat = self.heat(features)[:, 0].reshape(tokens.shape[:2])
+        return box_of(heat, self.shapes[0](features), self.reach), float(heat.max())
+
+    def read_all(self, tokens: np.ndarray, plane: str) -> np.ndarray:
+        """Boxes [K, R, 2, 4] of every strength, ridge and reach of ``REACHES``."""
+        features = patch_features(tokens, plane)
+        heat = self.heat(features)
+        said = [shape(features) for shape in self.shapes]
+        grid = tokens.shape[:2]
+        return np.array(
+            [[[box_of(column.reshape(grid), one, n) for n in REACHES] for one in said] for column in heat.T]
+        )
+
+
+def box_of(heat: np.ndarray, said: np.ndarray, reach: int) -> np.ndarray:
+    """The box [4] that the patches within ``reach`` of the peak say together.
+
+    Args:
+        heat: logits [h, w].
+        said: ``Samples.offsets`` of every patch [h * w, 4].
+        reach: patches on each side of the peak.
+    """
+    grid = heat.shape
+    y, x = np.unravel_index(int(np.argmax(heat)), grid)
+    rows, columns = np.mgrid[
+        max(0, y - reach) : min(grid[0], y + reach + 1), max(0, x - reach) : min(grid[1], x + reach + 1)
+    ].reshape(2, -1)
+    places = rows * grid[1] + columns
+    weight = np.exp(heat.ravel()[places] - heat.max())
+    weight /= weight.sum()
+    edge = np.array([grid[1], grid[0]], dtype=np.float64)
+    centres = (np.stack([columns, rows], axis=1) + 0.5 + said[places, :2]) / edge
+    centre = (weight @ centres).clip(0.0, 1.0)
+    size = np.exp((weight @ said[places, 2:]).clip(np.log(SMALLEST), 0.0))
+    return np.concatenate([centre, size])
 
 
 def patch_centres(grid: tuple[int, int]) -> np.ndarray:
@@ -99,7 +126,9 @@ def patch_labels(grid: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
     for box in boxes:
         left, top, right, bottom = corners(box)
         shared_x = np.minimum(right, centres[:, 0] + width / 2) - np.maximum(left, centres[:, 0] - width / 2)
-        shared_y = np.minimum(bottom, centres[:, 1] + height / 2) - np.maximum(top, centres[:, 1] - height / 2)
+        shared_y = np.minimum(bottom, centres[:, 1] + height / 2) - np.maximum(
+            top, centres[:, 1] - height / 2
+        )
         shared = shared_x.clip(min=0) * shared_y.clip(min=0)
         share = shared / max(min(width * height, box[2] * box[3]), 1e-12)
         x, y = (min(int(at * n), n - 1) for at, n in ((box[0], grid[1]), (box[1], grid[0])))
@@ -145,7 +174,7 @@ def fit_box_head(
         return None
     near = np.isfinite(offsets[:, 0])
     return BoxHead(
-        fit_maps(features[heat >= 0], heat[heat >= 0], strengths),
+        fit_maps(features[heat >= 0], heat[heat >= 0], strengths, free=PLACES),
         fit_ridges(features[near], offsets[near], ridges),
     )
 

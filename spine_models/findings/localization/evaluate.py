@@ -21,7 +21,14 @@ from spine_models.domain import Split, condition_keys
 from spine_models.findings.localization.cohort import Cohort, Pool
 from spine_models.findings.localization.fit import rows_of
 from spine_models.findings.localization.models import Models, Pair
-from spine_models.findings.localization.reading import CENTRE, MODEL, PRIOR, SUPERVISED, WEAK, Reader, top_rows
+from spine_models.findings.localization.reading import (
+    CENTRE,
+    MODEL,
+    PRIOR,
+    SUPERVISED,
+    WEAK,
+    Reader,
+)
 from spine_models.findings.localization.rectangles import centres_mm, iou, nearest, normalised_error
 from spine_models.findings.localization.slices import mean_auroc
 from spine_models.findings.localization.tables import SCORE_NAMES, SCORES
@@ -33,6 +40,7 @@ TEST: Final = Split.TEST.value
 METHODS: Final = {SUPERVISED: (MODEL, PRIOR, CENTRE), WEAK: (MODEL, CENTRE)}
 
 Place = tuple[str, str]  # supervision, method
+Values = dict[Place, dict[str, dict[str, list[float]]]]  # by study and figure
 
 
 def evaluate(
@@ -82,15 +90,30 @@ class _Condition:
                     logits = reader.slice_logits((name, route), pool, supervision, method)
                     if logits is not None:
                         self.logits[(supervision, method), route] = logits
-        self.values: dict[Place, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+        self.values: Values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         self.boxes: list[dict[str, object]] = []
         self.tops: dict[Place, dict[str, str]] = {place: self._select(place) for place in self.places}
         annotated = {route: cohort.capped(pool.annotated) for route, pool in self.pools.items()}
         self.annotated = {key for rows in annotated.values() for key in rows["slice_key"]}
         tops = {key for chosen in self.tops.values() for key in chosen.values()}
         self.keys = (self.annotated | tops) if self.places else set()
-        rows = [pool.rows for pool in self.pools.values()]
-        self.row_of = {row["slice_key"]: row for part in rows for row in part.iter_rows(named=True)}
+        self.row_of = {
+            key: (route, plane, study)
+            for pool in self.pools.values()
+            for key, route, plane, study in pool.rows.select(
+                "slice_key", "route", "plane", "study_key"
+            ).iter_rows()
+        }
+        self.frames = {
+            key: frame
+            for pool in self.pools.values()
+            for key, frame in zip(pool.rows["slice_key"], place_maps(pool.rows), strict=True)
+        }
+        self.owner = {
+            study: patient
+            for pool in self.pools.values()
+            for study, patient in pool.rows.select("study_key", "patient_key").unique().iter_rows()
+        }
         own = cohort.targets.filter(pl.col("positive"), condition=name, split=TEST)
         self.places_mm = {
             key: part.select("x_mm", "y_mm", "z_mm").drop_nulls().to_numpy()
@@ -125,20 +148,17 @@ class _Condition:
             held["slice_top1"].append(float(top["label"]))
             same = part.filter((pl.col("label") == 1) & (pl.col("series_key") == top["series_key"]))
             held["slice_distance"].append(float((same["slice_index"] - top["slice_index"]).abs().min()))  # type: ignore[arg-type]
-            middle = centres_mm(same, np.full((same.height, 2), 0.5))
-            own = centres_mm(part[best], np.full((1, 2), 0.5))
+            middle, own = (centres_mm(these, np.full((these.height, 2), 0.5)) for these in (same, part[best]))
             held["slice_distance_mm"].append(float(np.linalg.norm(middle - own, axis=1).min()))
         return tops
 
     def see(self, key: str, tokens: np.ndarray) -> None:
         """Box figures of one slice under every method."""
-        row = self.row_of[key]
-        pair, study = (self.name, row["route"]), row["study_key"]
-        slice_row = pl.DataFrame([row], schema=self.pools[row["route"]].rows.schema)
+        route, plane, study = self.row_of[key]
         for place in self.places:
-            if (place, row["route"]) not in self.logits:
+            if (place, route) not in self.logits:
                 continue
-            found = self.reader.box(pair, row["plane"], tokens, *place)
+            found = self.reader.box((self.name, route), plane, tokens, *place)
             if found is None:
                 continue
             box, held = found[0], self.values[place][study]
@@ -149,15 +169,15 @@ class _Condition:
                 held["iou"].append(overlap)
                 held["iou_over_25"].append(float(overlap > 0.25))
                 held["iou_over_50"].append(float(overlap > 0.5))
-                ends = centres_mm(pl.concat([slice_row, slice_row]), np.stack([box[:2], there[:2]]))
-                held["centre_distance_mm"].append(float(np.linalg.norm(ends[0] - ends[1])))
+                away = (box[:2] - there[:2]) @ self.frames[key][1:]
+                held["centre_distance_mm"].append(float(np.linalg.norm(away)))
                 self.boxes.append(
                     {"condition": self.name, "supervision": place[0], "method": place[1], "slice_key": key}
                     | dict(zip(("cx", "cy", "bw", "bh"), box.tolist(), strict=True))
                     | dict(zip(("true_cx", "true_cy", "true_bw", "true_bh"), there.tolist(), strict=True))
                 )
             if self.tops[place].get(study) == key and len(self.places_mm.get(study, ())):
-                at = centres_mm(slice_row, box[None, :2])
+                at = self.frames[key][0] + box[:2] @ self.frames[key][1:]
                 held["found_distance_mm"].append(
                     float(np.linalg.norm(self.places_mm[study] - at, axis=1).min())
                 )
@@ -176,8 +196,7 @@ class _Condition:
     def _row(self, place: Place, settings: LocalizationSettings) -> dict[str, object]:
         row: dict[str, object] = {"condition": self.name, "supervision": place[0], "method": place[1]}
         studies = sorted(self.values[place]) if place in self.values else []
-        owner = {r["study_key"]: r["patient_key"] for r in self.row_of.values()}
-        patients = np.array([owner[study] for study in studies])
+        patients = np.array([self.owner[study] for study in studies])
         n_slices = sum(len(self.values[place][study].get("iou", ())) for study in studies)
         counts = {"n_patients": len(set(patients)), "n_studies": len(studies), "n_slices": n_slices}
         if counts["n_patients"] < 2:
@@ -200,6 +219,13 @@ class _Condition:
             return "the probes have no linear head of a single route for it"
         missing = [m for m in self.reader.models.card.get("missing", []) if m["condition"] == self.name]
         return "; ".join(f"{m['route']}: {m['reason']}" for m in missing) or "no route has heads for it"
+
+
+def place_maps(rows: pl.DataFrame) -> np.ndarray:
+    """[N, 3, 3] of N slices: the patient's place of (0, 0) in shares of the slice, and the steps along x and y, mm."""
+    origin = centres_mm(rows, np.zeros((rows.height, 2)))
+    steps = [centres_mm(rows, np.tile(axis, (rows.height, 1))) - origin for axis in np.eye(2)]
+    return np.stack([origin, *steps], axis=1)
 
 
 def interval(values: np.ndarray, draws: np.ndarray) -> tuple[float | None, float | None, float | None]:

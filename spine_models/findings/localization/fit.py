@@ -1,4 +1,7 @@
-"""Fitting of every head of localization: train patients fit, validation patients choose.
+"""Fitting of every head of localization.
+
+Penalties are chosen by the patients of validation and, as those are few, by a third of the train patients whom a first
+fit leaves out; the heads that are kept are fitted on all train patients. Test patients are never read here.
 
 Belongs here: the order of passes over the slices, the choice among strengths and ridges, calibration. Does not belong
 here: the heads (``slices``, ``boxes``, ``weak``, ``level_fit``), scores of test patients (``evaluate``).
@@ -6,6 +9,7 @@ here: the heads (``slices``, ``boxes``, ``weak``, ``level_fit``), scores of test
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Mapping
@@ -75,19 +79,31 @@ def middle(count: int) -> int:
     return (count - 1) // 2
 
 
+def chooses(patients: pl.Series, settings: LocalizationSettings) -> np.ndarray:
+    """Which patients of split train choose, bool [N]: a share by their keys' digest, the same everywhere."""
+    digests = [hashlib.sha256(f"{settings.seed}:{patient}".encode()).digest()[:4] for patient in patients]
+    return np.array([int.from_bytes(d, "big") < settings.choosing * 2**32 for d in digests], dtype=bool)
+
+
 def _fit_slices(models: Models, cohort: Cohort, pair: Pair, settings: LocalizationSettings) -> int:
     """Fit the pair's slice head and its position prior; returns the chosen strength's number."""
     train, val = cohort.pool(*pair, TRAIN), cohort.pool(*pair, VAL)
     models.planes[pair] = sorted(train.annotated["plane"].unique().to_list())
+    out = chooses(train.rows["patient_key"], settings)
     numbers = []
-    for store, of in (
-        (models.slice_heads, lambda pool: pool.features),
-        (models.position_heads, lambda pool: slices.position_features(pool.rows)),
+    for store, of, free in (
+        (models.slice_heads, lambda pool: pool.features, slices.POSITIONS),
+        (models.position_heads, lambda pool: slices.position_features(pool.rows), 0),
     ):
-        maps = slices.fit_maps(of(train), train.labels, settings.strengths)
-        number = slices.choose(val.labels, maps(of(val)), val.studies) if len(val.labels) else None
+        features, number = of(train), None
+        if 0 < train.labels[~out].sum() < (~out).sum():
+            first = slices.fit_maps(features[~out], train.labels[~out], settings.strengths, free=free)
+            parts = [(train.labels[out], first(features[out]), train.studies[out])]
+            if len(val.labels):
+                parts.append((val.labels, first(of(val)), val.studies + 1 + train.studies.max()))
+            number = slices.choose(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         number = middle(len(settings.strengths)) if number is None else number
-        store[pair] = maps.column(number)
+        store[pair] = slices.fit_maps(features, train.labels, settings.strengths, free=free).column(number)
         numbers.append(number)
     return numbers[0]
 
@@ -117,47 +133,59 @@ def rows_of(cohort: Cohort, keys: Mapping[str, Any]) -> pl.DataFrame:
 def _fit_boxes(
     models: Models, cohort: Cohort, sources: Sources, pairs: list[Pair], settings: LocalizationSettings
 ) -> dict[Pair, dict[str, Any]]:
-    """One pass over the annotated train slices, one over those of validation, which choose; fills ``box_heads``."""
+    """A pass over the annotated train slices to learn from, one over those that choose; fills ``box_heads``."""
     truth = {condition: cohort.boxes(condition) for condition in {pair[0] for pair in pairs}}
-    samples: dict[Pair, list[boxes.Samples]] = defaultdict(list)
+    samples: dict[Pair, list[tuple[bool, boxes.Samples]]] = defaultdict(list)
     needed = wanted_rows(cohort, pairs, TRAIN)
-    for key, tokens in sources.tokens(rows_of(cohort, needed)):
+    rows = rows_of(cohort, needed)
+    choosers = set(
+        rows["slice_key"].filter(pl.Series(chooses(rows["patient_key"], settings), dtype=pl.Boolean))
+    )
+    for key, tokens in sources.tokens(rows):
         for number, (pair, plane) in enumerate(needed[key]):
             rng = np.random.default_rng([settings.seed, number, *key.encode()])
-            samples[pair].append(
-                boxes.sample_patches(
-                    tokens, plane, truth[pair[0]][key], negatives=settings.negatives, rng=rng
-                )
+            drawn = boxes.sample_patches(
+                tokens, plane, truth[pair[0]][key], negatives=settings.negatives, rng=rng
             )
-    fitted: dict[Pair, boxes.BoxHead] = {}
-    for pair in pairs:
-        head = boxes.fit_box_head(
-            samples.pop(pair), strengths=settings.strengths, ridges=settings.ridges
-        )
-        if head is not None:
-            fitted[pair] = head
+            samples[pair].append((key in choosers, drawn))
+    grids = {"strengths": settings.strengths, "ridges": settings.ridges}
+    first = {p: _head([one for out, one in samples[p] if not out], grids) for p in pairs}
+    heads = {p: _head([one for _, one in samples.pop(p)], grids) for p in pairs}
+    needed = {key: places for key, places in needed.items() if key in choosers}
+    for key, places in wanted_rows(cohort, pairs, VAL).items():
+        needed.setdefault(key, []).extend(places)
     errors: dict[Pair, list[np.ndarray]] = defaultdict(list)
-    grid = list(itertools.product(range(len(settings.strengths)), range(len(settings.ridges))))
-    needed = wanted_rows(cohort, list(fitted), VAL)
     for key, tokens in sources.tokens(rows_of(cohort, needed)):
         for pair, plane in needed[key]:
-            there = truth[pair[0]][key]
-            found = [fitted[pair].read(tokens, plane, strength=s, ridge=r)[0] for s, r in grid]
-            errors[pair].append(
-                np.array([normalised_error(box, there[nearest(box, there)]) for box in found])
-            )
-    chosen = {}
-    for pair, head in fitted.items():
-        default = (middle(len(settings.strengths)), middle(len(settings.ridges)))
-        s, r = grid[int(np.argmin(np.mean(errors[pair], axis=0)))] if errors[pair] else default
-        models.box_heads[pair] = boxes.BoxHead(head.heat.column(s), (head.shapes[r],))
+            head, there = first[pair], truth[pair[0]][key]
+            if head is not None:
+                found = head.read_all(tokens, plane)
+                flat = found.reshape(-1, 4)
+                away = [normalised_error(box, there[nearest(box, there)]) for box in flat]
+                errors[pair].append(np.array(away).reshape(found.shape[:3]))
+    chosen: dict[Pair, dict[str, Any]] = {}
+    for pair in pairs:
+        head = heads[pair]
+        if head is None:
+            continue
+        s, r, n = middle(len(settings.strengths)), middle(len(settings.ridges)), 0
+        if errors[pair]:
+            means = np.mean(errors[pair], axis=0)
+            s, r, n = (int(i) for i in np.unravel_index(int(np.argmin(means)), means.shape))
+        reach = boxes.REACHES[n]
+        models.box_heads[pair] = boxes.BoxHead(head.heat.column(s), (head.shapes[r],), reach)
         chosen[pair] = {
             "box": "fitted",
-            "chosen_by": "val" if errors[pair] else "default",
+            "box_chosen_on": len(errors[pair]),
             "heat_strength": settings.strengths[s],
             "ridge": settings.ridges[r],
+            "reach": reach,
         }
     return chosen
+
+
+def _head(samples: list[boxes.Samples], grids: Mapping[str, tuple[float, ...]]) -> boxes.BoxHead | None:
+    return boxes.fit_box_head(samples, **grids) if samples else None
 
 
 def _calibrate(

@@ -7,7 +7,7 @@ belong here: what a fitted ladder says (``levels``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from spine_models.findings.localization.levels import (
     REGIONS,
     Ladder,
     LevelModel,
+    RegionGuess,
     View,
     mean_ladder,
     region_of,
@@ -28,6 +29,7 @@ from spine_models.findings.localization.levels import (
 from spine_models.findings.localization.rectangles import centres_mm
 from spine_models.findings.localization.slices import LinearMap, fit_maps
 from spine_models.findings.localization.targets import LEVELS
+from spine_models.findings.localization.tokens import Sources
 from spine_models.findings.probes.folds import patient_folds
 
 ROWS: Final = 16
@@ -37,26 +39,11 @@ FOLDS: Final = 5
 REGION_STRENGTH: Final = 0.01
 
 
-@dataclass(frozen=True)
-class RegionGuess:
-    """Logits of the three regions from a view's features, for studies whose header does not say."""
-
-    map: LinearMap
-    regions: tuple[str, ...]
-
-    def __call__(self, features: np.ndarray, certain: float) -> str | None:
-        """The likeliest region; None below ``certain``."""
-        logits = self.map(features[None])[0]
-        chance = np.exp(logits - np.logaddexp.reduce(logits))
-        best = int(np.argmax(chance))
-        return self.regions[best] if chance[best] >= certain else None
-
-
 def view_rows(slices: pl.DataFrame, route: str) -> pl.DataFrame:
     """Per study the middle slice of its longest sagittal series of a route that has a place in the patient.
 
     Returns:
-        Rows of ``slices`` with z_mm, edge_mm and study_region (by majority; "unknown" where no region is named).
+        Rows of ``slices`` with x_mm, z_mm, edge_mm and study_region (by majority; "unknown" where no region is named).
     """
     named = (
         slices.filter(pl.col("region").is_in(REGIONS))
@@ -74,20 +61,28 @@ def view_rows(slices: pl.DataFrame, route: str) -> pl.DataFrame:
     )
     if sagittal.is_empty():
         empty = pl.lit(None, dtype=pl.Float64)
-        return sagittal.with_columns(z_mm=empty, edge_mm=empty, study_region=pl.lit("unknown"))
+        return sagittal.with_columns(x_mm=empty, z_mm=empty, edge_mm=empty, study_region=pl.lit("unknown"))
     middle = (
         sagittal.with_columns(
             _length=pl.len().over("series_key"),
             _away=(pl.col("slice_index") - pl.col("slice_index").mean().over("series_key")).abs(),
         )
-        .sort("study_key", "_length", "series_key", "_away", "slice_key", descending=[False, True, False, False, False])
+        .sort(
+            "study_key",
+            "_length",
+            "series_key",
+            "_away",
+            "slice_key",
+            descending=[False, True, False, False, False],
+        )
         .unique("study_key", keep="first", maintain_order=True)
         .drop("_length", "_away")
     )
-    z = centres_mm(middle, np.full((middle.height, 2), 0.5))[:, 2]
+    at = centres_mm(middle, np.full((middle.height, 2), 0.5))
     return (
         middle.with_columns(
-            z_mm=pl.Series(z, dtype=pl.Float64),
+            x_mm=pl.Series(at[:, 0], dtype=pl.Float64),
+            z_mm=pl.Series(at[:, 2], dtype=pl.Float64),
             edge_mm=pl.col("source_rows") * pl.col("pixel_spacing_mm").list.get(0),
         )
         .filter(pl.col("z_mm").is_finite())
@@ -104,9 +99,54 @@ def view_features(tokens: np.ndarray) -> np.ndarray:
     return tokens.astype(np.float32).ravel()
 
 
-def view_of(row: Mapping[str, object], features: np.ndarray | None, region: str | None = None) -> View:
-    """View of a row of ``view_rows``; ``region`` where it was guessed."""
-    return View(region or str(row["study_region"]), float(row["z_mm"]), float(row["edge_mm"]), features)  # type: ignore[arg-type]
+def views_of(rows: pl.DataFrame, features: Mapping[str, np.ndarray], model: LevelModel) -> dict[str, View]:
+    """Views by study key of rows of ``view_rows``, unknown regions guessed."""
+    columns = rows.select("study_key", "study_region", "x_mm", "z_mm", "edge_mm").iter_rows()
+    return {
+        key: model.placed(View(region, x, z, edge, features.get(key))) for key, region, x, z, edge in columns
+    }
+
+
+def features_of(rows: pl.DataFrame, sources: Sources) -> dict[str, np.ndarray]:
+    """Features of views by study key."""
+    owner = dict(zip(rows["slice_key"], rows["study_key"], strict=True))
+    return {owner[key]: view_features(tokens) for key, tokens in sources.tokens(rows)}
+
+
+def named_by_vertebra(targets: pl.DataFrame) -> tuple[str, ...]:
+    """Conditions whose train annotations name vertebrae more often than discs."""
+    train = targets.filter(pl.col("split") == Split.TRAIN.value, pl.col("level").is_in(list(LEVELS)))
+    share = train.group_by("condition").agg((~pl.col("level").str.contains("-")).mean().alias("share"))
+    return tuple(share.filter(pl.col("share") > 0.5)["condition"].sort())
+
+
+def fit_level_model(
+    targets: pl.DataFrame, slices: pl.DataFrame, sources: Sources, *, settings: LocalizationSettings
+) -> tuple[LevelModel, pl.DataFrame, dict[str, np.ndarray]]:
+    """Ladders from annotated levels; the views and features of the annotated studies that they come from.
+
+    Args:
+        targets: tables.TARGETS with levels and places in the patient.
+        slices: shards.SLICES of the annotated studies.
+        sources: encoders and shards.
+        settings: caps and numbers.
+    """
+    levelled = targets.filter(pl.col("level").is_in(list(LEVELS)), pl.col("z_mm").is_not_null())
+    owners = levelled.select("patient_key", "study_key", "split").unique().sort("study_key")
+    kept = owners[owners["study_key"].hash(settings.seed).arg_sort()].group_by("split", maintain_order=True)
+    owners = kept.head(settings.max_studies)
+    own = slices.drop("split").join(owners, on=["patient_key", "study_key"], how="inner")
+    candidates = [(route, view_rows(own, route)) for route in sorted(sources.encoders, reverse=True)]
+    # The route with most train studies; T2 before T1 where both have as many.
+    route, rows = max(
+        candidates, key=lambda one: one[1].filter(split=Split.TRAIN.value).height, default=("", None)
+    )
+    if rows is None:
+        return LevelModel({}, (), settings.level_confidence, route), view_rows(own, route), {}
+    features = features_of(rows, sources)
+    known = heights(targets, rows)
+    model = fit_levels(known, features, named_by_vertebra(targets), settings, route=route)
+    return replace(model, guess=fit_region(known, rows, features)), rows, features
 
 
 def heights(targets: pl.DataFrame, views: pl.DataFrame) -> pl.DataFrame:
@@ -133,6 +173,8 @@ def fit_levels(
     features: Mapping[str, np.ndarray],
     by_vertebra: tuple[str, ...],
     settings: LocalizationSettings,
+    *,
+    route: str,
 ) -> LevelModel:
     """Ladders of every region with enough annotated train patients.
 
@@ -141,6 +183,7 @@ def fit_levels(
         features: of views by study key.
         by_vertebra: conditions named by vertebra.
         settings: least patients, ridges, seed.
+        route: whose slices the views are.
     """
     train = known.filter(split=Split.TRAIN.value)
     ladders = {}
@@ -148,7 +191,7 @@ def fit_levels(
         rows = train.filter(pl.col("region") == region, pl.col("study_key").is_in(list(features)))
         if rows["patient_key"].n_unique() >= settings.min_patients and rows["place"].n_unique() > 1:
             ladders[region] = _ladder(rows, features, settings)
-    return LevelModel(ladders, by_vertebra, settings.level_confidence)
+    return LevelModel(ladders, by_vertebra, settings.level_confidence, route)
 
 
 def fit_region(
@@ -188,7 +231,10 @@ def _ladder(rows: pl.DataFrame, features: Mapping[str, np.ndarray], settings: Lo
     ladder = Ladder(places, rungs, prior, prior, None)
     patients = rows.unique("study_key").sort("study_key")["patient_key"].to_numpy()
     folds = patient_folds(
-        patients, np.ones((len(keys), 1), np.int8), folds=min(FOLDS, len(np.unique(patients))), seed=settings.seed
+        patients,
+        np.ones((len(keys), 1), np.int8),
+        folds=min(FOLDS, len(np.unique(patients))),
+        seed=settings.seed,
     )
     matrix = np.stack([features[key] for key in keys])
     held_out = np.full((len(keys), len(settings.ridges)), np.nan)

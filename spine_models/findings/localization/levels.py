@@ -15,7 +15,7 @@ Belongs here: ladders, shifts, distributions over levels. Does not belong here: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -40,12 +40,14 @@ class View:
 
     Attributes:
         region: of the study; none of ``REGIONS`` where it is not known.
+        x_mm: how far to the patient's left its middle lies: the midline.
         z_mm: height of its middle in the patient.
         edge_mm: height of the slice as it was scanned.
         features: [F], of its tokens; None where they were not read.
     """
 
     region: str
+    x_mm: float
     z_mm: float
     edge_mm: float
     features: np.ndarray | None
@@ -106,16 +108,45 @@ UNKNOWN: Final = Level(None, None, True, [])
 
 
 @dataclass(frozen=True)
+class RegionGuess:
+    """Logits of regions from a view's features, for studies whose header does not name theirs."""
+
+    map: LinearMap
+    regions: tuple[str, ...]
+
+    def __call__(self, features: np.ndarray, certain: float) -> str | None:
+        """The likeliest region; None below ``certain``."""
+        logits = self.map(features[None])[0]
+        chance = np.exp(logits - np.logaddexp.reduce(logits))
+        best = int(np.argmax(chance))
+        return self.regions[best] if chance[best] >= certain else None
+
+
+@dataclass(frozen=True)
 class LevelModel:
-    """Ladders by region, and which conditions are named by vertebra rather than by disc."""
+    """Ladders by region.
+
+    Attributes:
+        ladders: by region; none where too few train patients have annotated levels.
+        by_vertebra: conditions that are named by vertebra rather than by disc.
+        certain: probability below which a level or a guessed region is uncertain.
+        route: whose sagittal slices the views are.
+        guess: of unknown regions; None where it could not be fitted.
+    """
 
     ladders: dict[str, Ladder]
     by_vertebra: tuple[str, ...]
     certain: float
+    route: str
+    guess: RegionGuess | None = None
 
-    def level(
-        self, view: View | None, condition: str, z_mm: float | None, *, prior: bool = False
-    ) -> Level:
+    def placed(self, view: View) -> View:
+        """The view with its region guessed where it is not known."""
+        if view.region in REGIONS or view.features is None or self.guess is None:
+            return view
+        return replace(view, region=self.guess(view.features, self.certain) or view.region)
+
+    def level(self, view: View | None, condition: str, z_mm: float | None, *, prior: bool = False) -> Level:
         """Level of a finding of a condition at height ``z_mm`` (LPS); ``prior`` leaves the study's shift out."""
         ladder = None if view is None else self.ladders.get(view.region)
         if view is None or ladder is None or z_mm is None or not np.isfinite(z_mm):
@@ -146,9 +177,15 @@ class LevelModel:
         """What ``of`` needs beside the arrays."""
         return {
             "certain": self.certain,
+            "route": self.route,
+            "guessed": None if self.guess is None else list(self.guess.regions),
             "by_vertebra": list(self.by_vertebra),
             "regions": {
-                region: {"prior_mm": ladder.prior_mm, "spread_mm": ladder.spread_mm, "first": ladder.places[0]}
+                region: {
+                    "prior_mm": ladder.prior_mm,
+                    "spread_mm": ladder.spread_mm,
+                    "first": float(ladder.places[0]),
+                }
                 for region, ladder in sorted(self.ladders.items())
             },
         }
@@ -161,6 +198,8 @@ class LevelModel:
             if ladder.shift is not None:
                 out[f"level.{region}.weights"] = ladder.shift.weights
                 out[f"level.{region}.bias"] = ladder.shift.bias
+        if self.guess is not None:
+            out |= {"region.weights": self.guess.map.weights, "region.bias": self.guess.map.bias}
         return out
 
     @classmethod
@@ -177,7 +216,11 @@ class LevelModel:
                 )
             places = held["first"] + 0.5 * np.arange(len(heights))
             ladders[region] = Ladder(places, heights, held["prior_mm"], held["spread_mm"], shift)
-        return cls(ladders, tuple(card["by_vertebra"]), card["certain"])
+        guess = None
+        if card["guessed"] is not None:
+            named = LinearMap(arrays["region.weights"].astype(float), arrays["region.bias"].astype(float))
+            guess = RegionGuess(named, tuple(card["guessed"]))
+        return cls(ladders, tuple(card["by_vertebra"]), card["certain"], card["route"], guess)
 
 
 def name_of_disc(place: float) -> str | None:
@@ -198,7 +241,9 @@ def region_of(levels: Sequence[str]) -> str | None:
     return names[max(sorted(set(letters)), key=letters.count)] if letters else None
 
 
-def mean_ladder(places: np.ndarray, heights_mm: np.ndarray, studies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_ladder(
+    places: np.ndarray, heights_mm: np.ndarray, studies: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rungs and mean heights of annotated levels, free of which studies annotate which levels.
 
     Heights are modelled as rung + shift of the study, by alternating means (both converge to least squares up to a

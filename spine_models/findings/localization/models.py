@@ -88,6 +88,7 @@ def save_models(models: Models, out: Path) -> str:
     card = dict(models.card) | {
         "kind": "localization",
         "format": 1,
+        "reaches": {".".join(pair): head.reach for pair, head in sorted(models.box_heads.items())},
         "planes": {".".join(pair): planes for pair, planes in sorted(models.planes.items())},
         "calibration": {name: list(pair) for name, pair in sorted(models.calibration.items())},
         "levels": None if models.levels is None else models.levels.card(),
@@ -129,7 +130,10 @@ def load_models(folder: Path) -> Models:
     shapes = maps("shape")
     return Models(
         slice_heads=maps("slice"),
-        box_heads={pair: BoxHead(heat, (shapes[pair],)) for pair, heat in maps("heat").items()},
+        box_heads={
+            pair: BoxHead(heat, (shapes[pair],), card["reaches"][".".join(pair)])
+            for pair, heat in maps("heat").items()
+        },
         position_heads=maps("position"),
         mean_boxes={
             (name.split(".")[1], name.split(".")[2]): array.astype(np.float64)
@@ -163,7 +167,10 @@ def _arrays(models: Models) -> dict[str, np.ndarray]:
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     """sha256 (first 16 hex digits) over the arrays and what of the card bears on the output."""
     digest = hashlib.sha256()
-    content = {name: card[name] for name in ("format", "planes", "calibration", "levels", "model_versions")}
+    content = {
+        name: card[name]
+        for name in ("format", "reaches", "planes", "calibration", "levels", "model_versions")
+    }
     digest.update(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], dtype="<f4")

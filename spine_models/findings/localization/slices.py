@@ -18,11 +18,16 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from spine_models.domain import Plane
-from spine_models.findings.probes.logistic import Basis, fit
+from spine_models.findings.probes.logistic import NEGLIGIBLE, Basis, fit
 from spine_models.findings.probes.scores import auroc
 
 PLANES: Final = (Plane.SAGITTAL.value, Plane.AXIAL.value)
 """Planes with an own dependence on position; all others share a third."""
+
+POSITIONS: Final = 12
+"""Number of position features of a slice."""
+
+FREEDOM: Final = 10.0
 
 SMALL: Final = 2000
 """Below so many rows one BLAS thread is faster."""
@@ -44,21 +49,40 @@ class LinearMap:
         return LinearMap(self.weights[:, [number]], self.bias[[number]])
 
 
-def fit_maps(features: np.ndarray, labels: np.ndarray, strengths: tuple[float, ...]) -> LinearMap:
+def fit_maps(
+    features: np.ndarray, labels: np.ndarray, strengths: tuple[float, ...], *, free: int = 0
+) -> LinearMap:
     """One L2-penalised logistic map per strength, all solved to their optimum.
 
     Args:
         features: [N, F].
         labels: [N] of 1, 0 and -1 (left out); both classes occur.
         strengths: inverse penalties, K of them.
+        free: the last so many features are penalised a hundredth as much. They say where a slice or a patch lies; a
+            head that finds nothing in the vectors then still knows what the position alone tells.
     """
     with threadpool_limits(1 if len(labels) < SMALL else None, user_api="blas"):
-        basis = Basis.of(features)
+        basis = basis_of(features, free)
         weights, bias = fit(
             basis, np.repeat(labels[:, None], len(strengths), axis=1), np.array(strengths, dtype=np.float64)
         )
         raw = (basis.directions @ weights) / basis.scale[:, None]
     return LinearMap(raw, bias - basis.mean @ raw)
+
+
+def basis_of(features: np.ndarray, free: int) -> Basis:
+    """``Basis.of`` with the last ``free`` standardised features ten times as large."""
+    data = np.asarray(features, dtype=np.float64)
+    mean, deviation = data.mean(axis=0), data.std(axis=0)
+    scale = np.where(deviation > 1e-9 * (1.0 + np.abs(mean)), deviation, 1.0)
+    scale[len(scale) - free :] /= FREEDOM
+    standard = (data - mean) / scale
+    wide = standard.shape[1] > standard.shape[0]
+    spectrum, vectors = np.linalg.eigh(standard @ standard.T if wide else standard.T @ standard)
+    held = spectrum > NEGLIGIBLE * max(spectrum.max(initial=0.0), 1e-300)
+    spectrum, vectors = spectrum[held], vectors[:, held]
+    directions = standard.T @ (vectors / np.sqrt(spectrum)) if wide else vectors
+    return Basis(mean, scale, directions, standard @ directions, spectrum)
 
 
 def by_plane(planes: np.ndarray, terms: np.ndarray) -> np.ndarray:

@@ -65,8 +65,8 @@ FINDINGS = pl.Schema(
 )
 
 _VALUES = (
-    "slice_auroc", "slice_top1", "slice_distance", "slice_distance_mm", "box_error", "iou", "iou_over_25", "iou_over_50",
-    "centre_distance_mm", "found_distance_mm",
+    "slice_auroc", "slice_top1", "slice_distance", "slice_distance_mm", "box_error", "iou", "iou_over_25",
+    "iou_over_50", "centre_distance_mm", "found_distance_mm",
 )  # fmt: skip
 SCORE_NAMES = _VALUES
 

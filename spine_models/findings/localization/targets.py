@@ -88,7 +88,10 @@ def build_targets(
     frame = frame.with_columns(
         positive=(is_box & (pl.col("grade").is_null() | (pl.col("grade") > 0)))
         | (pl.col("grade") > 0).fill_null(False),
-        **{name: pl.Series(name, boxes[:, n], dtype=pl.Float64) for n, name in enumerate(("cx", "cy", "bw", "bh"))},
+        **{
+            name: pl.Series(name, boxes[:, n], dtype=pl.Float64)
+            for n, name in enumerate(("cx", "cy", "bw", "bh"))
+        },
         **{f"{axis}_mm": pl.Series(places[:, n], dtype=pl.Float64) for n, axis in enumerate("xyz")},
     ).with_columns(pl.col("x_mm", "y_mm", "z_mm").fill_nan(None))
     order = ["patient_key", "study_key", "slice_key", "condition", "side", "level", "cx", "cy"]
