@@ -29,6 +29,7 @@ STAGES: Final[tuple[str, ...]] = (
     "synthesizer",
     "embeddings",
     "probes",
+    "localization",
     "agents",
     "reports",
 )

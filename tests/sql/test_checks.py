@@ -263,9 +263,15 @@ CASES: list[tuple[str, Callable]] = [
     ),
     ("probes__seventeen_conditions", lambda lake: lake.drop("probes.metrics", condition="pars")),
     ("probes__seventeen_conditions", lambda lake: lake.repeat("probes.metrics", condition="pars")),
-    ("localization__boxes_lie_on_their_slices", lambda lake: lake.change("localization.findings", output_w=90.0)),
+    (
+        "localization__boxes_lie_on_their_slices",
+        lambda lake: lake.change("localization.findings", output_w=90.0),
+    ),
     ("localization__boxes_lie_on_their_slices", lambda lake: lake.change("localization.findings", x=-1.0)),
-    ("localization__boxes_lie_on_their_slices", lambda lake: lake.change("localization.findings", slice_key="0")),
+    (
+        "localization__boxes_lie_on_their_slices",
+        lambda lake: lake.change("localization.findings", slice_key="0"),
+    ),
     (
         "localization__one_rank_per_study_and_condition",
         lambda lake: lake.change("localization.findings", rank=2),
@@ -274,8 +280,14 @@ CASES: list[tuple[str, Callable]] = [
         "localization__fitted_on_train_patients",
         lambda lake: lake.change("localization.patients", patient_key=key("ben")),
     ),
-    ("localization__fitted_on_train_patients", lambda lake: lake.change("localization.patients", role="held_out")),
-    ("localization__only_test_patients_are_scored", lambda lake: lake.change("localization.scores", n_patients=2)),
+    (
+        "localization__fitted_on_train_patients",
+        lambda lake: lake.change("localization.patients", role="held_out"),
+    ),
+    (
+        "localization__only_test_patients_are_scored",
+        lambda lake: lake.change("localization.scores", n_patients=2),
+    ),
     ("localization__scores_in_range", lambda lake: lake.change("localization.scores", iou=NAN)),
     (
         "localization__scores_in_range",

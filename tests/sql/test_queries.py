@@ -136,6 +136,20 @@ def test_auroc_stands_in_the_order_of_the_conditions_with_our_encoder_first(answ
     )
 
 
+def test_localization_stands_in_the_order_of_the_conditions_with_the_model_before_the_priors(answer):
+    rows = answer("localization_scores")
+    assert len(rows) == 17 * 2
+    assert [(row["condition"], row["method"], row["iou"]) for row in rows[:2]] == [
+        ("canal", "model", 0.4),
+        ("canal", "image_centre", 0.1),
+    ]
+    assert (rows[2]["n_patients"], rows[2]["slice_auroc"], rows[2]["reason"]) == (
+        0,
+        None,
+        "no slice is annotated",
+    )
+
+
 def test_encoders_are_compared_on_the_same_conditions(answer, lake):
     """A condition that one encoder alone could be evaluated on says nothing about the others."""
     lake.change(

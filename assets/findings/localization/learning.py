@@ -154,9 +154,13 @@ def models(hospital: Hospital, annotations: pl.DataFrame, splits: pl.DataFrame) 
         ("localization", "level_scores"),
         learned.level_scores,
         table=markdown(learned.level_scores),
-        levels=level_overlay(learned.models.levels, learned.views, learned.targets.frame, learned.slices, sources),
+        levels=level_overlay(
+            learned.models.levels, learned.views, learned.targets.frame, learned.slices, sources
+        ),
     )
-    yield table_result(("localization", "patients"), learned.patients, by_role=counts(learned.patients, "role"))
+    yield table_result(
+        ("localization", "patients"), learned.patients, by_role=counts(learned.patients, "role")
+    )
     groups = learned.scores.group_by("supervision", "method").agg(pl.col("condition").n_unique())
     yield dg.AssetCheckResult(
         asset_key=["localization", "scores"],
@@ -165,7 +169,9 @@ def models(hospital: Hospital, annotations: pl.DataFrame, splits: pl.DataFrame) 
         metadata={"rows": learned.scores.height},
     )
     of_role = {"train": "train", "held_out": "val"}
-    wrong = learned.patients.join(splits.select("patient_key", "split").unique(), on="patient_key", how="left")
+    wrong = learned.patients.join(
+        splits.select("patient_key", "split").unique(), on="patient_key", how="left"
+    )
     wrong = wrong.filter(pl.col("split").ne_missing(pl.col("role").replace_strict(of_role)))
     yield dg.AssetCheckResult(
         asset_key=["localization", "patients"],

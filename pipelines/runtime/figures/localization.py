@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spine_models.findings.localization.tokens import Sources
 
 COLUMNS = 6
-PREDICTED, ANNOTATED = "#ff7f0e", "#2ca02c"
+PREDICTED, ANNOTATED = "#ff9a3c", "#6dff5f"
 
 
 def box_overlays(
@@ -90,7 +90,11 @@ def level_overlay(
     known = targets.filter(
         pl.col("split") == "test", pl.col("level").is_in(list(LEVELS)), pl.col("z_mm").is_not_null()
     )
-    studies = known.group_by("study_key").agg(pl.col("level").n_unique()).sort("level", "study_key", descending=True)
+    studies = (
+        known.group_by("study_key")
+        .agg(pl.col("level").n_unique())
+        .sort("level", "study_key", descending=True)
+    )
     held = [] if model is None else [
         key for key in studies["study_key"] if key in views and views[key].region in model.ladders
     ]  # fmt: skip
@@ -112,7 +116,12 @@ def level_overlay(
         if name is not None and 0 < at < 1:
             axis.axhline(at, xmin=0.55, xmax=0.8, color=PREDICTED, linewidth=0.9)
             axis.text(0.82, at, name, color=PREDICTED, fontsize=7, va="center")
-    marks = known.filter(pl.col("study_key") == held[0]).group_by("level").agg(pl.col("z_mm").mean()).sort("level")
+    marks = (
+        known.filter(pl.col("study_key") == held[0])
+        .group_by("level")
+        .agg(pl.col("z_mm").mean())
+        .sort("level")
+    )
     for name, z in marks.iter_rows():
         at = 0.5 - (z - view.z_mm) / edge_mm
         axis.axhline(at, xmin=0.3, xmax=0.5, color=ANNOTATED, linewidth=0.9)

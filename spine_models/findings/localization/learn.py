@@ -1,7 +1,7 @@
 """Everything that is fitted and scored once for the whole lake, batch by batch as far as memory goes.
 
-Belongs here: the order of targets, fits, scores, and whom they were fitted on. Does not belong here: the parts, files of
-the lake.
+Belongs here: the order of targets, fits and scores, and whom they were fitted on. Does not belong here: the parts,
+files of the lake.
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ def learn(
     views = views_of(rows, features, models.levels)
     level_scores = score_levels(models.levels, targets.frame, views, settings=settings)
     models.card |= {"lost": targets.lost.to_dicts()}
-    return Learned(
-        models, scores, level_scores, patients_of(targets.frame), boxes, targets, views, slices
-    )
+    return Learned(models, scores, level_scores, patients_of(targets.frame), boxes, targets, views, slices)
 
 
 def patients_of(targets: pl.DataFrame) -> pl.DataFrame:
