@@ -431,7 +431,8 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
         if not name.startswith("deid."):
             lake.rows[name] = [row for row in lake.rows[name] if row.get("batch_key") != "internal-0002"]
     seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
-    lake.rows["probes.predictions"] = [r for r in lake.rows["probes.predictions"] if r["patient_key"] in seen]
+    for name in ("probes.predictions", "localization.patients"):
+        lake.rows[name] = [r for r in lake.rows[name] if r["patient_key"] in seen]
     with open_lake(lake.write(tmp_path)) as connection:
         assert broken(connection) == set()
 
