@@ -19,9 +19,6 @@ from spine_models.findings.localization.rectangles import corners
 from spine_models.findings.localization.slices import LinearMap, by_plane, fit_maps
 from spine_models.findings.probes.logistic import Basis
 
-REACH = 1.5
-"""Patches whose centre is nearer than so many patches to a box's centre, along x and y, learn to point to it."""
-
 PLACES = 18
 """Number of position features of a patch."""
 
@@ -40,7 +37,7 @@ class Samples:
         features: float32 [N, F].
         heat: 1 on a box, 0 off it, -1 where a box only touches [N].
         offsets: centre less the patch's centre, in patches, and log width and height in shares of the slice, [N, 4];
-            NaN where no box is near.
+            NaN off the boxes.
     """
 
     features: np.ndarray
@@ -139,27 +136,24 @@ def patch_labels(grid: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
 
 
 def patch_offsets(grid: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
-    """What every patch has to say of the box nearest to it, as ``Samples.offsets`` [h * w, 4]."""
+    """What every patch would have to say of the box nearest to it, as ``Samples.offsets`` [h * w, 4]."""
     edge = np.array([grid[1], grid[0]], dtype=np.float64)
     away = (boxes[None, :, :2] - patch_centres(grid)[:, None]) * edge
     near = np.abs(away).max(axis=2).argmin(axis=1)
     chosen = away[np.arange(len(away)), near]
     sizes = np.log(boxes[near, 2:].clip(min=SMALLEST))
-    out = np.hstack([chosen, sizes])
-    out[np.abs(chosen).max(axis=1) >= REACH] = np.nan
-    return out
+    return np.hstack([chosen, sizes])
 
 
 def sample_patches(
     tokens: np.ndarray, plane: str, boxes: np.ndarray, *, negatives: int, rng: np.random.Generator
 ) -> Samples:
-    """Patches of one annotated slice: all on or near a box, and ``negatives`` of the others."""
+    """Patches of one annotated slice: all that are on a box, which learn to point to it, and ``negatives`` off it."""
     grid = (tokens.shape[0], tokens.shape[1])
     heat, offsets = patch_labels(grid, boxes), patch_offsets(grid, boxes)
-    near = (heat == 1) | np.isfinite(offsets[:, 0])
-    others = np.flatnonzero(~near & (heat == 0))
-    drawn = rng.permutation(others)[:negatives]
-    kept = np.sort(np.concatenate([np.flatnonzero(near), drawn]))
+    offsets[heat != 1] = np.nan
+    drawn = rng.permutation(np.flatnonzero(heat == 0))[:negatives]
+    kept = np.sort(np.concatenate([np.flatnonzero(heat == 1), drawn]))
     return Samples(patch_features(tokens, plane)[kept], heat[kept], offsets[kept])
 
 
