@@ -38,6 +38,8 @@ def test_gpu_work_waits_in_the_pool():
         "synthesizer",
         "synthesizer_aligned",
         "embeddings",
+        "localization",
+        "localization_models",
         "probe_baselines",
     }
 

@@ -126,8 +126,7 @@ def models(hospital: Hospital, annotations: pl.DataFrame, splits: pl.DataFrame) 
         settings=hospital.numbers.localization,
     )
     with hospital.draft(("localization", "models")) as draft:
-        version = save_models(learned.models, draft.folder)
-        draft.card = learned.models.card | {"models_version": version}
+        draft.card = save_models(learned.models, draft.folder)
     yield artifact_result(
         ("localization", "models"),
         draft.version,

@@ -82,8 +82,8 @@ class Models:
                 )
 
 
-def save_models(models: Models, out: Path) -> str:
-    """Write weights and card to folder ``out`` (made if it is not there); returns the version."""
+def save_models(models: Models, out: Path) -> dict[str, Any]:
+    """Write weights and card to folder ``out`` (made if it is not there); returns the card with ``models_version``."""
     arrays = _arrays(models)
     card = dict(models.card) | {
         "kind": "localization",
@@ -98,7 +98,7 @@ def save_models(models: Models, out: Path) -> str:
     out.mkdir(parents=True, exist_ok=True)
     save_file(arrays, out / WEIGHTS)
     (out / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return str(card["models_version"])
+    return card
 
 
 def load_models(folder: Path) -> Models:
