@@ -197,6 +197,15 @@ def test_without_annotations_everything_is_weak_and_the_table_says_why(world):
     assert set(search(world, found.models)["supervision"]) == {"weak"}
 
 
+def test_without_an_encoder_nothing_is_fitted_and_nothing_is_found(world):
+    nothing = Sources({}, world.sources.shard_roots)
+    found = run(world, sources=nothing)
+    assert set(found.scores["status"]) == {"not_evaluable"}
+    assert found.scores["reason"].is_not_null().all()
+    assert found.models.levels.ladders == {}
+    assert search(world, found.models, sources=nothing).is_empty()
+
+
 def test_vectors_that_are_not_finite_are_refused(world):
     broken = world.vectors.with_columns(vector=pl.lit([float("nan")] * 9, pl.List(pl.Float32)))
     with pytest.raises(LocalizationError, match="not finite"):
