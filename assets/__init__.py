@@ -13,7 +13,7 @@ import dagster as dg
 from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
 from assets.encoder import backbone, clip, synthesizer
-from assets.findings import ablations, attribution, embeddings, probes, retrieval
+from assets.findings import ablations, attribution, embeddings, localization, probes, retrieval
 from assets.reporting import agents, reports
 
 STAGES: dict[str, ModuleType] = {
@@ -28,6 +28,7 @@ STAGES: dict[str, ModuleType] = {
     "embeddings": embeddings,
     "probes": probes,
     "attribution": attribution,
+    "localization": localization,
     "retrieval": retrieval,
     "agents": agents,
     "reports": reports,

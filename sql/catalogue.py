@@ -30,6 +30,7 @@ STAGES: Final[tuple[str, ...]] = (
     "embeddings",
     "probes",
     "attribution",
+    "localization",
     "retrieval",
     "agents",
     "reports",

@@ -39,6 +39,8 @@ def test_gpu_work_waits_in_the_pool():
         "synthesizer_aligned",
         "aligned_embeddings",
         "embeddings",
+        "localization",
+        "localization_models",
         "probe_baselines",
         "attribution_scores",
         "clip_bi_modal_ablation",

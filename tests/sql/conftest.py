@@ -104,6 +104,14 @@ def _add_study(
     lake.add(
         "deid.annotations", **ids, kind="series", series_key=image["series_key"], description="sagittal_t1"
     )
+    found = lake.first("shards.slices", study_key=study)
+    place = {name: found[name] for name in ("series_key", "slice_key", "route", "plane")}
+    lake.add(
+        "localization.findings", **ids, **place, condition="canal", rank=1, supervision="supervised",
+        probability=0.7, slice_score=1.0, x=2.0, y=4.0, w=3.0, h=3.0, output_x=2.0, output_y=3.0, output_w=3.0,
+        output_h=3.0, level="L4-L5", level_confidence=0.9, level_uncertain=False, level_alternatives=[],
+        models_version="l1", model_version="m-t1", heads_version="h1",
+    )  # fmt: skip
     _add_labels(lake, ids, number)
     _add_claims(lake, ids, [i for part in instances[:2] for i in part])
     _add_attribution(lake, ids, split, instances[0][0])
@@ -165,7 +173,8 @@ def _add_series(
         lake.add(
             "shards.slices", **ids, series_key=series, instance_key=instance, frame=0, slice_key=slice_key,
             slice_index=i, contrast=contrast, route=route, plane="sagittal", region="lumbar", split=split,
-            shard=shard, pixel_hash=key("pixels", instance), preprocessing_version="p1",
+            shard=shard, pixel_hash=key("pixels", instance), preprocessing_version="p1", size_px=16,
+            source_rows=20, source_columns=16,
         )  # fmt: skip
         lake.add(
             "embeddings.slices", **ids, series_key=series, slice_key=slice_key, route=route, plane="sagittal",
@@ -490,7 +499,35 @@ def _add_training(lake: Lake) -> None:
         **gain,
         **about,
     )
+    for patient, role in (("ann", "train"), ("dot", "train"), ("cem", "held_out")):
+        lake.add(
+            "localization.patients",
+            training="localize",
+            route="all",
+            patient_key=key(patient),
+            role=role,
+            n=2,
+        )
+    for region in ("lumbar", "all"):
+        lake.add(
+            "localization.level_scores", region=region, method="model", status="evaluated", n_patients=1,
+            n_annotations=1, exact=1.0, within_one=1.0, ece=0.1, uncertain=0.0, exact_certain=1.0,
+        )  # fmt: skip
     for condition in condition_keys():
+        for method, overlap in (("model", 0.4), ("image_centre", 0.1)):
+            seen = condition == "canal"
+            values = {
+                "slice_auroc": 0.9,
+                "slice_top1": 1.0,
+                "iou": overlap,
+                "iou_over_25": 1.0,
+                "iou_over_50": 0.0,
+            }
+            lake.add(
+                "localization.scores", condition=condition, supervision="supervised", method=method,
+                status="evaluated" if seen else "not_evaluable", reason=None if seen else "no slice is annotated",
+                n_patients=int(seen), n_studies=int(seen), n_slices=int(seen), **(values if seen else {}),
+            )  # fmt: skip
         lake.add(
             "agents.registry",
             agent=f"diagnosis/{condition}",

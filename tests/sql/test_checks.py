@@ -387,6 +387,37 @@ CASES: list[tuple[str, Callable]] = [
         "retrieval__scores_in_range",
         lambda lake: lake.change("retrieval.scores", where={"sequence_set": "other"}, reason=None),
     ),
+    (
+        "localization__boxes_lie_on_their_slices",
+        lambda lake: lake.change("localization.findings", output_w=90.0),
+    ),
+    ("localization__boxes_lie_on_their_slices", lambda lake: lake.change("localization.findings", x=-1.0)),
+    (
+        "localization__boxes_lie_on_their_slices",
+        lambda lake: lake.change("localization.findings", slice_key="0"),
+    ),
+    (
+        "localization__one_rank_per_study_and_condition",
+        lambda lake: lake.change("localization.findings", rank=2),
+    ),
+    (
+        "localization__fitted_on_train_patients",
+        lambda lake: lake.change("localization.patients", patient_key=key("ben")),
+    ),
+    (
+        "localization__fitted_on_train_patients",
+        lambda lake: lake.change("localization.patients", role="held_out"),
+    ),
+    (
+        "localization__only_test_patients_are_scored",
+        lambda lake: lake.change("localization.scores", n_patients=2),
+    ),
+    ("localization__scores_in_range", lambda lake: lake.change("localization.scores", iou=NAN)),
+    (
+        "localization__scores_in_range",
+        lambda lake: lake.change("localization.scores", where={"condition": "pars"}, reason=None),
+    ),
+    ("localization__seventeen_conditions", lambda lake: lake.drop("localization.scores", condition="pars")),
     ("agents__seventeen_claims_per_study", _a_study_without_claims),
     (
         "agents__seventeen_claims_per_study",
@@ -533,7 +564,7 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
         if not name.startswith("deid."):
             lake.rows[name] = [row for row in lake.rows[name] if row.get("batch_key") != "internal-0002"]
     seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
-    for name in ("probes.predictions", "probes.guard_patients"):
+    for name in ("probes.predictions", "probes.guard_patients", "localization.patients"):
         lake.rows[name] = [r for r in lake.rows[name] if r["patient_key"] in seen]
     held = {row["study_key"] for row in lake.rows["embeddings.aligned"]}
     found = lake.rows["retrieval.neighbours"]

@@ -108,6 +108,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "retrieval.gains", "retrieval.precision", "probes.summary", "probes.comparisons",
         "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
         "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",
+        "localization.findings", "localization.scores", "localization.level_scores", "localization.patients",
         "reports.sentences", "reports.drafts", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

@@ -156,6 +156,20 @@ def test_saliency_is_scored_over_all_conditions_first(answer):
     assert (rows[2]["value"], rows[2]["reason"]) == (None, "no box")
 
 
+def test_localization_stands_in_the_order_of_the_conditions_with_the_model_before_the_priors(answer):
+    rows = answer("localization_scores")
+    assert len(rows) == 17 * 2
+    assert [(row["condition"], row["method"], row["iou"]) for row in rows[:2]] == [
+        ("canal", "model", 0.4),
+        ("canal", "image_centre", 0.1),
+    ]
+    assert (rows[2]["n_patients"], rows[2]["slice_auroc"], rows[2]["reason"]) == (
+        0,
+        None,
+        "no slice is annotated",
+    )
+
+
 def test_encoders_stand_beside_what_spinefm_gains_over_them(answer):
     rows = [row for row in answer("encoder_comparison") if row["evaluation"] == "cv"]
     assert [(r["metric"], r["encoder"], r["conditions"], r["mean"], r["best_baseline"]) for r in rows] == [

@@ -24,9 +24,10 @@ from spine_models.findings.ablations import tables as ablations
 from spine_models.findings.attribution import tables as attribution
 from spine_models.findings.embeddings import aligned_tables as aligned
 from spine_models.findings.embeddings import tables as embeddings
+from spine_models.findings.localization import tables as localization
 from spine_models.findings.probes import tables as probes
-from spine_models.findings.retrieval import tables as retrieval
 from spine_models.findings.probes.strata import tables as strata
+from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
 
@@ -101,6 +102,10 @@ SCHEMAS = {
     "probes.null": strata.NULL,
     "probes.guard_patients": strata.GUARD_PATIENTS,
     "probes.probabilities": strata.PROBABILITIES,
+    "localization.findings": localization.FINDINGS,
+    "localization.scores": localization.SCORES,
+    "localization.level_scores": localization.LEVEL_SCORES,
+    "localization.patients": seen.PATIENTS,
     "agents.registry": agents.REGISTRY,
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,

@@ -1,0 +1,216 @@
+"""The 17 localization agents at work: where in a study the conditions that it may have are to be seen.
+
+Belongs here: which studies and slices are searched, the rows of ``tables.FINDINGS``. Does not belong here: fitting,
+whether a condition is there (``probes``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from spine_models.config import LocalizationSettings
+from spine_models.domain import Side, condition_keys
+from spine_models.findings.localization import rectangles
+from spine_models.findings.localization.cohort import Pool
+from spine_models.findings.localization.level_fit import features_of, view_rows, views_of
+from spine_models.findings.localization.levels import LevelModel, View
+from spine_models.findings.localization.models import Models
+from spine_models.findings.localization.reading import MODEL, SUPERVISED, WEAK, Reader
+from spine_models.findings.localization.slices import with_extent
+from spine_models.findings.localization.tables import FINDINGS
+from spine_models.findings.localization.tokens import LocalizationError, Sources
+from spine_models.findings.localization.weak import weak_heads
+from spine_models.findings.probes.heads import Heads
+
+
+def find(
+    slices: pl.DataFrame,
+    vectors: pl.DataFrame,
+    studies: pl.DataFrame,
+    models: Models,
+    heads: Heads,
+    sources: Sources,
+    *,
+    settings: LocalizationSettings,
+) -> pl.DataFrame:
+    """tables.FINDINGS of one batch.
+
+    Every study is searched for every condition whose probability is at least ``min_probability``; conditions with
+    heads of annotations are searched by those, the others by the probes' heads and marked ``weak``. A study has no row
+    for a condition where none of its series is of a route and plane that the heads know.
+
+    Args:
+        slices: shards.SLICES of the batch.
+        vectors: embeddings.SLICES of the batch.
+        studies: embeddings.STUDIES of the batch.
+        models: of localization.
+        heads: of the probes.
+        sources: encoders and shards of the batch.
+        settings: caps and thresholds.
+
+    Raises:
+        LocalizationError: models of other encoders than the vectors or ``sources``, vectors that are not finite.
+    """
+    models.check_encoders({route: encoder.version for route, encoder in sources.encoders.items()})
+    models.check_encoders(dict(vectors.select("route", "model_version").unique().iter_rows()))
+    asked = heads.predict(studies).filter(pl.col("probability") >= settings.min_probability)
+    reader = Reader(models, weak_heads(heads), settings.weak_share)
+    rows = with_extent(slices).join(
+        vectors.select("slice_key", "model_version", "vector"), on="slice_key", how="inner"
+    )
+    chosen = _chosen(
+        rows.sort("study_key", "series_key", "slice_index", "slice_key"), asked, reader, settings
+    )
+    if chosen.is_empty():
+        return pl.DataFrame(schema=FINDINGS)
+    views = _views(slices, set(chosen["study_key"]), models.levels, sources)
+    found = _boxes(chosen, rows, reader, sources)
+    return _finished(found, slices, views, models, heads, settings)
+
+
+def side_of(x_mm: float | None, midline_mm: float | None, settings: LocalizationSettings) -> str | None:
+    """Side of the patient (LPS: x grows to the left); None near the midline or without a place."""
+    if x_mm is None or midline_mm is None or abs(x_mm - midline_mm) < settings.midline_mm:
+        return None
+    return (Side.LEFT if x_mm > midline_mm else Side.RIGHT).value
+
+
+def _chosen(
+    rows: pl.DataFrame, asked: pl.DataFrame, reader: Reader, settings: LocalizationSettings
+) -> pl.DataFrame:
+    """Best slices: study_key, condition, rank, slice_key, route, supervision, probability, slice_score."""
+    parts = []
+    routes = rows["route"].unique().sort().to_list()
+    for condition in condition_keys():
+        studies = asked.filter(pl.col("condition") == condition).select("study_key", "probability")
+        if studies.is_empty():
+            continue
+        known = set(reader.models.routes_of(condition)) & {
+            r for c, r in reader.models.box_heads if c == condition
+        }
+        supervision = SUPERVISED if known else WEAK
+        for route in routes:
+            if supervision == SUPERVISED and route not in known:
+                continue
+            own = rows.filter(pl.col("route") == route)
+            own = own.join(studies, on="study_key", how="inner", maintain_order="left")
+            if own.is_empty():
+                continue
+            pool = _pool(own)
+            logits = reader.slice_logits((condition, route), pool, supervision, MODEL)
+            if logits is None:
+                continue
+            planes = reader.models.planes.get((condition, route)) if supervision == SUPERVISED else None
+            scored = own.select("study_key", "probability", "slice_key", "route", "plane").with_columns(
+                condition=pl.lit(condition), supervision=pl.lit(supervision), slice_score=pl.Series(logits)
+            )
+            parts.append(scored if planes is None else scored.filter(pl.col("plane").is_in(planes)))
+    if not parts:
+        return pl.DataFrame(schema={"study_key": pl.String})
+    return (
+        pl.concat(parts)
+        .sort("study_key", "condition", "slice_score", "slice_key", descending=[False, False, True, False])
+        .with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("study_key", "condition"))
+        .filter(pl.col("rank") <= settings.slices)
+    )
+
+
+def _pool(rows: pl.DataFrame) -> Pool:
+    lengths = rows["vector"].list.len().unique()
+    matrix = rows["vector"].explode().to_numpy().reshape(rows.height, -1) if len(lengths) == 1 else None
+    if matrix is None or not np.isfinite(matrix).all():
+        raise LocalizationError(
+            "slice vectors are not finite or of several lengths: materialise the embeddings of this batch again"
+        )
+    return Pool(rows.drop("vector"), matrix, np.zeros(rows.height, np.int8))
+
+
+def _views(
+    slices: pl.DataFrame, studies: set[str], model: LevelModel | None, sources: Sources
+) -> dict[str, View]:
+    if model is None:
+        return {}
+    rows = view_rows(slices.filter(pl.col("study_key").is_in(list(studies))), model.route)
+    return views_of(rows, features_of(rows, sources), model)
+
+
+def _boxes(chosen: pl.DataFrame, rows: pl.DataFrame, reader: Reader, sources: Sources) -> pl.DataFrame:
+    """``chosen`` with cx, cy, bw, bh and the confidence."""
+    needed: dict[str, list[int]] = defaultdict(list)
+    for number, key in enumerate(chosen["slice_key"]):
+        needed[key].append(number)
+    boxes, confidences = np.full((chosen.height, 4), np.nan), [None] * chosen.height
+    conditions, planes = chosen["condition"].to_list(), chosen["plane"].to_list()
+    routes, kinds = chosen["route"].to_list(), chosen["supervision"].to_list()
+    scores = chosen["slice_score"].to_list()
+    wanted = rows.filter(pl.col("slice_key").is_in(list(needed))).drop("vector")
+    for key, tokens in sources.tokens(wanted):
+        for n in needed[key]:
+            found = reader.box((conditions[n], routes[n]), planes[n], tokens, kinds[n], MODEL)
+            if found is not None:
+                boxes[n] = rectangles.clipped(found[0])
+                confidences[n] = reader.models.confidence(kinds[n], scores[n] + found[1])
+    with_boxes = chosen.with_columns(
+        **{name: pl.Series(boxes[:, n]) for n, name in enumerate(("cx", "cy", "bw", "bh"))},
+        confidence=pl.Series(confidences, dtype=pl.Float64),
+    )
+    return with_boxes.filter(pl.col("cx").is_finite())
+
+
+def _finished(
+    found: pl.DataFrame,
+    slices: pl.DataFrame,
+    views: Mapping[str, View],
+    models: Models,
+    heads: Heads,
+    settings: LocalizationSettings,
+) -> pl.DataFrame:
+    rows = found.join(
+        slices.drop("study_key", "route", "plane"), on="slice_key", how="left", maintain_order="left"
+    )
+    boxes = found.select("cx", "cy", "bw", "bh").to_numpy().reshape(-1, 4)
+    source = rectangles.to_source(rows, boxes)
+    centres = rectangles.centres_mm(rows, boxes[:, :2])
+    middles = rectangles.centres_mm(rows, np.full((len(boxes), 2), 0.5))
+    low_high = rectangles.corners(boxes) * rows["size_px"].to_numpy()[:, None]
+    output = np.hstack([low_high[:, :2], low_high[:, 2:] - low_high[:, :2]])
+    levels, sides = [], []
+    for study, condition, plane, at, middle in zip(
+        rows["study_key"], rows["condition"], rows["plane"], centres, middles, strict=True
+    ):
+        view = views.get(study)
+        placed = bool(np.isfinite(at).all())
+        level = (
+            None
+            if models.levels is None
+            else models.levels.level(view, condition, float(at[2]) if placed else None)
+        )
+        levels.append(level)
+        midline = view.x_mm if view is not None else float(middle[0]) if plane != "sagittal" else None
+        sides.append(side_of(float(at[0]) if placed else None, midline, settings))
+    return (
+        rows.with_columns(
+            **{name: pl.Series(source[:, n]) for n, name in enumerate("xywh")},
+            **{f"output_{name}": pl.Series(output[:, n]) for n, name in enumerate("xywh")},
+            centre_mm=pl.Series(
+                [list(at) if np.isfinite(at).all() else None for at in centres], dtype=pl.List(pl.Float64)
+            ),
+            level=pl.Series([x.level if x else None for x in levels], dtype=pl.String),
+            level_confidence=pl.Series([x.confidence if x else None for x in levels], dtype=pl.Float64),
+            level_uncertain=pl.Series([x.uncertain if x else True for x in levels], dtype=pl.Boolean),
+            level_alternatives=pl.Series(
+                [x.alternatives if x else [] for x in levels], dtype=pl.List(pl.String)
+            ),
+            side=pl.Series(sides, dtype=pl.String),
+            models_version=pl.lit(models.version),
+            model_version=pl.col("route").replace_strict(models.model_versions, default=None),
+            heads_version=pl.lit(heads.version),
+        )
+        .select(*FINDINGS)
+        .cast(dict(FINDINGS))
+        .sort("study_key", "condition", "rank")
+    )
