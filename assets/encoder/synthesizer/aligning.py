@@ -103,7 +103,7 @@ def aligned(
     from spine_models.encoder.synthesizer.series import series_images
 
     settings = hospital.numbers.synthesizer
-    start, clip = hospital.current(("synthesizer", "fused")), hospital.current(("clip", "aligned"))
+    start, clip = hospital.current(("synthesizer", "fused")), hospital.newest(("clip", "aligned"))
     sections = {"synthesizer": settings.model_dump(mode="json")}
     inputs, parents = aligned_inputs(hospital, manifest)
     parents |= {"synthesizer": start.name, "clip": clip.name}
@@ -116,10 +116,10 @@ def aligned(
     version = publish_trained(hospital, KEY, None, result, **whom, **parents)
     retrieval, gates = result.tables["retrieval"], pl.DataFrame(schema=tables.GATES)
     if result.card["trained"]:
-        encoders = hospital.encoders()
+        encoders = hospital.newest_encoders()
         slices = frozen_slices(hospital, manifest, ["series_key", "slice_key", "slice_index", "contrast"])
         roots = hospital.artifacts(("shards", "tars"), slices["batch_key"].unique().sort().to_list())
-        model = load_fused(hospital.current(KEY), encoders["t1"], encoders["t2"])
+        model = load_fused(hospital.newest(KEY), encoders["t1"], encoders["t2"])
         series = series_images(slices, roots, per_series=settings.exported_slices)
         gates = gate_table(model.encoder, series)
     yield artifact_result(

@@ -72,7 +72,7 @@ def fused(
     from spine_models.encoder.backbone.health import health
     from spine_models.encoder.synthesizer.train import training_settings
 
-    numbers, encoders = hospital.numbers, hospital.encoders()
+    numbers, encoders = hospital.numbers, hospital.newest_encoders()
     sections = {
         "backbone": numbers.backbone.model_dump(mode="json"),
         "synthesizer": numbers.synthesizer.model_dump(mode="json"),
