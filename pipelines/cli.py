@@ -198,6 +198,26 @@ def run(
 
 @app.command()
 @_plain_errors
+def refresh() -> None:
+    """Take what is new or stale in the known inboxes through to the drafts, and say why; nothing is trained."""
+    from pipelines.definitions import build_defs
+    from pipelines.home import open_instance
+    from pipelines.nights import told
+    from pipelines.runner import Runner
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+
+    _progress_to_stderr()
+    settings = Settings()
+    hospital = Hospital.from_settings(settings)
+    hospital.key()
+    runner = Runner(hospital, build_defs(hospital), open_instance(settings.dagster_home), _say)
+    for line in told(runner.refresh()):
+        typer.echo(line)
+
+
+@app.command()
+@_plain_errors
 def sql(
     question: Annotated[
         str | None, typer.Argument(help="name of a query in sql/queries, or a SELECT")

@@ -212,6 +212,19 @@ class Hospital(dg.ConfigurableResource):
         """Replace the ledger."""
         self.restricted.write_table(("archive", "ledger"), None, ledger)
 
+    @property
+    def nights_root(self) -> Path:
+        """Folder of what the generation's refreshes did, one file each."""
+        name = self.lake.generation
+        return Path(self.home) / "nights" / str(name)
+
+    def note_refresh(self, lines: pl.DataFrame, name: str) -> None:
+        """Keep the lines of one refresh."""
+        self.nights_root.mkdir(parents=True, exist_ok=True)
+        aside = self.nights_root / f".{name}.partial"
+        lines.write_parquet(aside)
+        aside.replace(self.nights_root / f"{name}.parquet")
+
     def inboxes(self) -> dict[str, Path]:
         """Registered inbox folders by cohort, for the sensor."""
         ledger = self.ledger()

@@ -78,6 +78,7 @@ SCHEMAS = {
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
+    "reports.nights": reports.NIGHTS,
 }
 
 FIRST, SECOND = "internal-0001", "internal-0002"
