@@ -16,8 +16,10 @@ import dagster as dg
 
 from assets import all_assets
 from pipelines.freshness import Materialised, materialised, newest
+from pipelines.jobs import PAGE_KEYS, PANEL_KEYS
 from pipelines.runtime.generations import MODELS
 from pipelines.runtime.partitions import study_batches
+from pipelines.steps import ASIDE
 
 MANY: Final = 100
 """From so many partitions on, Dagster notes of an input the data version of its last partition alone."""
@@ -58,6 +60,18 @@ class LakeLog:
     def made(self, key: dg.AssetKey, partition: str | None) -> Materialised | None:
         """The newest materialisation, None when there is none."""
         return self._made[key].get(partition)
+
+    @property
+    def newest_id(self) -> int:
+        """Place of the newest materialisation of any table that the warehouse or its job reads."""
+        tail = {dg.AssetKey(list(key)) for key in (*PAGE_KEYS, *PANEL_KEYS)} | {*ASIDE}
+        made = [
+            m.storage_id
+            for key, rows in self._made.items()
+            if key not in tail and key.path[0] != "warehouse"
+            for m in rows.values()
+        ]
+        return max(made, default=0)
 
     def partitions(self, key: dg.AssetKey) -> list[str]:
         """Partitions that have been materialised, sorted."""

@@ -73,6 +73,10 @@ class Plan:
         """Batches with something to do, sorted."""
         return sorted({due.batch for due in self.due if due.batch is not None})
 
+    def batches_of(self, job: str) -> list[str]:
+        """Batches that a job is due for, sorted."""
+        return sorted({due.batch for due in self.due if due.job == job and due.batch is not None})
+
     def digest(self, batch: str) -> str:
         """Hash of what a batch is due for and rests on: the same request is not made twice."""
         mine = [(d.stage, d.reasons) for d in self.due if d.batch == batch]

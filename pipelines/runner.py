@@ -6,9 +6,11 @@ Belongs here: the order of jobs and what is skipped. Does not belong here: what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 
@@ -46,6 +48,20 @@ _SLICES = dg.AssetKey(["shards", "slices"])
 
 class RunFailed(RuntimeError):
     """A job of the run failed; names job, partition, step and the reason."""
+
+
+class _Noted(list[Refreshed]):
+    """Lines of a refresh, on the disk as they come, so that one that is killed has told what it did."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        super().__init__()
+        self._hospital, self._began = hospital, datetime.now(UTC)
+
+    def __iadd__(self, rows: Iterable[Refreshed]) -> Self:
+        """Keep more lines."""
+        self.extend(rows)
+        note(self._hospital, "command", self, self._began)
+        return self
 
 
 @dataclass
@@ -104,10 +120,7 @@ class Runner:
             log.reread(log.definitions)
             for step in steps:
                 self._step(log, step, batches, again=retrain and step.fitted)
-        if self.executed or not self.hospital.warehouse.is_file():
-            self._tail()
-        else:
-            self.say("nothing new: every asset is as its inputs are")
+        self._tail_where_due(log)
         return intake.batches
 
     def refresh(self) -> list[Refreshed]:
@@ -126,34 +139,32 @@ class Runner:
         log = LakeLog(self.instance)
         plan = plan_refresh(self.hospital, log, rests_on)
         self.say(f"{len(plan.batches)} of {len(rests_on)} batches have something to refresh")
-        rows: list[Refreshed] = []
-        try:
-            for batch in sorted({due.batch for due in plan.due if due.job == CORPUS_JOB and due.batch}):
-                self._refresh_corpus(log, batch, rests_on.get(batch, ""), plan.due, rows)
-            for batch in sorted({due.batch for due in plan.due if due.job == AGREE_JOB and due.batch}):
-                self._agree(log, batch, rows)
-            waits = waiting(self.hospital, log)
-            for step in findings_steps():
-                if not step.fitted and step.job not in waits:
-                    wanted = sorted({d.batch for d in plan.due if d.job == step.job and d.batch})
-                    self._step(log, step, wanted, rows=rows)
+        rows = _Noted(self.hospital)
+        for batch in plan.batches_of(CORPUS_JOB):
+            self._refresh_corpus(log, batch, rests_on.get(batch, ""), plan.due, rows)
+        for batch in plan.batches_of(AGREE_JOB):
+            self._agree(log, batch, rows)
+        waits = waiting(self.hospital, log)
+        for step in findings_steps():
+            if not step.fitted and step.job not in waits:
+                self._step(log, step, plan.batches_of(step.job), rows=rows)
+        if rows:
             rows += [Refreshed(None, stage, "", (told,), None, "waits") for stage, told in plan.waits.items()]
-        finally:
-            # A night in which nothing was due leaves no line: the report is of what happened.
-            if any(row.outcome != "waits" for row in rows):
-                note(self.hospital, "command", rows)
-        if self.executed or not self.hospital.warehouse.is_file():
-            self._tail()
-        else:
-            self.say("nothing new: every asset is as its inputs are")
-        return rows
+        self._tail_where_due(log)
+        return list(rows)
 
     def _prepare(self) -> None:
         self.hospital.key()
         for zone in (self.hospital.restricted, self.hospital.lake):
             zone.sweep()
 
-    def _tail(self) -> None:
+    def _tail_where_due(self, log: LakeLog) -> None:
+        """Rebuild the warehouse where a table is newer, also one that an earlier run left without it."""
+        warehouse = log.made(dg.AssetKey(["warehouse", "duckdb"]), None)
+        stale = self.executed or warehouse is None or log.newest_id > warehouse.storage_id
+        if not stale and self.hospital.warehouse.is_file():
+            self.say("nothing new: every asset is as its inputs are")
+            return
         self._execute(WAREHOUSE_JOB, None)
         self._execute(RULES_JOB, None)
 
@@ -178,11 +189,11 @@ class Runner:
             self._where_due(log, through_job(stages[-1]), keys, batch, reasons)
 
     def _refresh_corpus(
-        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: list[Refreshed]
+        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: _Noted
     ) -> None:
         """One batch's corpus; a row for each of its stages."""
-        mine = [due for due in planned if due.batch == batch and due.job == CORPUS_JOB]
-        rekeyed = any("released under another key" in due.reasons for due in mine)
+        mine = [d for d in planned if d.batch == batch and d.job == CORPUS_JOB]
+        rekeyed = any("released under another key" in d.reasons for d in mine)
 
         def reasons() -> list[str]:
             found = corpus_reasons(log, batch, rests_on, rekeyed=rekeyed)
@@ -194,7 +205,7 @@ class Runner:
             spent = time.monotonic() - started
             rows += [Refreshed(batch, d.stage, d.job, d.reasons, spent, "refreshed") for d in mine]
 
-    def _agree(self, log: LakeLog, batch: str, rows: list[Refreshed] | None = None) -> None:
+    def _agree(self, log: LakeLog, batch: str, rows: _Noted | None = None) -> None:
         """Let the consensus of a batch hear what people have decided since."""
         consensus = dg.AssetKey(["labels", "consensus"])
 
@@ -212,7 +223,7 @@ class Runner:
         batches: Sequence[str],
         *,
         again: bool = False,
-        rows: list[Refreshed] | None = None,
+        rows: _Noted | None = None,
     ) -> None:
         """Run a step where it is due: for its batches, or once."""
         models = self.hospital.models_version
@@ -231,7 +242,7 @@ class Runner:
         keys: Sequence[dg.AssetKey],
         partition: str | None,
         reasons: Callable[[], list[str]],
-        rows: list[Refreshed] | None = None,
+        rows: _Noted | None = None,
         stage: str = "",
     ) -> None:
         """Run a job if there is a reason, also after another process had its turn."""
@@ -250,7 +261,7 @@ class Runner:
             finally:
                 if rows is not None:
                     spent = time.monotonic() - started
-                    rows.append(Refreshed(partition, stage, job, tuple(told), spent, outcome))
+                    rows += [Refreshed(partition, stage, job, tuple(told), spent, outcome)]
             log.reread(keys, partition)
 
     def _models(self, stages: Sequence[str], retrain: bool) -> bool:

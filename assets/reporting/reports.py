@@ -130,7 +130,7 @@ def nights(hospital: Hospital) -> Iterator[object]:
         last_refresh=markdown(
             last.group_by("stage", "outcome", maintain_order=True).agg(
                 batches=pl.col("batch_key").n_unique(),
-                reasons=pl.col("reasons").flatten().unique().sort().str.join(", "),
+                reasons=pl.col("reasons").explode().unique().sort().str.join(", "),
             )
         ),
     )
