@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.cli_models import models_app
+
 app = typer.Typer(
     name="spineagent",
     help="Spine MRI to embeddings, findings and drafted reports. Configured by SPINE_PROFILE, SPINE_ROOT and "
@@ -26,6 +28,7 @@ key_app = typer.Typer(
     help="The key that pseudonyms, UIDs and date shifts are derived from.", no_args_is_help=True
 )
 app.add_typer(key_app, name="key")
+app.add_typer(models_app, name="models")
 
 
 class Layout(StrEnum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
+from copy import copy
 from typing import Final
 
 import dagster as dg
@@ -72,6 +73,16 @@ class LakeLog:
             for m in rows.values()
         ]
         return max(made, default=0)
+
+    def partitions_made(self, key: dg.AssetKey) -> list[tuple[str | None, Materialised]]:
+        """The newest materialisations of an asset by partition."""
+        return list(self._made[key].items())
+
+    def beside(self, own: LakeLog, keys: Iterable[dg.AssetKey]) -> LakeLog:
+        """This log, but of ``keys`` what another one knows: a generation that is not served, on the lake as it is."""
+        both = copy(self)
+        both._made = self._made | {key: own._made[key] for key in keys}
+        return both
 
     def partitions(self, key: dg.AssetKey) -> list[str]:
         """Partitions that have been materialised, sorted."""

@@ -116,7 +116,7 @@ def plan_refresh(hospital: Hospital, log: LakeLog, rests_on: Mapping[str, str]) 
     plan = Plan([], rests_on=dict(rests_on))
     known = set(log.instance.get_dynamic_partitions("study_batches"))
     batches = sorted(known | set(rests_on))
-    rekeyed = set(batches_under_another_key(hospital))
+    rekeyed = set(batches_under_another_key(hospital)) if known else set()
     decided = hospital.adjudications_version()
     for batch in batches:
         reasons = corpus_reasons(log, batch, rests_on.get(batch, ""), rekeyed=batch in rekeyed)

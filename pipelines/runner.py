@@ -18,6 +18,7 @@ from assets import STAGES, all_assets
 from pipelines.freshness import due
 from pipelines.intake import alone, register
 from pipelines.jobs import (
+    ABLATIONS,
     AGREE_JOB,
     ANCHOR_KEYS,
     CONSENSUS_KEYS,
@@ -37,6 +38,7 @@ from pipelines.keys import batches_under_another_key
 from pipelines.lake_log import LakeLog
 from pipelines.nights import Refreshed, note
 from pipelines.refreshing import Due, corpus_reasons, look_into_inboxes, plan_refresh, registered, waiting
+from pipelines.retelling import settle
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
@@ -153,10 +155,32 @@ class Runner:
         self._tail_where_due(log)
         return list(rows)
 
+    def build(self, batches: Sequence[str]) -> None:
+        """Make everything of this hospital's generation that it lacks, heads too; no model is trained.
+
+        Args:
+            batches: that have slices.
+
+        Raises:
+            RunFailed: a job failed; what was done before stays.
+        """
+        log = LakeLog(self.instance)
+        steps = [step for step in findings_steps() if step.stage != ABLATIONS]
+        for n, step in enumerate(steps, 1):
+            self.say(f"{step.stage}: step {n} of {len(steps)}")
+            self._step(log, step, batches)
+
+    def rebuild(self) -> None:
+        """The warehouse and its rules over the lake as it is served now."""
+        self._execute(WAREHOUSE_JOB, None)
+        self._execute(RULES_JOB, None)
+
     def _prepare(self) -> None:
         self.hospital.key()
         for zone in (self.hospital.restricted, self.hospital.lake):
             zone.sweep()
+        if settle(self.hospital, self.instance):
+            self.say(f"the event log now tells of generation {self.hospital.lake.generation}")
 
     def _tail_where_due(self, log: LakeLog) -> None:
         """Rebuild the warehouse where a table is newer, also one that an earlier run left without it."""
@@ -165,8 +189,7 @@ class Runner:
         if not stale and self.hospital.warehouse.is_file():
             self.say("nothing new: every asset is as its inputs are")
             return
-        self._execute(WAREHOUSE_JOB, None)
-        self._execute(RULES_JOB, None)
+        self.rebuild()
 
     def _corpus(self, log: LakeLog, stages: Sequence[str], batches: set[str], *, again: set[str]) -> None:
         """Bring batches up to date, and those of other inboxes that the new files changed the meaning of.

@@ -17,10 +17,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sql.generations import FIRST, POINTER, room, served
+from sql.generations import FIRST as FIRST
+from sql.generations import GENERATION_STAGES as GENERATION_STAGES
+from sql.generations import POINTER, room, served
 
 MODELS: Final = (("backbone", "anchored"), ("clip", "aligned"), ("synthesizer", "aligned"))
 """What a generation pins."""
+TOLD: Final = "told.json"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
@@ -60,6 +63,16 @@ def pins(lake: Path, name: str) -> dict[str, str]:
 def write_pins(lake: Path, name: str, versions: Mapping[str, str]) -> None:
     """Replace a generation's pins."""
     _replace(room(lake, checked(name)) / "models.json", dict(sorted(versions.items())))
+
+
+def told(lake: Path) -> str:
+    """The generation that the event log was last told of."""
+    return str(_read(lake / "generations" / TOLD).get("generation", FIRST))
+
+
+def write_told(lake: Path, name: str) -> None:
+    """Note that the event log knows of the generation that is served."""
+    _replace(lake / "generations" / TOLD, {"generation": name})
 
 
 def pin_of(key: Sequence[str], partition: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -13,6 +14,7 @@ from pipelines.jobs import CORPUS, batch_keys
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
 from pipelines.sensors import new_adjudications, new_batches
+from spine_models.corpus.deid import new_key_file
 from tests.conftest import tiny_profile
 
 
@@ -71,6 +73,7 @@ def test_a_late_ehr_table_requests_every_batch_of_its_cohort(hospital, inbox):
 
 
 def test_the_night_requests_what_is_new_and_nothing_that_trains(hospital, inbox, tmp_path):
+    new_key_file(Path(hospital.key_file))
     register(hospital, inbox, cohort="site")
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         (first,) = tonight(hospital, instance)
