@@ -17,9 +17,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from sql.generations import FIRST as FIRST
-from sql.generations import GENERATION_STAGES as GENERATION_STAGES
-from sql.generations import POINTER, room, served
+from sql.generations import FIRST, GENERATION_STAGES, POINTER, room, served, stage_root
+
+__all__ = [
+    "FIRST",
+    "GENERATION_STAGES",
+    "MODELS",
+    "GenerationError",
+    "checked",
+    "fingerprint",
+    "names",
+    "pin_of",
+    "pinned_versions",
+    "pins",
+    "room",
+    "serve",
+    "served",
+    "stage_root",
+    "told",
+    "write_pins",
+    "write_told",
+]
 
 MODELS: Final = (("backbone", "anchored"), ("clip", "aligned"), ("synthesizer", "aligned"))
 """What a generation pins."""
