@@ -117,11 +117,11 @@ class Runner:
             # Whoever trains here wants its vectors: the served generation moves to the new models where it lies.
             before = self.hospital.models_version
             self.hospital.pin(again=trained or retrain)
-            everything = before != self.hospital.models_version
-            batches = log.partitions(_SLICES) if everything else intake.batches
+            moved = (trained or retrain) and before != self.hospital.models_version
+            batches = log.partitions(_SLICES) if moved else intake.batches
             log.reread(log.definitions)
             for step in steps:
-                self._step(log, step, batches, again=retrain and step.fitted)
+                self._step(log, step, batches, again=moved or (retrain and step.fitted))
         self._tail_where_due(log)
         return intake.batches
 

@@ -11,6 +11,7 @@ from pipelines.jobs import REFRESH_JOB, WAREHOUSE_JOB, refresh_keys
 from pipelines.lake_log import LakeLog
 from pipelines.nights import Refreshed, note
 from pipelines.refreshing import look_into_inboxes, plan_refresh
+from pipelines.retelling import settle
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
 
@@ -26,6 +27,7 @@ def nightly_refresh(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request what is due, batch by batch; what the whole lake needs afterwards follows by ``changed_tables``."""
     when = context.scheduled_execution_time
+    settle(hospital, context.instance)
     rests_on = look_into_inboxes(hospital, context.instance)
     plan = plan_refresh(hospital, LakeLog(context.instance), rests_on)
     allowed = set(refresh_keys())

@@ -11,6 +11,7 @@ from pipelines.intake import register
 from pipelines.jobs import AGREE_JOB, LAUNCHER_TAG, RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
 from pipelines.lake_log import LakeLog
 from pipelines.refreshing import FOLLOWS, plan_refresh, registered
+from pipelines.retelling import settle
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
@@ -105,6 +106,7 @@ def changed_tables(
     if others:
         yield dg.SkipReason(f"{len(others)} other runs are under way: the last of them brings the rest about")
         return
+    settle(hospital, context.instance)
     plan = plan_refresh(hospital, LakeLog(context.instance), registered(hospital))
     # Only onwards: a job that calls itself due after it ran must not run for ever.
     later = AFTERWARDS[AFTERWARDS.index(run.job_name) + 1 :] if run.job_name in AFTERWARDS else AFTERWARDS

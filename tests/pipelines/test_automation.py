@@ -13,7 +13,7 @@ from pipelines.intake import register
 from pipelines.jobs import CORPUS, batch_keys
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
-from pipelines.sensors import new_adjudications, new_batches
+from pipelines.sensors import changed_tables, new_adjudications, new_batches
 from spine_models.corpus.deid import new_key_file
 from tests.conftest import tiny_profile
 
@@ -123,3 +123,29 @@ def test_decisions_of_people_ask_for_every_consensus_once(hospital):
         hospital.adjudications_file.write_text("study_key,condition,status\ns1,gout,absent\n")
         with pytest.raises(ValueError, match="line 2"):
             look(result.cursor)
+
+
+RUN = "00000000-0000-4000-8000-000000000000"
+
+
+def after(hospital, instance, job):
+    """What the sensor for changed tables asks for when a run of this job is through."""
+    run = dg.DagsterRun(job_name=job)
+    through = dg.DagsterEvent(event_type_value=dg.DagsterEventType.PIPELINE_SUCCESS.value, job_name=job)
+    context = dg.build_run_status_sensor_context(
+        "changed_tables", through, instance, run, resources={"hospital": hospital}
+    )
+    return list(changed_tables(context))
+
+
+def test_the_warehouse_follows_the_last_of_several_runs_and_the_rules_follow_it(hospital, tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_run(dg.DagsterRun(job_name="refresh", run_id=RUN, status=dg.DagsterRunStatus.STARTED))
+        (waits,) = after(hospital, instance, "refresh")
+        assert isinstance(waits, dg.SkipReason)
+        assert "1 other runs" in waits.skip_message
+        instance.delete_run(RUN)
+        assert [r.job_name for r in after(hospital, instance, "refresh")] == ["rebuild_warehouse"]
+        assert [r.job_name for r in after(hospital, instance, "rebuild_warehouse")] == ["lake_rules"]
+        (end,) = after(hospital, instance, "lake_rules")
+        assert isinstance(end, dg.SkipReason)
