@@ -27,6 +27,7 @@ from pipelines.jobs import (
 )
 from pipelines.keys import batches_under_another_key
 from pipelines.lake_log import LakeLog
+from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
 
@@ -160,7 +161,7 @@ def corpus_reasons(log: LakeLog, batch: str, rests_on: str, *, rekeyed: bool = F
 
 def waiting(hospital: Hospital, log: LakeLog) -> dict[str, str]:
     """Jobs that a refresh may not run yet, and what each waits for: only training brings that."""
-    if not hospital.artifacts(ENCODER, ["t1", "t2"]):
+    if not any(hospital.lake.has_artifact(ENCODER, r) for r in encoder_sequences.get_partition_keys()):
         return {step.job: "no encoder has been trained" for step in findings_steps()}
     models = hospital.models_version
     absent: set[dg.AssetKey] = set()
