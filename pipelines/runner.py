@@ -222,11 +222,14 @@ class Runner:
             found = corpus_reasons(log, batch, rests_on, rekeyed=rekeyed)
             return [reason for told in found.values() for reason in told]
 
-        started, before = time.monotonic(), len(self.executed)
-        self._where_due(log, CORPUS_JOB, batch_keys(CORPUS), batch, reasons)
-        if len(self.executed) > before:
-            spent = time.monotonic() - started
-            rows += [Refreshed(batch, d.stage, d.job, d.reasons, spent, "refreshed") for d in mine]
+        started, before, outcome = time.monotonic(), len(self.executed), "failed"
+        try:
+            self._where_due(log, CORPUS_JOB, batch_keys(CORPUS), batch, reasons)
+            outcome = "refreshed"
+        finally:
+            if len(self.executed) > before:
+                spent = time.monotonic() - started
+                rows += [Refreshed(batch, d.stage, d.job, d.reasons, spent, outcome) for d in mine]
 
     def _agree(self, log: LakeLog, batch: str, rows: _Noted | None = None) -> None:
         """Let the consensus of a batch hear what people have decided since."""
