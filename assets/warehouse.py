@@ -46,6 +46,7 @@ UPSTREAM = [
         dg.AssetDep(["shards", "manifest"]),
         dg.AssetDep(["shards", "quality_page"]),
         dg.AssetDep(["labels", "review_queue"]),
+        dg.AssetDep(["reports", "nights"]),
     ],
     outs={
         "duckdb": artifact_out(

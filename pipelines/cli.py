@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.cli_models import models_app
+
 app = typer.Typer(
     name="spineagent",
     help="Spine MRI to embeddings, findings and drafted reports. Configured by SPINE_PROFILE, SPINE_ROOT and "
@@ -26,6 +28,7 @@ key_app = typer.Typer(
     help="The key that pseudonyms, UIDs and date shifts are derived from.", no_args_is_help=True
 )
 app.add_typer(key_app, name="key")
+app.add_typer(models_app, name="models")
 
 
 class Layout(StrEnum):
@@ -194,6 +197,26 @@ def run(
     runner.run(inbox, through=through, cohort=cohort, retrain=retrain)
     if through not in ("archive",):
         _print_query(hospital, "file_ledger", Format.TABLE)
+
+
+@app.command()
+@_plain_errors
+def refresh() -> None:
+    """Take what is new or stale in the known inboxes through to the drafts, and say why; nothing is trained."""
+    from pipelines.definitions import build_defs
+    from pipelines.home import open_instance
+    from pipelines.nights import told
+    from pipelines.runner import Runner
+    from pipelines.runtime.profiles import Settings
+    from pipelines.runtime.resources import Hospital
+
+    _progress_to_stderr()
+    settings = Settings()
+    hospital = Hospital.from_settings(settings)
+    hospital.key()
+    runner = Runner(hospital, build_defs(hospital), open_instance(settings.dagster_home), _say)
+    for line in told(runner.refresh()):
+        typer.echo(line)
 
 
 @app.command()

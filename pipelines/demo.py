@@ -107,7 +107,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     console.rule("where to look")
     console.print(f"lake       {hospital.lake.root}", highlight=False)
     console.print(f"warehouse  {hospital.warehouse}   (any DuckDB client, read-only)", highlight=False)
-    pages = sorted((hospital.lake.root / "reports" / "pages").glob("*/*/index.html"))
+    pages = sorted(hospital.lake.folder(("reports", "pages")).glob("*/*/index.html"))
     if pages:
         console.print(f"drafts     {pages[-1]}", highlight=False)
     console.print("questions  .venv/bin/spineagent sql")

@@ -13,10 +13,13 @@ import dagster as dg
 CODE_VERSION_TAG = "dagster/code_version"
 DATA_VERSION_TAG = "dagster/data_version"
 POINTER_TAG = "dagster/input_event_pointer"
+INPUT_TAG = "dagster/input_data_version"
 REGISTRATION = "registration"
 """Metadata of ``archive/files``: fingerprint of what the index rests on."""
 ADJUDICATIONS = "adjudications"
 """Metadata of ``labels/consensus``: fingerprint of people's decisions that it knows."""
+MODELS = "models"
+"""Metadata of findings tables: hash of the models that their generation pinned when they were made."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Materialised:
         consumed: storage id of the materialisation that was read, by upstream asset.
         registration: what it rests on, of ``archive/files`` only.
         adjudications: the decisions that it knows, of ``labels/consensus`` only.
+        inputs: data version of what was read, by upstream asset; of several partitions, a hash over them.
+        models: hash of the pinned models that it rests on, of findings tables only.
     """
 
     storage_id: int
@@ -38,31 +43,42 @@ class Materialised:
     consumed: dict[dg.AssetKey, int] = field(default_factory=dict)
     registration: str | None = None
     adjudications: str | None = None
+    inputs: dict[dg.AssetKey, str] = field(default_factory=dict)
+    models: str | None = None
 
 
 def newest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None) -> Materialised | None:
     """The newest materialisation, None when there is none."""
-    records = _records(instance, key, partition, 1)
-    if not records or (event := records[0].asset_materialization) is None:
-        return None
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
+    records = instance.fetch_materializations(wanted, limit=1).records
+    return materialised(records[0]) if records else None
+
+
+def materialised(record: dg.EventLogRecord) -> Materialised:
+    """What a record of the event log says of a materialisation."""
+    event = record.asset_materialization
+    if event is None:
+        raise ValueError("this record is of no materialisation")
     tags = event.tags or {}
-    consumed = {
-        dg.AssetKey(tag.removeprefix(f"{POINTER_TAG}/").split("/")): int(value)
-        for tag, value in tags.items()
-        if tag.startswith(f"{POINTER_TAG}/") and value.isdecimal()
-    }
+
+    def above(prefix: str) -> dict[dg.AssetKey, str]:
+        start = f"{prefix}/"
+        found = {tag.removeprefix(start): value for tag, value in tags.items() if tag.startswith(start)}
+        return {dg.AssetKey(name.split("/")): value for name, value in found.items()}
 
     def noted(name: str) -> str | None:
         value = event.metadata.get(name)
         return str(value.value) if value is not None else None
 
     return Materialised(
-        records[0].storage_id,
+        record.storage_id,
         tags.get(CODE_VERSION_TAG),
         tags.get(DATA_VERSION_TAG),
-        consumed,
+        {key: int(value) for key, value in above(POINTER_TAG).items() if value.isdecimal()},
         noted(REGISTRATION),
         noted(ADJUDICATIONS),
+        above(INPUT_TAG),
+        noted(MODELS),
     )
 
 
@@ -82,50 +98,3 @@ def due(
     oldest = min(m.storage_id for m in own if m is not None)
     above = [newest(instance, key, part) for key, part in upstream]
     return any(m is not None and m.storage_id > oldest for m in above)
-
-
-def corpus_due(
-    instance: dg.DagsterInstance,
-    assets: Sequence[dg.AssetsDefinition],
-    keys: Sequence[dg.AssetKey],
-    batch: str,
-    registration: str | None,
-) -> bool:
-    """Whether a batch's tables are missing, of other code, rest on other files, or on tables remade with other content.
-
-    Args:
-        instance: whose event log is read.
-        assets: all definitions of the graph.
-        keys: assets of the batch, archive first.
-        batch: the partition.
-        registration: what the index would rest on now.
-    """
-    if due(instance, assets, keys, batch):
-        return True
-    for key in keys:
-        made = newest(instance, key, batch)
-        if made is None or (made.registration is not None and made.registration != registration):
-            return True
-        for above, pointer in made.consumed.items():
-            latest = newest(instance, above, batch) if above in keys else None
-            if latest is None or latest.storage_id == pointer:
-                continue
-            if latest.data_version != _data_version(instance, above, batch, pointer):
-                return True
-    return False
-
-
-def _records(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None, limit: int
-) -> Sequence[dg.EventLogRecord]:
-    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition] if partition else None)
-    return instance.fetch_materializations(wanted, limit=limit).records
-
-
-def _data_version(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, storage_id: int
-) -> str | None:
-    for record in _records(instance, key, partition, 20):
-        if record.storage_id == storage_id and record.asset_materialization is not None:
-            return (record.asset_materialization.tags or {}).get(DATA_VERSION_TAG)
-    return None

@@ -12,7 +12,11 @@ import dagster as dg
 
 from assets import STAGES, all_assets, assets_of
 from pipelines.checks import sql_check_keys
+from pipelines.runtime.partitions import study_batches
+from pipelines.steps import ASIDE, Step, findings_steps
 
+ABLATIONS = "ablations"
+"""The stage that runs only where a person asks for it."""
 CORPUS = ("archive", "deid", "sequences", "labels", "shards")
 MODEL_KEYS = (("shards", "manifest"), ("shards", "patients"))
 ENCODER_KEYS = (("backbone", "encoder"), ("backbone", "curves"), ("backbone", "patients"))
@@ -24,19 +28,12 @@ PANEL_KEYS = tuple(
 CONSENSUS_KEYS = tuple(
     ("labels", thing) for thing in ("verdicts", "requests", "repeats", "contradictions", "consensus")
 )
-PROBE_KEYS = (
-    ("probes", "baselines"),
-    ("probes", "metrics"),
-    ("probes", "predictions"),
-    ("probes", "summary"),
-    ("probes", "comparisons"),
-    ("probes", "heads"),
-    ("agents", "registry"),
-)
-CLAIM_KEYS = (("agents", "claims"),)
 WAREHOUSE_JOB = "rebuild_warehouse"
 RULES_JOB = "lake_rules"
 AGREE_JOB = "agree"
+REFRESH_JOB = "refresh"
+LAUNCHER_TAG = "spineagent/launcher"
+"""Of runs that the command line makes in its own process."""
 
 
 def keys_of_stage(stage: str) -> list[dg.AssetKey]:
@@ -46,8 +43,21 @@ def keys_of_stage(stage: str) -> list[dg.AssetKey]:
 
 def batch_keys(stages: Sequence[str]) -> list[dg.AssetKey]:
     """Keys of the stages that are partitioned by study batch."""
-    whole = {dg.AssetKey(list(k)) for k in (*MODEL_KEYS, *PAGE_KEYS, *PANEL_KEYS, *PROBE_KEYS)}
-    return [key for stage in stages for key in keys_of_stage(stage) if key not in whole]
+    return [
+        key
+        for stage in stages
+        for definition in assets_of(STAGES[stage])
+        if definition.partitions_def == study_batches
+        for key in definition.keys
+    ]
+
+
+def refresh_keys() -> list[dg.AssetKey]:
+    """What a night makes of one batch: its corpus, vectors, predictions, claims and drafts; never a model."""
+    steps = [
+        step for step in findings_steps() if step.per_batch and not step.gathers and step.stage != ABLATIONS
+    ]
+    return [*batch_keys(CORPUS), *(key for step in steps for key in step.keys)]
 
 
 def selection(keys: Sequence[dg.AssetKey]) -> dg.AssetSelection:
@@ -68,6 +78,16 @@ def asset_keys(pairs: Sequence[tuple[str, ...]]) -> list[dg.AssetKey]:
 def through_job(stage: str) -> str:
     """Name of the job that takes one batch from the archive to a stage of the corpus layer."""
     return f"corpus_through_{stage}"
+
+
+def _described(step: Step) -> str:
+    if step.per_batch:
+        return f"One batch through {step.stage}."
+    when = "once, and again with training" if step.fitted else "whenever a batch has changed"
+    return f"Of {step.stage}, what is made of the whole lake: {when}."
+
+
+CORPUS_JOB = through_job(CORPUS[-1])
 
 
 @cache
@@ -111,37 +131,24 @@ def all_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             selection=selection(keys_of_stage("synthesizer")),
             description="Train the gates between both encoders for every other sequence, then align them.",
         ),
-        dg.define_asset_job(
-            "embed",
-            selection=selection(keys_of_stage("embeddings")),
-            description="Embed the stale slices of one batch.",
+        *(
+            dg.define_asset_job(step.job, selection=selection(step.keys), description=_described(step))
+            for step in findings_steps()
         ),
         dg.define_asset_job(
-            "probe",
-            selection=selection(asset_keys(PROBE_KEYS)),
-            description="Baselines, probe metrics, heads and registry.",
-        ),
-        dg.define_asset_job(
-            "claim",
-            selection=selection(asset_keys(CLAIM_KEYS)),
-            description="The agents' claims for one batch.",
-        ),
-        dg.define_asset_job(
-            "draft",
-            selection=selection(keys_of_stage("reports")),
-            description="Drafted reports of one batch.",
-        ),
-        dg.define_asset_job(
-            "refresh",
-            selection=selection(
-                [*keys_of_stage("embeddings"), *asset_keys(CLAIM_KEYS), *keys_of_stage("reports")]
-            ),
-            description="Nightly, per batch: stale vectors, then claims and drafts.",
+            REFRESH_JOB,
+            selection=selection(refresh_keys()),
+            description="Nightly, per batch: what is new or stale of corpus, vectors, predictions, claims, drafts.",
         ),
         dg.define_asset_job(
             WAREHOUSE_JOB,
             selection=selection(
-                [*asset_keys(PAGE_KEYS), *asset_keys(PANEL_KEYS), dg.AssetKey(["warehouse", "duckdb"])]
+                [
+                    *asset_keys(PAGE_KEYS),
+                    *asset_keys(PANEL_KEYS),
+                    *ASIDE,
+                    dg.AssetKey(["warehouse", "duckdb"]),
+                ]
             ),
             description="Draw the data-quality page, measure the labellers, rebuild the DuckDB file, sweep the lake.",
         ),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.runtime import generations
 from pipelines.runtime.resources import Hospital
 from spine_models.corpus.deid import KeyFileError, Pseudonymizer, new_key_file, read_key_file
 from spine_models.corpus.deid.crosswalk import CrosswalkError, seal, unseal
@@ -100,7 +101,8 @@ def purge(hospital: Hospital, key_id: str) -> int:
         How many crosswalks went.
 
     Raises:
-        KeyFileError: no such retired key, or batches of the lake are still under another key than the one in use.
+        KeyFileError: no such retired key, batches of the lake are still under another key than the one in use, or
+            generations beside the served one may hold its pseudonyms.
     """
     folder = _folder(hospital, key_id)
     if not key_id.isalnum() or not folder.is_dir():
@@ -111,9 +113,17 @@ def purge(hospital: Hospital, key_id: str) -> int:
         raise KeyFileError(
             f"{len(waiting)} batches are still released under another key: run their inboxes again, then purge"
         )
+    lake = hospital.lake.root
+    served = generations.served(lake)
+    if beside := [name for name in generations.names(lake) if name != served]:
+        raise KeyFileError(
+            f"generations {', '.join(beside)} may hold pseudonyms of the retired key: drop them with `spineagent "
+            "models drop NAME`, or switch to what you want to keep, then purge"
+        )
     count = len(list(folder.glob("*.bin")))
-    for pointer in hospital.lake.root.rglob("current.json"):
-        _drop_superseded(pointer.parent)
+    pinned = set(generations.pins(lake, served).values())
+    for pointer in lake.rglob("current.json"):
+        _drop_superseded(pointer.parent, pinned)
     _drop_superseded_crosswalks(hospital)
     # The answers of language models quote reports as the retired key released them; their tables are made anew.
     shutil.rmtree(hospital.answers_root, ignore_errors=True)
@@ -156,10 +166,10 @@ def _seal_again(source: Path, target: Path, old: bytes, new: bytes) -> bool:
     return True
 
 
-def _drop_superseded(root: Path) -> None:
+def _drop_superseded(root: Path, pinned: Collection[str] = ()) -> None:
     version = json.loads((root / "current.json").read_text(encoding="utf-8"))["version"]
     for old in root.iterdir():
-        if old.is_dir() and old.name != version:
+        if old.is_dir() and old.name not in {version, *pinned}:
             shutil.rmtree(old)
 
 

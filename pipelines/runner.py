@@ -6,23 +6,27 @@ Belongs here: the order of jobs and what is skipped. Does not belong here: what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 
 from assets import STAGES, all_assets
-from pipelines.freshness import corpus_due, due, newest
+from pipelines.freshness import due
 from pipelines.intake import alone, register
 from pipelines.jobs import (
+    ABLATIONS,
     AGREE_JOB,
     ANCHOR_KEYS,
-    CLAIM_KEYS,
+    CONSENSUS_KEYS,
     CORPUS,
+    CORPUS_JOB,
     ENCODER_KEYS,
+    LAUNCHER_TAG,
     MODEL_KEYS,
-    PROBE_KEYS,
     RULES_JOB,
     WAREHOUSE_JOB,
     asset_keys,
@@ -31,15 +35,35 @@ from pipelines.jobs import (
     through_job,
 )
 from pipelines.keys import batches_under_another_key
+from pipelines.lake_log import LakeLog
+from pipelines.nights import Refreshed, note
+from pipelines.refreshing import Due, corpus_reasons, look_into_inboxes, plan_refresh, registered, waiting
+from pipelines.retelling import settle
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
+from pipelines.steps import Step, findings_steps
 
-_IN_PROCESS = {"spineagent/launcher": "command_line"}
+_IN_PROCESS = {LAUNCHER_TAG: "command_line"}
 _PARTITION_TAG = "dagster/partition"
+_SLICES = dg.AssetKey(["shards", "slices"])
 
 
 class RunFailed(RuntimeError):
     """A job of the run failed; names job, partition, step and the reason."""
+
+
+class _Noted(list[Refreshed]):
+    """Lines of a refresh, on the disk as they come, so that one that is killed has told what it did."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        super().__init__()
+        self._hospital, self._began = hospital, datetime.now(UTC)
+
+    def __iadd__(self, rows: Iterable[Refreshed]) -> Self:
+        """Keep more lines."""
+        self.extend(rows)
+        note(self._hospital, "command", self, self._began)
+        return self
 
 
 @dataclass
@@ -73,9 +97,7 @@ class Runner:
         """
         if through not in STAGES:
             raise ValueError(f"no stage {through!r}: choose one of {', '.join(STAGES)}")
-        self.hospital.key()
-        for zone in (self.hospital.restricted, self.hospital.lake):
-            zone.sweep()
+        self._prepare()
         intake = register(self.hospital, inbox, cohort=cohort)
         new = [b for b in intake.batches if not self.instance.has_dynamic_partition("study_batches", b)]
         self.instance.add_dynamic_partitions("study_batches", new)
@@ -85,63 +107,198 @@ class Runner:
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
         corpus = [stage for stage in stages if stage in CORPUS]
         rekeyed = set(batches_under_another_key(self.hospital)) if "deid" in corpus else set()
-        self._corpus(corpus, {*intake.batches, *intake.touched, *rekeyed}, again=rekeyed)
+        log = LakeLog(self.instance)
+        self._corpus(log, corpus, {*intake.batches, *intake.touched, *rekeyed}, again=rekeyed)
         for batch in intake.batches if "labels" in stages else ():
-            self._agree(batch)
-        self._models(stages, retrain)
-        for batch in intake.batches if "embeddings" in stages else ():
-            self._embed(batch)
-        if "probes" in stages:
-            self._probe(retrain)
-        for batch in intake.batches:
-            for stage, job, keys in (
-                ("agents", "claim", asset_keys(CLAIM_KEYS)),
-                ("reports", "draft", keys_of_stage("reports")),
-            ):
-                above = [(k, batch) for k in (*keys_of_stage("embeddings"), *asset_keys(CLAIM_KEYS))]
-                above += [(dg.AssetKey(["probes", "heads"]), None)]
-                if stage in stages and self._due(
-                    keys, batch, [pair for pair in above if pair[0] not in keys]
-                ):
-                    self._execute(job, batch)
-        if self.executed or not self.hospital.warehouse.is_file():
-            self._execute(WAREHOUSE_JOB, None)
-            self._execute(RULES_JOB, None)
-        else:
-            self.say("nothing new: every asset is as its inputs are")
+            self._agree(log, batch)
+        trained = self._models(stages, retrain)
+        steps = [step for step in findings_steps() if step.stage in stages]
+        if steps:
+            # Whoever trains here wants its vectors: the served generation moves to the new models where it lies.
+            before = self.hospital.models_version
+            self.hospital.pin(again=trained or retrain)
+            moved = (trained or retrain) and before != self.hospital.models_version
+            batches = log.partitions(_SLICES) if moved else intake.batches
+            log.reread(log.definitions)
+            for step in steps:
+                self._step(log, step, batches, again=moved or (retrain and step.fitted))
+        self._tail_where_due(log)
         return intake.batches
 
-    def _corpus(self, stages: Sequence[str], batches: set[str], *, again: set[str]) -> None:
+    def refresh(self) -> list[Refreshed]:
+        """Take what is new in the known inboxes, and what is stale, through to the drafts; never train.
+
+        What is done is noted as it is done: a refresh that was killed goes on with what is left.
+
+        Returns:
+            What was refreshed and why, and what waits.
+
+        Raises:
+            RunFailed: a job failed; what was done before stays.
+        """
+        self._prepare()
+        rests_on = look_into_inboxes(self.hospital, self.instance)
+        log = LakeLog(self.instance)
+        plan = plan_refresh(self.hospital, log, rests_on)
+        self.say(f"{len(plan.batches)} of {len(rests_on)} batches have something to refresh")
+        rows = _Noted(self.hospital)
+        for batch in plan.batches_of(CORPUS_JOB):
+            self._refresh_corpus(log, batch, rests_on.get(batch, ""), plan.due, rows)
+        for batch in plan.batches_of(AGREE_JOB):
+            self._agree(log, batch, rows)
+        waits = waiting(self.hospital, log)
+        for step in findings_steps():
+            if not step.fitted and step.job not in waits:
+                self._step(log, step, plan.batches_of(step.job), rows=rows)
+        if rows:
+            rows += [Refreshed(None, stage, "", (told,), None, "waits") for stage, told in plan.waits.items()]
+        self._tail_where_due(log)
+        return list(rows)
+
+    def build(self, batches: Sequence[str]) -> None:
+        """Make everything of this hospital's generation that it lacks, heads too; no model is trained.
+
+        Args:
+            batches: that have slices.
+
+        Raises:
+            RunFailed: a job failed; what was done before stays.
+        """
+        log = LakeLog(self.instance)
+        steps = [step for step in findings_steps() if step.stage != ABLATIONS]
+        for n, step in enumerate(steps, 1):
+            self.say(f"{step.stage}: step {n} of {len(steps)}")
+            self._step(log, step, batches)
+
+    def rebuild(self) -> None:
+        """The warehouse and its rules over the lake as it is served now."""
+        self._execute(WAREHOUSE_JOB, None)
+        self._execute(RULES_JOB, None)
+
+    def _prepare(self) -> None:
+        self.hospital.key()
+        for zone in (self.hospital.restricted, self.hospital.lake):
+            zone.sweep()
+        if settle(self.hospital, self.instance):
+            self.say(f"the event log now tells of generation {self.hospital.lake.generation}")
+
+    def _tail_where_due(self, log: LakeLog) -> None:
+        """Rebuild the warehouse where a table is newer, also one that an earlier run left without it."""
+        warehouse = log.made(dg.AssetKey(["warehouse", "duckdb"]), None)
+        stale = self.executed or warehouse is None or log.newest_id > warehouse.storage_id
+        if not stale and self.hospital.warehouse.is_file():
+            self.say("nothing new: every asset is as its inputs are")
+            return
+        self.rebuild()
+
+    def _corpus(self, log: LakeLog, stages: Sequence[str], batches: set[str], *, again: set[str]) -> None:
         """Bring batches up to date, and those of other inboxes that the new files changed the meaning of.
 
         Batches of ``again`` are made anew whatever they rest on: they were released under another key.
         """
-        from spine_models.corpus.archive import fingerprints
-
-        ledger = self.hospital.ledger()
-        rests_on = fingerprints(ledger) if ledger is not None else {}
+        rests_on = registered(self.hospital)
         index = dg.AssetKey(["archive", "files"])
         for batch in set(self.instance.get_dynamic_partitions("study_batches")) - batches:
-            made = newest(self.instance, index, batch)
+            made = log.made(index, batch)
             if made is not None and made.registration not in (None, rests_on.get(batch, "")):
                 batches.add(batch)
-        keys, assets = batch_keys(stages), all_assets()
+        keys = batch_keys(stages)
         for batch in sorted(batches):
-            # Another run may have done it by the time that this one may.
-            with alone(self.hospital, batch):
-                if batch in again or corpus_due(self.instance, assets, keys, batch, rests_on.get(batch, "")):
-                    self._execute(through_job(stages[-1]), batch)
 
-    def _agree(self, batch: str) -> None:
+            def reasons(batch: str = batch) -> list[str]:
+                found = corpus_reasons(log, batch, rests_on.get(batch, ""), rekeyed=batch in again)
+                return [reason for stage in stages for reason in found.get(stage, [])]
+
+            self._where_due(log, through_job(stages[-1]), keys, batch, reasons)
+
+    def _refresh_corpus(
+        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: _Noted
+    ) -> None:
+        """One batch's corpus; a row for each of its stages."""
+        mine = [d for d in planned if d.batch == batch and d.job == CORPUS_JOB]
+        rekeyed = any("released under another key" in d.reasons for d in mine)
+
+        def reasons() -> list[str]:
+            found = corpus_reasons(log, batch, rests_on, rekeyed=rekeyed)
+            return [reason for told in found.values() for reason in told]
+
+        started, before, outcome = time.monotonic(), len(self.executed), "failed"
+        try:
+            self._where_due(log, CORPUS_JOB, batch_keys(CORPUS), batch, reasons)
+            outcome = "refreshed"
+        finally:
+            if len(self.executed) > before:
+                spent = time.monotonic() - started
+                rows += [Refreshed(batch, d.stage, d.job, d.reasons, spent, outcome) for d in mine]
+
+    def _agree(self, log: LakeLog, batch: str, rows: _Noted | None = None) -> None:
         """Let the consensus of a batch hear what people have decided since."""
-        made = newest(self.instance, dg.AssetKey(["labels", "consensus"]), batch)
-        if made is not None and made.adjudications != self.hospital.adjudications_version():
-            self._execute(AGREE_JOB, batch)
+        consensus = dg.AssetKey(["labels", "consensus"])
 
-    def _models(self, stages: Sequence[str], retrain: bool) -> None:
-        """Trainings in order; each is due where it has never run, or where what it rests on was made anew."""
-        if "backbone" not in stages:
+        def reasons() -> list[str]:
+            made = log.made(consensus, batch)
+            changed = made is not None and made.adjudications != self.hospital.adjudications_version()
+            return ["decisions of people changed"] if changed else []
+
+        self._where_due(log, AGREE_JOB, asset_keys(CONSENSUS_KEYS), batch, reasons, rows, "labels")
+
+    def _step(
+        self,
+        log: LakeLog,
+        step: Step,
+        batches: Sequence[str],
+        *,
+        again: bool = False,
+        rows: _Noted | None = None,
+    ) -> None:
+        """Run a step where it is due: for its batches, or once."""
+        models = self.hospital.models_version
+        for batch in batches if step.per_batch else [None]:
+
+            def reasons(batch: str | None = batch) -> list[str]:
+                found = log.reasons(step.keys, batch, models=models, ignore_batches=step.fitted)
+                return found or (["asked for"] if again else [])
+
+            self._where_due(log, step.job, step.keys, batch, reasons, rows, step.stage)
+
+    def _where_due(
+        self,
+        log: LakeLog,
+        job: str,
+        keys: Sequence[dg.AssetKey],
+        partition: str | None,
+        reasons: Callable[[], list[str]],
+        rows: _Noted | None = None,
+        stage: str = "",
+    ) -> None:
+        """Run a job if there is a reason, also after another process had its turn."""
+        if not reasons():
             return
+        with alone(self.hospital, partition or job):
+            log.reread(keys, partition)
+            told = reasons()
+            if not told:
+                return
+            started = time.monotonic()
+            outcome = "failed"
+            try:
+                self._execute(job, partition)
+                outcome = "refreshed"
+            finally:
+                if rows is not None:
+                    spent = time.monotonic() - started
+                    rows += [Refreshed(partition, stage, job, tuple(told), spent, outcome)]
+            log.reread(keys, partition)
+
+    def _models(self, stages: Sequence[str], retrain: bool) -> bool:
+        """Trainings in order; each is due where it has never run, or where what it rests on was made anew.
+
+        Returns:
+            Whether anything was trained.
+        """
+        if "backbone" not in stages:
+            return False
+        before = len(self.executed)
         if retrain or self._due(asset_keys(MODEL_KEYS), None):
             self._execute("freeze", None)
         frozen = [(key, None) for key in asset_keys(MODEL_KEYS)]
@@ -157,16 +314,7 @@ class Runner:
         above.append((dg.AssetKey(["clip", "aligned"]), None))
         if "synthesizer" in stages and (retrain or self._due(keys_of_stage("synthesizer"), None, above)):
             self._execute("synthesize", None)
-
-    def _embed(self, batch: str) -> None:
-        above = [(key, batch) for key in keys_of_stage("shards") if key not in asset_keys(MODEL_KEYS)]
-        above += _anchored()
-        if self._due(keys_of_stage("embeddings"), batch, above):
-            self._execute("embed", batch)
-
-    def _probe(self, retrain: bool) -> None:
-        if retrain or self._due(asset_keys(PROBE_KEYS), None, _anchored()):
-            self._execute("probe", None)
+        return len(self.executed) > before
 
     def _due(
         self,

@@ -1,32 +1,57 @@
 """The nightly refresh.
 
-Belongs here: schedules. Training has none: it never starts by surprise.
+Belongs here: schedules. Training has none: it never starts by surprise. What is due is said by ``refreshing``.
 """
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.jobs import WAREHOUSE_JOB
+from pipelines.jobs import REFRESH_JOB, WAREHOUSE_JOB, refresh_keys
+from pipelines.lake_log import LakeLog
+from pipelines.nights import Refreshed, note
+from pipelines.refreshing import look_into_inboxes, plan_refresh
+from pipelines.retelling import settle
 from pipelines.runtime.resources import Hospital
+from pipelines.steps import findings_steps
 
 
 @dg.schedule(
-    job_name="refresh",
+    job_name=REFRESH_JOB,
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
-    description="02:00 UTC: one refresh per batch; only stale rows are embedded.",
+    description="02:00 UTC: looks into the inboxes and the event log; one run per batch that has something to do.",
 )
 def nightly_refresh(
     context: dg.ScheduleEvaluationContext, hospital: Hospital
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request a refresh of every batch that has been embedded before."""
-    night = context.scheduled_execution_time.strftime("%Y-%m-%d")
-    batches = hospital.lake.partitions(("embeddings", "slices"))
-    if not batches:
-        yield dg.SkipReason("no batch has been embedded yet")
-    for batch in batches:
-        yield dg.RunRequest(run_key=f"refresh-{night}-{batch}", partition_key=batch)
+    """Request what is due, batch by batch; what the whole lake needs afterwards follows by ``changed_tables``."""
+    when = context.scheduled_execution_time
+    settle(hospital, context.instance)
+    rests_on = look_into_inboxes(hospital, context.instance)
+    plan = plan_refresh(hospital, LakeLog(context.instance), rests_on)
+    allowed = set(refresh_keys())
+    requested = [d for d in plan.due if d.batch is not None and allowed.issuperset(d.keys)]
+    if not requested:
+        waits = "; ".join(f"{stage}: {told}" for stage, told in plan.waits.items())
+        yield dg.SkipReason("nothing new and nothing stale" + (f" ({waits})" if waits else ""))
+        return
+    # A stage that waits for training is in no run.
+    able = allowed - {key for step in findings_steps() if step.stage in plan.waits for key in step.keys}
+    note(
+        hospital,
+        "schedule",
+        [Refreshed(d.batch, d.stage, d.job, d.reasons, None, "requested") for d in requested],
+        when,
+    )
+    for batch in sorted({d.batch for d in requested if d.batch is not None}):
+        mine = [d for d in requested if d.batch == batch]
+        yield dg.RunRequest(
+            run_key=f"refresh-{when:%Y-%m-%d}-{batch}-{plan.digest(batch)}",
+            partition_key=batch,
+            asset_selection=sorted({key for d in mine for key in d.keys} & able),
+            tags={"spineagent/reasons": ", ".join(dict.fromkeys(r for d in mine for r in d.reasons))[:200]},
+        )
 
 
 @dg.schedule(

@@ -3,12 +3,18 @@
 Belongs here: what starts a run by itself. Training is never among it.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from pipelines.intake import register
-from pipelines.jobs import AGREE_JOB, RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
+from pipelines.jobs import AGREE_JOB, LAUNCHER_TAG, RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
+from pipelines.lake_log import LakeLog
+from pipelines.refreshing import FOLLOWS, plan_refresh, registered
+from pipelines.retelling import settle
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
+from pipelines.steps import findings_steps
 
 
 @dg.sensor(
@@ -61,14 +67,56 @@ def new_adjudications(
     )
 
 
+AFTERWARDS = (*(step.job for step in findings_steps() if step.gathers), WAREHOUSE_JOB, RULES_JOB)
+"""What a night's batches bring about, once: jobs of the whole lake, and what of a batch rests on these."""
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
-    request_jobs=[job for job in all_jobs() if job.name == WAREHOUSE_JOB],
+    request_jobs=[job for job in all_jobs() if job.name in AFTERWARDS],
     minimum_interval_seconds=120,
-    description="Rebuilds the warehouse after every run that changed a table.",
+    description="When the last of several runs is through: the index and what rests on it, the warehouse, the rules.",
 )
-def changed_tables(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-    """Request a rebuild after a successful run, but not after a rebuild or a run of rules."""
-    if context.dagster_run.job_name in (WAREHOUSE_JOB, RULES_JOB):
-        return dg.SkipReason("that run changed no table")
-    return dg.RunRequest(run_key=f"after-{context.dagster_run.run_id}", job_name=WAREHOUSE_JOB)
+def changed_tables(
+    context: dg.RunStatusSensorContext, hospital: Hospital
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request the next thing that the whole lake needs after runs that changed tables; never training.
+
+    Each such run calls this again when it is through, so that one follows the other.
+    """
+    run = context.dagster_run
+    if run.job_name == RULES_JOB:
+        yield dg.SkipReason("the rules change no table")
+        return
+    if run.job_name == WAREHOUSE_JOB:
+        yield dg.RunRequest(run_key=f"after-{run.run_id}", job_name=RULES_JOB)
+        return
+    # One that a killed command line left behind is not waited for: it says so itself when it runs again.
+    others = [
+        other
+        for other in context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+        if other.run_id != run.run_id and LAUNCHER_TAG not in other.tags
+    ]
+    if others:
+        yield dg.SkipReason(f"{len(others)} other runs are under way: the last of them brings the rest about")
+        return
+    settle(hospital, context.instance)
+    plan = plan_refresh(hospital, LakeLog(context.instance), registered(hospital))
+    # Only onwards: a job that calls itself due after it ran must not run for ever.
+    later = AFTERWARDS[AFTERWARDS.index(run.job_name) + 1 :] if run.job_name in AFTERWARDS else AFTERWARDS
+    after = [due for due in plan.due if due.job in later and due.reasons != (FOLLOWS,)]
+    if not after:
+        yield dg.RunRequest(run_key=f"after-{run.run_id}", job_name=WAREHOUSE_JOB)
+        return
+    for due in (due for due in after if due.job == after[0].job):
+        yield dg.RunRequest(
+            run_key=f"after-{run.run_id}-{due.job}-{due.batch or 'lake'}",
+            job_name=due.job,
+            partition_key=due.batch,
+        )

@@ -20,6 +20,7 @@ import duckdb
 
 from sql.catalogue import STAGES, Check, queries
 from sql.declarations import Table, declarations
+from sql.generations import served, stage_root
 
 BROKEN_ROWS_SHOWN: Final[int] = 20
 
@@ -113,9 +114,12 @@ def broken_rows(
     return len(rows), [dict(zip(relation.columns, row, strict=True)) for row in rows[:limit]]
 
 
-def parquet_files(lake: Path, table: Table) -> list[Path]:
-    """The Parquet files of a table, sorted by name; hidden ones are still being written and do not count."""
-    folder = lake / table.stage / table.thing
+def parquet_files(lake: Path, table: Table, generation: str | None = None) -> list[Path]:
+    """The Parquet files of a table, sorted by name; hidden ones are still being written and do not count.
+
+    Findings are those of ``generation``, by default of the one that is served.
+    """
+    folder = stage_root(lake, generation or served(lake), table.stage) / table.stage / table.thing
     return sorted(
         path for path in folder.glob("*.parquet") if path.is_file() and not path.name.startswith(".")
     )
@@ -131,10 +135,11 @@ def _existing(lake: Path) -> Path:
 def _define(connection: duckdb.DuckDBPyConnection, lake: Path, *, copies: bool) -> tuple[Content, ...]:
     tables, views = declarations()
     contents: list[Content] = []
+    generation = served(lake)  # once: tables of two generations never meet in one database
     for stage in STAGES:
         connection.execute(f"CREATE SCHEMA {stage}")
     for table in tables:
-        files = parquet_files(lake, table)
+        files = parquet_files(lake, table, generation)
         _verify(connection, table, files)
         kind: Literal["copy", "view"] = "copy" if copies and table.stored == "copy" else "view"
         keyword = "TABLE" if kind == "copy" else "VIEW"

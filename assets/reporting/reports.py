@@ -9,13 +9,25 @@ import dagster as dg
 import polars as pl
 from dagster import AssetExecutionContext
 
-from pipelines.runtime.metadata import artifact_out, artifact_result, counts, table_out, table_result
+from pipelines.runtime.metadata import (
+    artifact_out,
+    artifact_result,
+    counts,
+    markdown,
+    table_out,
+    table_result,
+)
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 from spine_models.reporting.reports import tables
 
 LAYER = "reporting"
 CODE_VERSION = "1"
+SAYS_WHY = dg.AssetCheckSpec(
+    "every_refresh_says_why",
+    asset=["reports", "nights"],
+    description="Whatever was refreshed, requested or left waiting has a reason.",
+)
 LINKED = dg.AssetCheckSpec(
     "every_sentence_is_linked",
     asset=["reports", "sentences"],
@@ -89,4 +101,43 @@ def reports(
         check_name=LINKED.name,
         passed=set(said) == set(known) and unlinked.is_empty(),
         metadata={"sentences": written.sentences.height, "unlinked": unlinked.height},
+    )
+
+
+@dg.multi_asset(
+    name="nights",
+    deps=[dg.AssetDep(["reports", "drafts"], partition_mapping=dg.AllPartitionMapping())],
+    outs={
+        "nights": table_out(
+            ("reports", "nights"),
+            tables.NIGHTS,
+            "What each refresh made anew, by batch and stage, and why.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        )
+    },
+    check_specs=[SAYS_WHY],
+)
+def nights(hospital: Hospital) -> Iterator[object]:
+    """Put what the refreshes noted into one table."""
+    files = sorted(hospital.nights_root.glob("*.parquet"))
+    frame = pl.concat([pl.DataFrame(schema=tables.NIGHTS), *(pl.read_parquet(file) for file in files)])
+    last = frame.filter(pl.col("started_at") == pl.col("started_at").max())
+    yield table_result(
+        ("reports", "nights"),
+        frame,
+        refreshes=len(files),
+        last_refresh=markdown(
+            last.group_by("stage", "outcome", maintain_order=True).agg(
+                batches=pl.col("batch_key").n_unique(),
+                reasons=pl.col("reasons").explode().unique().sort().str.join(", "),
+            )
+        ),
+    )
+    silent = frame.filter((pl.col("reasons").list.len() == 0) | pl.col("reasons").is_null()).height
+    yield dg.AssetCheckResult(
+        asset_key=["reports", "nights"],
+        check_name=SAYS_WHY.name,
+        passed=silent == 0,
+        metadata={"lines": frame.height, "silent": silent},
     )

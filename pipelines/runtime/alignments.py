@@ -142,7 +142,7 @@ def of_gates_from_the_start(order: Order, settings: SynthesizerSettings, *, clip
 
 
 def _gates(order: Order, settings: SynthesizerSettings, key: Sequence[str]) -> tuple[Trained, dict[str, Any]]:
-    numbers, encoders = order.hospital.numbers, order.hospital.encoders()
+    numbers, encoders = order.hospital.numbers, order.hospital.newest_encoders()
     sections = {
         "backbone": numbers.backbone.model_dump(mode="json"),
         "synthesizer": settings.model_dump(mode="json"),

@@ -112,7 +112,7 @@ def aligned_inputs(hospital: Hospital, manifest: pl.DataFrame) -> tuple[dict[str
     tars_of(hospital, manifest)  # refuses where the index below is of other tars than were frozen
     slices = frozen_slices(hospital, manifest, ALIGNED)
     reports = study_reports(hospital, manifest).join(slices, on="study_key", how="semi")
-    encoders = hospital.encoders()
+    encoders = hospital.newest_encoders()
     batches = manifest["batch_key"].unique().sort().to_list()
     folder = hospital.training_folder(("clip", "inputs"), None, {}, code_version="1")
     inputs: dict[str, Any] = handed_over(folder, slices=slices, reports=reports)

@@ -9,6 +9,7 @@ from dagster import InputContext, OutputContext
 
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import StorageError, content_version
+from sql.generations import GENERATION_STAGES
 
 SCHEMA_KEY = "spine/schema"
 
@@ -35,9 +36,13 @@ class ParquetIOManager(dg.IOManager):
             check_schema("/".join(key), obj, getattr(declared, "data", declared))
         partition = context.asset_partition_key if context.has_asset_partitions else None
         self.hospital.zone_of(key).write_table(key, partition, obj)
-        context.add_output_metadata(
-            {"dagster/row_count": obj.height, "content_version": content_version(obj)}
-        )
+        metadata: dict[str, object] = {
+            "dagster/row_count": obj.height,
+            "content_version": content_version(obj),
+        }
+        if key[0] in GENERATION_STAGES:
+            metadata |= {"generation": self.hospital.lake.generation, "models": self.hospital.models_version}
+        context.add_output_metadata(metadata)
 
     def load_input(self, context: InputContext) -> pl.DataFrame:
         """Read one frame: of the mapped partitions, one or many, or of the whole asset."""

@@ -9,11 +9,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
+from pipelines.runtime import generations
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.storage import WHOLE, Draft, Zone
@@ -36,11 +38,13 @@ class Hospital(dg.ConfigurableResource):
         profile: name or YAML path of the profile.
         home: ``SPINE_ROOT/<profile>``.
         key_file: 0600 file of the pseudonym key.
+        generation: whose findings are read and written; empty for the one that is served.
     """
 
     profile: str
     home: str
     key_file: str
+    generation: str = ""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Hospital:
@@ -54,8 +58,9 @@ class Hospital(dg.ConfigurableResource):
 
     @property
     def lake(self) -> Zone:
-        """Everything de-identified."""
-        return Zone(Path(self.home) / "lake")
+        """Everything de-identified, with the models and findings of this hospital's generation."""
+        root = Path(self.home) / "lake"
+        return Zone(root, generation=self.generation or generations.served(root))
 
     @property
     def restricted(self) -> Zone:
@@ -95,7 +100,8 @@ class Hospital(dg.ConfigurableResource):
         return {p: zone.current(key, p) for p in partitions if zone.has_artifact(key, p)}
 
     def encoders(self) -> dict[str, Path]:
-        """Folders of the published encoders by route."""
+        """Folders of the encoders that the generation embeds with, by route; the first call pins what is published."""
+        self.pin()
         return self.artifacts(ENCODER, encoder_sequences.get_partition_keys())
 
     def trained(self, key: Sequence[str], partition: str | None = None) -> Path | None:
@@ -117,14 +123,47 @@ class Hospital(dg.ConfigurableResource):
         """A file for what a long computation of a table has finished (``Zone.journal``)."""
         return self.zone_of(key).journal(key, partition)
 
+    def newest(self, key: Sequence[str], partition: str | None = None) -> Path:
+        """Folder of the newest published version, whatever is pinned; what trainings go on from."""
+        return replace(self.lake, pinned=False).current(key, partition)
+
+    def newest_encoders(self) -> dict[str, Path]:
+        """Folders of the newest published encoders by route."""
+        routes = encoder_sequences.get_partition_keys()
+        return {r: self.newest(ENCODER, r) for r in routes if self.lake.has_artifact(ENCODER, r)}
+
+    def newest_models(self) -> dict[str, str]:
+        """Newest published versions of everything that a generation pins."""
+        found = {}
+        for key in generations.MODELS:
+            for partition in encoder_sequences.get_partition_keys() if key == ENCODER else [None]:
+                if self.lake.has_artifact(key, partition):
+                    found[generations.pin_of(key, partition)] = self.newest(key, partition).name
+        return found
+
+    def pin(self, *, again: bool = False) -> dict[str, str]:
+        """Fix which models this generation rests on: what it has pinned before stays, unless ``again``.
+
+        Returns:
+            Its pins: model to version.
+        """
+        lake = self.lake
+        before = generations.pins(lake.root, str(lake.generation))
+        pins = self.newest_models() if again else self.newest_models() | before
+        if pins != before:
+            generations.write_pins(lake.root, str(lake.generation), pins)
+        return pins
+
+    @property
+    def models_version(self) -> str:
+        """Hash of the models that this generation rests on."""
+        lake = self.lake
+        return generations.fingerprint(generations.pins(lake.root, str(lake.generation)))
+
     def untrained_encoders(self) -> list[str]:
-        """Versions of published encoders that were only initialised; agents must not judge by their vectors."""
-        key = ENCODER
-        cards = [
-            self.lake.card(key, p)
-            for p in encoder_sequences.get_partition_keys()
-            if self.lake.has_artifact(key, p)
-        ]
+        """Versions of the generation's encoders that were only initialised; agents must not judge by their vectors."""
+        routes = [p for p in encoder_sequences.get_partition_keys() if self.lake.has_artifact(ENCODER, p)]
+        cards = [self.lake.card(ENCODER, p) for p in routes]
         return [str(card["training"]["version"]) for card in cards if not card["training"]["trained"]]
 
     def previous(self, key: Sequence[str], partition: str) -> pl.DataFrame | None:
@@ -194,6 +233,19 @@ class Hospital(dg.ConfigurableResource):
     def write_ledger(self, ledger: pl.DataFrame) -> None:
         """Replace the ledger."""
         self.restricted.write_table(("archive", "ledger"), None, ledger)
+
+    @property
+    def nights_root(self) -> Path:
+        """Folder of what the generation's refreshes did, one file each."""
+        name = self.lake.generation
+        return Path(self.home) / "nights" / str(name)
+
+    def note_refresh(self, lines: pl.DataFrame, name: str) -> None:
+        """Keep the lines of one refresh."""
+        self.nights_root.mkdir(parents=True, exist_ok=True)
+        aside = self.nights_root / f".{name}.partial"
+        lines.write_parquet(aside)
+        aside.replace(self.nights_root / f"{name}.parquet")
 
     def inboxes(self) -> dict[str, Path]:
         """Registered inbox folders by cohort, for the sensor."""

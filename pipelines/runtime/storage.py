@@ -21,7 +21,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from pipelines.runtime import generations
 from pipelines.runtime.locks import exclusive, if_free
+from sql.generations import stage_root
 
 WHOLE = "all"
 """Partition name of an asset that has no partitions."""
@@ -110,14 +112,22 @@ class Zone:
     Args:
         root: absolute folder; created with ``mode`` on first write.
         mode: permissions of the root (0700 for the restricted zone).
+        generation: whose findings are read and written; None where there are no generations.
+        pinned: whether models are those that the generation pins; training reads the newest instead.
     """
 
     root: Path
     mode: int = 0o755
+    generation: str | None = None
+    pinned: bool = True
 
     def table_path(self, key: Sequence[str], partition: str | None = None) -> Path:
-        """``<root>/<stage>/<thing>/<partition or all>.parquet``."""
-        return self.root.joinpath(*key) / f"{partition or WHOLE}.parquet"
+        """``<root>/<stage>/<thing>/<partition or all>.parquet``, in the generation's room where the stage has one."""
+        return self.folder(key) / f"{partition or WHOLE}.parquet"
+
+    def folder(self, key: Sequence[str]) -> Path:
+        """Folder of a table's files or of an artifact's partitions."""
+        return stage_root(self.root, self.generation or generations.FIRST, key[0]).joinpath(*key)
 
     def write_table(self, key: Sequence[str], partition: str | None, frame: pl.DataFrame) -> Path:
         """Write one table; a reader sees the old one or the new one, never half of it.
@@ -179,25 +189,37 @@ class Zone:
 
     def partitions(self, key: Sequence[str]) -> list[str]:
         """Partitions of a table that exist on disk, sorted."""
-        return sorted(
-            p.stem for p in self.root.joinpath(*key).glob("*.parquet") if not p.name.startswith(".")
-        )
+        return sorted(p.stem for p in self.folder(key).glob("*.parquet") if not p.name.startswith("."))
 
     def artifact_root(self, key: Sequence[str], partition: str | None = None) -> Path:
         """Folder that holds the versions of an artifact and its pointer."""
-        return self.root.joinpath(*key) / (partition or WHOLE)
+        return self.folder(key) / (partition or WHOLE)
 
     def current(self, key: Sequence[str], partition: str | None = None) -> Path:
         """Folder of the published version, by the pointer file, never by modification time.
 
+        A model is the one that the zone's generation pins, if it does.
+
         Raises:
-            StorageError: nothing has been published yet.
+            StorageError: nothing has been published yet, or the pinned version is gone.
         """
         root = self.artifact_root(key, partition)
+        if (version := self._pin(key, partition)) is not None:
+            if not (root / version).is_dir():
+                raise StorageError(
+                    f"{_name(key, partition)}: version {version} is gone, which generation {self.generation} "
+                    "rests on: run `spineagent models build` under another name and switch to it"
+                )
+            return root / version
         pointer = root / "current.json"
         if not pointer.is_file():
             raise _absent(key, partition)
         return root / json.loads(pointer.read_text(encoding="utf-8"))["version"]
+
+    def _pin(self, key: Sequence[str], partition: str | None) -> str | None:
+        if self.generation is None or not self.pinned or tuple(key) not in generations.MODELS:
+            return None
+        return generations.pins(self.root, self.generation).get(generations.pin_of(key, partition))
 
     def has_artifact(self, key: Sequence[str], partition: str | None = None) -> bool:
         """Whether a version has been published."""
@@ -245,7 +267,7 @@ class Zone:
                     draft.folder / "card.json", json.dumps(card, indent=2, sort_keys=True, default=str) + "\n"
                 )
                 draft.folder.chmod(self.mode)
-                self._publish(draft, root)
+                self._publish(draft, root, generations.pinned_versions(self.root, key, partition))
             finally:
                 shutil.rmtree(draft.folder, ignore_errors=True)
 
@@ -255,7 +277,8 @@ class Zone:
         Returns:
             Number of files and folders removed.
         """
-        removed = 0
+        rooms = [Zone(room, self.mode) for room in self.root.glob("generations/*") if room.is_dir()]
+        removed = sum(room.sweep() for room in rooms)
         for left in (*self.root.glob("*/.draft-*"), *self.root.glob("*/*/*/.draft-*")):
             name = left.name.removeprefix(".draft-").rpartition(".")[0]
             removed += _remove_if_free(left, left.with_name(f".{name}.lock"))
@@ -270,7 +293,7 @@ class Zone:
                 pass
         return removed
 
-    def _publish(self, draft: Draft, root: Path) -> None:
+    def _publish(self, draft: Draft, root: Path, kept: set[str]) -> None:
         """Give a whole draft its place, then point to it: at every moment the pointer names a whole version."""
         target = root / draft.version
         if target.is_dir() and folder_version(target) == draft.version:
@@ -281,9 +304,9 @@ class Zone:
             if target.exists():
                 _discard(target)
             os.replace(draft.folder, target)
-        self._point(root, draft.version)
+        self._point(root, draft.version, kept)
 
-    def _point(self, root: Path, version: str) -> None:
+    def _point(self, root: Path, version: str, kept: set[str]) -> None:
         pointer = root / "current.json"
         before = json.loads(pointer.read_text(encoding="utf-8"))["version"] if pointer.is_file() else None
         aside = root / f".current.{os.getpid()}.partial"
@@ -292,9 +315,9 @@ class Zone:
             os.replace(aside, pointer)
         finally:
             aside.unlink(missing_ok=True)
-        # The version before stays for readers that hold it open; older ones go.
+        # The version before stays for readers that hold it open, and what generations rest on; older ones go.
         for old in root.iterdir():
-            if old.is_dir() and not old.name.startswith(".") and old.name not in {version, before}:
+            if old.is_dir() and not old.name.startswith(".") and old.name not in {version, before, *kept}:
                 _discard(old)
 
     def _make_root(self) -> None:

@@ -29,6 +29,21 @@ CREATE TABLE reports.sentences (
     claim_keys VARCHAR[] -- empty only for technique and notice
 );
 
+-- What each refresh made anew and why: one row per refresh, batch and stage.
+-- stored: copy
+CREATE TABLE reports.nights (
+    night VARCHAR, -- day on which the refresh began, UTC
+    started_at TIMESTAMP, -- UTC
+    trigger VARCHAR, -- command, schedule
+    generation VARCHAR, -- of models, that was refreshed
+    batch_key VARCHAR, -- null: of the whole lake
+    stage VARCHAR,
+    job VARCHAR,
+    reasons VARCHAR[],
+    seconds DOUBLE, -- of the job, also where it made several stages; null where only requested
+    outcome VARCHAR -- refreshed, failed, requested, waits
+);
+
 -- One row per sentence and claim that it rests on.
 CREATE VIEW reports.sentence_claims AS
 SELECT

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
 from pipelines.intake import register
+from pipelines.jobs import CORPUS, batch_keys
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
-from pipelines.sensors import new_adjudications, new_batches
+from pipelines.sensors import changed_tables, new_adjudications, new_batches
+from spine_models.corpus.deid import new_key_file
 from tests.conftest import tiny_profile
 
 
@@ -35,10 +38,10 @@ def evaluate(sensor, hospital, instance):
         return sensor(context)
 
 
-def tonight(hospital):
+def tonight(hospital, instance):
     at_two = datetime(2026, 1, 2, 2, tzinfo=UTC)
     with dg.build_schedule_context(
-        scheduled_execution_time=at_two, resources={"hospital": hospital}
+        instance=instance, scheduled_execution_time=at_two, resources={"hospital": hospital}
     ) as context:
         return list(nightly_refresh(context))
 
@@ -69,15 +72,30 @@ def test_a_late_ehr_table_requests_every_batch_of_its_cohort(hospital, inbox):
     assert register(hospital, inbox, cohort="site").touched == ["site-0001"]
 
 
-def test_the_night_refreshes_every_batch_that_has_vectors(hospital):
-    hospital.lake.write_table(("embeddings", "slices"), "site-0001", pl.DataFrame({"a": [1]}))
-    requests = tonight(hospital)
-    assert [(r.partition_key, r.run_key) for r in requests] == [("site-0001", "refresh-2026-01-02-site-0001")]
+def test_the_night_requests_what_is_new_and_nothing_that_trains(hospital, inbox, tmp_path):
+    new_key_file(Path(hospital.key_file))
+    register(hospital, inbox, cohort="site")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        (first,) = tonight(hospital, instance)
+        (again,) = tonight(hospital, instance)
+        (inbox / "a.txt").write_text("another one")
+        (changed,) = tonight(hospital, instance)
+    assert first.partition_key == "site-0001"
+    assert first.run_key == again.run_key, "the same night asks once for the same thing"
+    assert first.run_key != changed.run_key
+    assert first.run_key.startswith("refresh-2026-01-02-site-0001-")
+    assert set(first.asset_selection) == set(batch_keys(CORPUS)), "what needs an encoder waits for one"
+    noted = pl.concat([pl.read_parquet(file) for file in sorted(hospital.nights_root.glob("*.parquet"))])
+    assert set(noted["outcome"]) == {"requested"}
+    assert noted.filter(pl.col("stage") == "archive")["reasons"].to_list()[0] == ["new batch"]
 
 
-def test_a_night_without_vectors_is_skipped_and_says_why(hospital):
-    (only,) = tonight(hospital)
+def test_a_night_without_an_inbox_is_skipped_and_says_why(hospital, tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        (only,) = tonight(hospital, instance)
     assert isinstance(only, dg.SkipReason)
+    assert "nothing new" in only.skip_message
+    assert "no encoder has been trained" in only.skip_message
 
 
 def test_the_schedules_run_at_night():
@@ -105,3 +123,29 @@ def test_decisions_of_people_ask_for_every_consensus_once(hospital):
         hospital.adjudications_file.write_text("study_key,condition,status\ns1,gout,absent\n")
         with pytest.raises(ValueError, match="line 2"):
             look(result.cursor)
+
+
+RUN = "00000000-0000-4000-8000-000000000000"
+
+
+def after(hospital, instance, job):
+    """What the sensor for changed tables asks for when a run of this job is through."""
+    run = dg.DagsterRun(job_name=job)
+    through = dg.DagsterEvent(event_type_value=dg.DagsterEventType.PIPELINE_SUCCESS.value, job_name=job)
+    context = dg.build_run_status_sensor_context(
+        "changed_tables", through, instance, run, resources={"hospital": hospital}
+    )
+    return list(changed_tables(context))
+
+
+def test_the_warehouse_follows_the_last_of_several_runs_and_the_rules_follow_it(hospital, tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_run(dg.DagsterRun(job_name="refresh", run_id=RUN, status=dg.DagsterRunStatus.STARTED))
+        (waits,) = after(hospital, instance, "refresh")
+        assert isinstance(waits, dg.SkipReason)
+        assert "1 other runs" in waits.skip_message
+        instance.delete_run(RUN)
+        assert [r.job_name for r in after(hospital, instance, "refresh")] == ["rebuild_warehouse"]
+        assert [r.job_name for r in after(hospital, instance, "rebuild_warehouse")] == ["lake_rules"]
+        (end,) = after(hospital, instance, "lake_rules")
+        assert isinstance(end, dg.SkipReason)

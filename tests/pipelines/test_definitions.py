@@ -1,11 +1,12 @@
 import dagster as dg
 import pytest
 
-from assets import STAGES, all_assets
+from assets import STAGES, all_assets, assets_of
 from pipelines.checks import sql_check_keys
 from pipelines.definitions import defs
 from pipelines.jobs import all_jobs
 from pipelines.runtime.partitions import encoder_sequences, study_batches
+from pipelines.steps import ASIDE, findings_stages, findings_steps
 
 
 def test_definitions_are_loadable_and_hold_every_stage():
@@ -50,14 +51,44 @@ def test_gpu_work_waits_in_the_pool():
     }
 
 
+TRAINED = {"backbone", "clip", "synthesizer"}
+
+
 def test_training_is_started_by_no_schedule_and_no_sensor():
     repository = defs.get_repository_def()
-    started = {s.job_name for s in repository.schedule_defs} | {s.job_name for s in repository.sensor_defs}
+    started = {s.job_name for s in repository.schedule_defs}
+    started |= {target.job_name for s in repository.sensor_defs for target in s.targets}
+    assert "refresh" in started
     for job in started:
-        nodes = {node.name for node in defs.resolve_job_def(job).nodes}
-        assert nodes.isdisjoint(
-            {"backbone", "anchored", "clip", "synthesizer", "synthesizer_aligned", "probes"}
-        )
+        keys = defs.resolve_job_def(job).asset_layer.executable_asset_keys
+        frozen = {dg.AssetKey(["shards", thing]) for thing in ("manifest", "patients")}
+        fitted = {key for step in findings_steps() if step.fitted for key in step.keys}
+        trained = {key for key in keys if key.path[0] in TRAINED}
+        assert keys.isdisjoint(frozen | fitted), job
+        assert not trained, job
+
+
+def test_every_asset_of_the_findings_is_in_one_step_after_what_it_rests_on():
+    steps = findings_steps()
+    made = [key for step in steps for key in step.keys]
+    assert len(made) == len(set(made))
+    all_keys = {key for stage in findings_stages() for d in assets_of(STAGES[stage]) for key in d.keys}
+    assert set(made) == all_keys - set(ASIDE)
+    definitions = {key: d for d in all_assets() for key in d.keys}
+    for place, step in enumerate(steps):
+        later = {key for other in steps[place + 1 :] for key in other.keys}
+        for key in step.keys:
+            assert (definitions[key].partitions_def is not None) == step.per_batch
+            assert later.isdisjoint(dep.asset_key for dep in definitions[key].specs_by_key[key].deps)
+
+
+def test_heads_are_fitted_and_what_they_say_of_a_batch_is_not():
+    of = {key: step for step in findings_steps() for key in step.keys}
+    assert of[dg.AssetKey(["probes", "heads"])].fitted
+    assert of[dg.AssetKey(["agents", "registry"])].fitted, "as old as the heads"
+    claims = of[dg.AssetKey(["agents", "claims"])]
+    assert claims.per_batch
+    assert not claims.fitted
 
 
 def test_blocking_checks_guard_what_leaves():

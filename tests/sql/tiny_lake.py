@@ -110,6 +110,7 @@ SCHEMAS = {
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
+    "reports.nights": reports.NIGHTS,
     "ablations.vectors": ablations.VECTORS,
     "ablations.scores": ablations.SCORES,
     "ablations.clip_bi_modal_patients": seen.PATIENTS,

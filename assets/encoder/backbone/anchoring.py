@@ -110,7 +110,7 @@ def anchored(
     images = sample_slices(tars, SHOWN, seed=numbers.gram.seed)
     pictures = {}
     if len(images):
-        before, after = load_encoder(start), load_encoder(hospital.current(KEY, route))
+        before, after = load_encoder(start), load_encoder(hospital.newest(KEY, route))
         pictures["patches"] = patch_sheet(images, before.encode_patches(images), after.encode_patches(images))
     yield artifact_result(
         KEY,

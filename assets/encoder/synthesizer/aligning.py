@@ -101,16 +101,16 @@ def aligned(
     from spine_models.encoder.synthesizer.series import series_images
 
     settings = hospital.numbers.synthesizer
-    start, clip = hospital.current(("synthesizer", "fused")), hospital.current(("clip", "aligned"))
+    start, clip = hospital.current(("synthesizer", "fused")), hospital.newest(("clip", "aligned"))
     order = Order(context, hospital, manifest, ledger, KEY, CODE_VERSION, config.resume)
     made = of_gates_with_reports(order, settings, start=start, clip=clip)
     result = made.result
     retrieval, gates = result.tables["retrieval"], pl.DataFrame(schema=tables.GATES)
     if result.card["trained"]:
-        encoders = hospital.encoders()
+        encoders = hospital.newest_encoders()
         slices = frozen_slices(hospital, manifest, ["series_key", "slice_key", "slice_index", "contrast"])
         roots = hospital.artifacts(("shards", "tars"), slices["batch_key"].unique().sort().to_list())
-        model = load_fused(hospital.current(KEY), encoders["t1"], encoders["t2"])
+        model = load_fused(hospital.newest(KEY), encoders["t1"], encoders["t2"])
         series = series_images(slices, roots, per_series=settings.exported_slices)
         gates = gate_table(model.encoder, series)
     yield artifact_result(

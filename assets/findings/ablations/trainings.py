@@ -96,7 +96,7 @@ def _clip(variant: str) -> dg.AssetsDefinition:
 def _gates(variant: str) -> dg.AssetsDefinition:
     def train(order: Order, hospital: Hospital) -> Made:
         settings = hospital.numbers.synthesizer.model_dump() | {"variant": variant}
-        clip = hospital.current(("clip", "aligned"))
+        clip = hospital.newest(("clip", "aligned"))
         return of_gates_from_the_start(order, SynthesizerSettings.model_validate(settings), clip=clip)
 
     description = f"The synthesizer with {variant} gates, both of its trainings."

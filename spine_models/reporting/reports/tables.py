@@ -28,3 +28,18 @@ SENTENCES = pl.Schema(
         "claim_keys": pl.List(pl.String),  # empty only for technique and notice
     }
 )
+
+NIGHTS = pl.Schema(
+    {
+        "night": pl.String,  # day on which the refresh began, UTC
+        "started_at": pl.Datetime("us"),  # UTC
+        "trigger": pl.String,  # command | schedule
+        "generation": pl.String,
+        "batch_key": pl.String,  # null: of the whole lake
+        "stage": pl.String,
+        "job": pl.String,
+        "reasons": pl.List(pl.String),
+        "seconds": pl.Float64,  # of the job, also where it made several stages; null where only requested
+        "outcome": pl.String,  # refreshed | failed | requested | waits
+    }
+)
