@@ -32,6 +32,7 @@ class Sweep(dg.Config):
 UPSTREAM = [
     ("deid", "files"), ("deid", "studies"), ("deid", "audit"), ("sequences", "series"), ("labels", "consensus"),
     ("shards", "slices"), ("backbone", "curves"), ("backbone", "gram_curves"), ("embeddings", "studies"),
+    ("probes", "probabilities"), ("attribution", "weights"), ("localization", "findings"), ("retrieval", "neighbours"),
     ("agents", "claims"), ("reports", "sentences"),
 ]  # fmt: skip
 
@@ -42,7 +43,11 @@ UPSTREAM = [
     + [
         dg.AssetDep(["clip", "retrieval"]),
         dg.AssetDep(["synthesizer", "gates"]),
-        dg.AssetDep(["probes", "metrics"]),
+        dg.AssetDep(["probes", "comparisons"]),
+        dg.AssetDep(["probes", "null"]),
+        dg.AssetDep(["attribution", "scores"]),
+        dg.AssetDep(["localization", "scores"]),
+        dg.AssetDep(["retrieval", "scores"]),
         dg.AssetDep(["shards", "manifest"]),
         dg.AssetDep(["shards", "quality_page"]),
         dg.AssetDep(["labels", "review_queue"]),

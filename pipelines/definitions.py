@@ -18,7 +18,7 @@ from pipelines.runtime.io_managers import ParquetIOManager
 from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
-from pipelines.schedules import nightly_refresh, nightly_warehouse
+from pipelines.schedules import nightly_refresh, nightly_warehouse, weekly_sweep
 from pipelines.sensors import changed_tables, new_adjudications, new_batches
 
 
@@ -42,7 +42,7 @@ def build_defs(
         assets=all_assets(),
         asset_checks=[sql_rules],
         jobs=all_jobs(),
-        schedules=[nightly_refresh, nightly_warehouse],
+        schedules=[nightly_refresh, nightly_warehouse, weekly_sweep],
         sensors=[new_batches, new_adjudications, changed_tables],
         resources=resources | dict(overrides or {}),
         executor=dg.multiprocess_executor.configured({"max_concurrent": 2}),

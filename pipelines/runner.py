@@ -335,6 +335,8 @@ class Runner:
         for run in self.instance.get_runs(filters):
             if run.tags.get(_PARTITION_TAG) == partition:
                 self.instance.report_run_failed(run, "the process of this run was killed")
+                # Its place in a pool is not given back by that, and the next run would wait for it for ever.
+                self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
     def _execute_alone(self, job: str, partition: str | None) -> None:
         started = time.monotonic()

@@ -9,6 +9,7 @@ and encoders (``jobs``), when a job runs (``runner``, ``refreshing``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -20,6 +21,10 @@ from pipelines.runtime.partitions import study_batches
 
 FITTED_STAGES: Final = ("probes", "attribution", "localization", "ablations")
 """Stages whose whole-lake assets are fitted or scored on the frozen patients: made once, and again with training."""
+FITTED_KEYS: Final = frozenset(
+    dg.AssetKey(["retrieval", thing]) for thing in ("scores", "gains", "precision")
+)
+"""Scores on the frozen patients in a stage whose other assets follow every batch."""
 ASIDE: Final = (dg.AssetKey(["reports", "nights"]),)
 """Assets of these stages that belong to the warehouse's job."""
 
@@ -58,13 +63,13 @@ def findings_steps() -> tuple[Step, ...]:
     fitted: set[dg.AssetKey] = set()
     gathered: set[dg.AssetKey] = set()
     for stage in findings_stages():
-        for turn in _turns(stage):
+        for turn in (part for whole in _turns(stage) for part in _apart(whole)):
             keys = tuple(sorted(key for definition in turn for key in definition.keys))
             per_batch = turn[0].partitions_def is not None
             above = {up for definition in turn for up in _upstream(definition)} - set(keys)
             ours = {up for up in above if up.path[0] in findings_stages()}
             # What rests on fitted things alone is as old as they are: the registry of agents, for one.
-            fits = not per_batch and (stage in FITTED_STAGES or ours <= fitted)
+            fits = not per_batch and (_scores(stage, keys) or ours <= fitted)
             gathers = not fits and (bool(ours & gathered) or not per_batch)
             same = [step for step in steps if step.stage == stage and step.per_batch == per_batch]
             name = f"{stage}_{'batch' if per_batch else 'lake'}" + (f"_{len(same) + 1}" if same else "")
@@ -74,6 +79,16 @@ def findings_steps() -> tuple[Step, ...]:
             elif gathers:
                 gathered |= set(keys)
     return tuple(steps)
+
+
+def _scores(stage: str, keys: Iterable[dg.AssetKey]) -> bool:
+    return stage in FITTED_STAGES or FITTED_KEYS.issuperset(keys)
+
+
+def _apart(turn: list[dg.AssetsDefinition]) -> list[list[dg.AssetsDefinition]]:
+    """What follows every batch, then what is scored on the frozen patients: two jobs, where a turn has both."""
+    groups = ([d for d in turn if FITTED_KEYS.issuperset(d.keys) is fitted] for fitted in (False, True))
+    return [group for group in groups if group]
 
 
 def _upstream(definition: dg.AssetsDefinition) -> set[dg.AssetKey]:

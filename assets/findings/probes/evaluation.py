@@ -20,6 +20,7 @@ from pipelines.runtime.metadata import (
     table_result,
 )
 from pipelines.runtime.progress import reporter
+from pipelines.runtime.provenance import of_all_partitions
 from pipelines.runtime.resources import Hospital
 from spine_models.domain import condition_keys
 from spine_models.findings.probes import tables
@@ -114,7 +115,7 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
             code_version=CODE_VERSION,
         ),
     },
-    deps=[dg.AssetDep(["embeddings", "slices"], partition_mapping=dg.AllPartitionMapping())],
+    deps=of_all_partitions(["embeddings", "slices"], ["embeddings", "aligned"]),
     check_specs=[COMPLETE],
 )
 def probes(

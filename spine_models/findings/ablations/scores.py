@@ -19,6 +19,7 @@ from spine_models.config import ProbeSettings
 from spine_models.domain import Split
 from spine_models.findings.ablations.tables import SCORES
 from spine_models.findings.ablations.variants import COMPARISONS, Comparison
+from spine_models.findings.probes.bootstrap import relative
 from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
 from spine_models.findings.probes.scores import INTERVAL, auroc, average_precision, patient_draws
 from spine_models.findings.probes.studies import StudyLabels, study_labels
@@ -109,8 +110,10 @@ def _compared(
             row: dict[str, object] = _named(comparison, name, measure) | count
             row |= {"value": values[i], "low": low, "high": high}
             if i:
-                apart, gain = replicates[0] - replicates[i], replicates[0] / replicates[i] - 1.0
-                row |= {"difference": values[0] - values[i], "relative_gain": values[0] / values[i] - 1.0}
+                apart, gain = replicates[0] - replicates[i], relative(replicates[0], replicates[i])
+                gained = float(relative(values[0], values[i]))
+                row |= {"difference": values[0] - values[i]}
+                row |= {"relative_gain": gained if np.isfinite(gained) else None}
                 row |= dict(zip(("difference_low", "difference_high"), _interval(apart), strict=True))
                 row |= dict(zip(("relative_gain_low", "relative_gain_high"), _interval(gain), strict=True))
             yield row

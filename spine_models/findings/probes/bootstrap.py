@@ -62,6 +62,12 @@ def interval_of(value: float, draws: np.ndarray) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+def relative(ours: np.ndarray | float, theirs: np.ndarray | float) -> np.ndarray:
+    """ours / theirs - 1 in float64, NaN where ``theirs`` is not above zero: nothing is gained over nothing."""
+    top, bottom = np.broadcast_arrays(np.asarray(ours, np.float64), np.asarray(theirs, np.float64))
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0) - 1.0
+
+
 def replicate(
     labels: np.ndarray,
     probabilities: np.ndarray,

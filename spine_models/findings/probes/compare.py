@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from spine_models.findings.probes.bootstrap import Replicates, interval_of
+from spine_models.findings.probes.bootstrap import Replicates, interval_of, relative
 from spine_models.findings.probes.delong import delong
 from spine_models.findings.probes.judgement import Scored
 from spine_models.findings.probes.tables import COMPARISONS, SUMMARY
@@ -216,9 +216,10 @@ def _difference(pairs: Sequence[_Pair], metric: str) -> dict[str, object]:
     row: dict[str, object] = {"status": "evaluated", "value": value, "against_value": against}
     row |= _counts([pair.studies for pair in pairs], [pair.patients for pair in pairs])
     difference = interval_of(value - against, draws - rival)
-    gain = interval_of(value / against - 1.0, draws / rival - 1.0)
+    gain = interval_of(float(relative(value, against)), relative(draws, rival))
     for name, interval in (("difference", difference), ("relative_gain", gain)):
-        row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        if np.isfinite(interval.value):
+            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return row | {"p_bootstrap": _two_sided(draws - rival)}
 
 
