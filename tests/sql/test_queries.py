@@ -51,7 +51,7 @@ def test_a_study_takes_the_region_of_most_slices_but_never_of_another_body_part(
         if row["study_key"] == study:
             row["region"] = "cervical" if row["route"] == "t1" else "other"
             row["n_slices"] = 1 if row["route"] == "t1" else 90
-    assert {row["region"] for row in answer("study_timeline") if row["study_key"] == study} == {"cervical"}
+    assert {row["region"] for row in answer("patient_timeline") if row["study_key"] == study} == {"cervical"}
 
 
 def test_sequence_counts_keep_abstained_series(answer):
@@ -207,13 +207,20 @@ def test_every_sentence_has_its_provenance(answer, lake):
 
 
 def test_a_timeline_gives_true_intervals_and_none_for_years(answer, lake):
-    rows = [row for row in answer("study_timeline") if row["age_years"] == 61]
+    rows = [row for row in answer("patient_timeline") if row["age_years"] == 61]
     assert [(row["study_number"], row["days_since_first"]) for row in rows] == [(1, 0), (2, 60)]
     assert rows[0]["reported"] == ["canal"]
     assert rows[0]["claimed"] == ["canal", "fracture"]
+    assert (rows[0]["new_since_last"], rows[0]["gone_since_last"], rows[0]["like_the_last"]) == (None, None, None)
+    assert rows[1]["like_the_last"] is not None
+    second = rows[1]["study_key"]
+    lake.change("agents.claims", where={"study_key": second, "condition": "canal"}, status="absent")
+    lake.change("agents.claims", where={"study_key": second, "condition": "pars"}, status="present")
+    changed = next(row for row in answer("patient_timeline") if row["study_key"] == second)
+    assert (changed["new_since_last"], changed["gone_since_last"]) == (["pars"], ["canal"])
     for row in lake.rows["deid.studies"]:
         row["study_date"] = row["study_date"][:4]
-    assert {row["days_since_first"] for row in answer("study_timeline")} == {None}
+    assert {row["days_since_first"] for row in answer("patient_timeline")} == {None}
 
 
 def test_what_is_stale_is_empty_and_then_names_each_stage(answer, lake):
