@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.runtime.judges import judges
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 
@@ -133,12 +134,10 @@ def embed_study(hospital: Hospital, folder: Path) -> pl.DataFrame:
 
 def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> list[str]:
     """Drafted reports of one folder, one text per study found in it; HTML pages too where ``pages`` is given."""
-    from spine_models.findings.probes.heads import load_heads
     from spine_models.reporting.agents import diagnose
     from spine_models.reporting.reports import draft_reports, write_pages
 
-    zone = hospital.lake
-    heads = load_heads(zone.current(("probes", "heads"))) if zone.has_artifact(("probes", "heads")) else None
+    heads, guards = judges(hospital)
     with read_study(hospital, folder) as study:
         claims = diagnose(
             study.studies,
@@ -147,6 +146,8 @@ def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) ->
             study.slices,
             heads,
             settings=hospital.numbers.agents,
+            untrained_versions=hospital.untrained_encoders(),
+            guards=guards,
         )
         written = draft_reports(claims, study.studies, study.series)
     if pages is not None:

@@ -4,20 +4,16 @@ Belongs here: wiring. Does not belong here: thresholds or reasons (``spine_model
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
+from pipelines.runtime.judges import judges
 from pipelines.runtime.metadata import counts, table_out, table_result
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 from spine_models.domain import condition_keys
 from spine_models.reporting.agents import tables
-
-if TYPE_CHECKING:
-    from spine_models.findings.probes.heads import Heads
-    from spine_models.findings.probes.strata.guards import Guards
 
 LAYER = "reporting"
 CODE_VERSION = "1"
@@ -45,11 +41,10 @@ COMPLETE = dg.AssetCheckSpec(
 )
 def registry(hospital: Hospital, metrics: pl.DataFrame) -> Iterator[object]:
     """Register the agents of the current heads."""
-    from spine_models.findings.probes.heads import load_heads
     from spine_models.reporting.agents import registry as register
 
-    heads = load_heads(hospital.current(("probes", "heads")))
-    frame = register(heads, metrics, _guards(hospital, heads))
+    heads, guards = judges(hospital)
+    frame = register(heads, metrics, guards)
     yield table_result(("agents", "registry"), frame, trained=int(frame["trained"].sum()))
 
 
@@ -82,10 +77,9 @@ def agents(
     slices: pl.DataFrame,
 ) -> Iterator[object]:
     """Let the agents speak about the batch's studies."""
-    from spine_models.findings.probes.heads import load_heads
     from spine_models.reporting.agents import diagnose
 
-    heads = load_heads(hospital.current(("probes", "heads")))
+    heads, guards = judges(hospital)
     claims = diagnose(
         studies,
         vectors,
@@ -94,7 +88,7 @@ def agents(
         heads,
         settings=hospital.numbers.agents,
         untrained_versions=hospital.untrained_encoders(),
-        guards=_guards(hospital, heads),
+        guards=guards,
     )
     yield table_result(
         ("agents", "claims"),
@@ -108,11 +102,3 @@ def agents(
         passed=claims.height == studies.height * len(condition_keys()),
         metadata={"claims": claims.height},
     )
-
-
-def _guards(hospital: Hospital, heads: "Heads") -> "Guards | None":
-    """The heads' guards; None before the first are published."""
-    from spine_models.findings.probes.strata.guards import load_guards
-
-    key = ("probes", "guards")
-    return load_guards(hospital.current(key), heads) if hospital.lake.has_artifact(key) else None

@@ -211,7 +211,11 @@ def test_a_timeline_gives_true_intervals_and_none_for_years(answer, lake):
     assert [(row["study_number"], row["days_since_first"]) for row in rows] == [(1, 0), (2, 60)]
     assert rows[0]["reported"] == ["canal"]
     assert rows[0]["claimed"] == ["canal", "fracture"]
-    assert (rows[0]["new_since_last"], rows[0]["gone_since_last"], rows[0]["like_the_last"]) == (None, None, None)
+    assert (rows[0]["new_since_last"], rows[0]["gone_since_last"], rows[0]["like_the_last"]) == (
+        None,
+        None,
+        None,
+    )
     assert rows[1]["like_the_last"] is not None
     second = rows[1]["study_key"]
     lake.change("agents.claims", where={"study_key": second, "condition": "canal"}, status="absent")
