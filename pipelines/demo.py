@@ -86,10 +86,16 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
     show(console, "Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
     show(console, "Sequences against the phantom's truth", sequence_accuracy(hospital, source / "truth"))
     show(console, "Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
-    show(console, "Probes: mean AUROC over evaluable conditions", probe_table(hospital))
+    show(console, "Probes: mean AUROC (sql encoder_comparison)", encoder_table(answer("encoder_comparison")))
     console.print(
         "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
     )
+    title = "Reports, images and slices of test patients find each other (sql retrieval_recall)"
+    show(console, title, recall_table(answer("retrieval_recall")))
+    title = "Slices and boxes of test patients (sql localization_scores)"
+    show(console, title, localization_table(answer("localization_scores")))
+    title = "Saliency over all conditions, beside random orders (sql attribution_scores)"
+    show(console, title, saliency_table(answer("attribution_scores")))
     title = "Training of the encoders, before and after (sql training_health)"
     show(console, title, training_table(answer("training_health")))
     title = "Held-out studies and reports find each other, by chance in brackets (sql alignment_retrieval)"
@@ -223,15 +229,64 @@ def gate_table(hospital: Hospital) -> pl.DataFrame:
     return wide.rename({name: f"layer {name}" for name in wide.columns[2:]}).sort("contrast", nulls_last=True)
 
 
-def probe_table(hospital: Hospital) -> pl.DataFrame:
-    """Mean AUROC by encoder and sequence set, cross-validated and held out."""
-    metrics = hospital.lake.read_table(("probes", "metrics"), [None]).filter(pl.col("status") == "evaluated")
-    return (
-        metrics.group_by("encoder", "head", "sequence_set", "evaluation")
-        .agg(pl.col("auroc").mean(), conditions=pl.len())
-        .pivot("evaluation", index=["encoder", "head", "sequence_set"], values=["auroc", "conditions"])
-        .sort("sequence_set", "encoder", "head")
+def encoder_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Mean AUROC with its interval by encoder and sequence set, held out and cross-validated."""
+    known = rows.filter((pl.col("metric") == "auroc") & pl.col("mean").is_not_null())
+    cell = with_interval("mean", "mean_low", "mean_high")
+    wide = known.with_columns(cell.alias("cell")).pivot(
+        "evaluation", index=["sequence_set", "encoder", "head"], values=["cell", "conditions"]
     )
+    order = [
+        name for name in ("cell_test", "conditions_test", "cell_cv", "conditions_cv") if name in wide.columns
+    ]
+    shown = wide.select("sequence_set", "encoder", "head", *order).sort("sequence_set", "encoder", "head")
+    return shown.rename({name: name.removeprefix("cell_") for name in order})
+
+
+def recall_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Recall at 5 with its interval beside chance, and the gain over the best baseline."""
+    known = rows.filter(pl.col("recall_5").is_not_null() & (pl.col("task") != "condition_to_slice"))
+    return known.select(
+        "task",
+        "sequence_set",
+        "encoder",
+        pl.col("n_queries").alias("n"),
+        with_interval("recall_5", "recall_5_low", "recall_5_high").alias("recall at 5"),
+        pl.col("chance_recall_5").alias("chance"),
+        "median_rank",
+        with_interval("gain", "gain_low", "gain_high").alias("gain"),
+    )
+
+
+def localization_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Slice AUROC and overlap of the learned conditions, model beside the position prior."""
+    known = rows.filter(
+        pl.col("slice_auroc").is_not_null() & pl.col("method").is_in(["model", "position_prior"])
+    )
+    wide = known.pivot(
+        "method",
+        index=["condition", "supervision", "n_patients"],
+        values=["slice_auroc", "iou", "found_distance_mm"],
+    )
+    return wide.rename(
+        {name: name.replace("_position_prior", " prior").replace("_model", "") for name in wide.columns}
+    )
+
+
+def saliency_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Deletion, insertion, pointing and mass of every method, chance in brackets."""
+    known = rows.filter((pl.col("condition") == "all") & pl.col("value").is_not_null())
+    value, chance = (pl.col(name).round(3).cast(pl.String) for name in ("value", "chance"))
+    cells = known.with_columns(cell=pl.format("{} ({})", value, chance.fill_null("–")))
+    return cells.pivot("measure", index=["method", "n"], values="cell")
+
+
+def with_interval(value: str, low: str, high: str) -> pl.Expr:
+    """``0.61 [0.55 0.66]``; null where there is no value."""
+    parts = [
+        pl.col(name).map_elements(lambda v: f"{v:.2f}", return_dtype=pl.String) for name in (value, low, high)
+    ]
+    return pl.format("{} [{} {}]", *parts)
 
 
 if __name__ == "__main__":
