@@ -43,10 +43,7 @@ def embed(home: str, profile: str, key_file: str, dies_at: int | None = None) ->
         Encoder.encode = deadly
     hospital = Hospital(profile=profile, home=home, key_file=key_file)
     instance = open_instance(Path(home) / "dagster")
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        # A killed run holds its place in the pool until somebody, else Dagster's daemon, takes it away.
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    Runner(hospital, build_defs(hospital), instance, print)._execute("embed", BATCH)
+    Runner(hospital, build_defs(hospital), instance, print)._execute("embeddings_batch", BATCH)
     (record,) = instance.fetch_materializations(dg.AssetKey(["embeddings", "slices"]), limit=1).records
     return int(record.asset_materialization.metadata["computed"].value)
 

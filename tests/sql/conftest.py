@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -33,6 +34,7 @@ def valid_lake() -> Lake:
         )  # fmt: skip
     _add_panel(lake)
     _add_refreshed(lake)
+    _add_nights(lake)
     _add_retrieval(lake)
     _add_manifest(lake)
     _add_training(lake)
@@ -359,6 +361,20 @@ def _add_claims(lake: Lake, ids: dict[str, str], instances: list[str]) -> None:
             sentence_key=key(draft, position), section="findings", position=position, text=text, kind=kind,
             claim_keys=claims,
         )  # fmt: skip
+
+
+def _add_nights(lake: Lake) -> None:
+    """One refresh that was asked for, one that went by itself."""
+    began = {"night": "2024-05-02", "started_at": datetime(2024, 5, 2, 2, 0), "generation": "g1"}
+    job = {"stage": "embeddings", "job": "embeddings_batch"}
+    lake.add(
+        "reports.nights", **began, **job, trigger="schedule", batch_key="internal-0001", reasons=["new files"],
+        outcome="requested",
+    )  # fmt: skip
+    lake.add(
+        "reports.nights", **began, **job, trigger="command", batch_key="internal-0002", reasons=["other code"],
+        seconds=3.5, outcome="refreshed",
+    )  # fmt: skip
 
 
 def _add_refreshed(lake: Lake) -> None:

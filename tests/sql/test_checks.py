@@ -418,6 +418,8 @@ CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("localization.scores", where={"condition": "pars"}, reason=None),
     ),
     ("localization__seventeen_conditions", lambda lake: lake.drop("localization.scores", condition="pars")),
+    ("reports__refresh_says_why", lambda lake: lake.change("reports.nights", reasons=[])),
+    ("reports__refresh_says_why", lambda lake: lake.change("reports.nights", stage=None)),
     ("agents__seventeen_claims_per_study", _a_study_without_claims),
     (
         "agents__seventeen_claims_per_study",
