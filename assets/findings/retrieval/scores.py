@@ -17,7 +17,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.retrieval import tables
 
 LAYER = "findings"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ABOVE_CHANCE = dg.AssetCheckSpec(
     "reports_are_found",
     asset=["retrieval", "scores"],

@@ -65,7 +65,7 @@ def compare(
         mapped = {
             name: found
             for name, vectors in named.items()
-            if (found := _mapped(studies, split, vectors, sequence_set, settings)) is not None
+            if (found := mapped_to_reports(studies, split, vectors, sequence_set, settings)) is not None
         }
         for name in named:
             scores.append(_score(studies, split, name, mapped.get(name), sequence_set, settings))
@@ -77,14 +77,25 @@ def compare(
     return Compared(_frame(scores, SCORES), _frame(gains, GAINS))
 
 
-class _Mapped(NamedTuple):
+class Mapped(NamedTuple):
+    """Unit vectors [N, dim] in the space of the reports, and which of the studies have one, bool [N]."""
+
     vectors: np.ndarray
     present: np.ndarray
 
 
-def _mapped(
+def mapped_to_reports(
     studies: Studies, split: np.ndarray, vectors: pl.DataFrame, sequence_set: str, settings: RetrievalSettings
-) -> _Mapped | None:
+) -> Mapped | None:
+    """Study vectors of an encoder without text through its best linear map; None without studies to fit it.
+
+    Args:
+        studies: of all patients of train, val and test, with report vectors.
+        split: of each study; train fits the map, val chooses its penalty.
+        vectors: study_key, route, vector of one encoder.
+        sequence_set: t1, t2, other or all.
+        settings: of the profile.
+    """
     if REPORT not in studies.vectors:
         return None
     values, present = side_by_side(vectors, sequence_set, studies.study_keys, split == "train")
@@ -98,14 +109,14 @@ def _mapped(
         studies.alike,
         settings.ridge,
     )
-    return None if found is None else _Mapped(found, present)
+    return None if found is None else Mapped(found, present)
 
 
 def _score(
     studies: Studies,
     split: np.ndarray,
     name: str,
-    mapped: _Mapped | None,
+    mapped: Mapped | None,
     sequence_set: str,
     settings: RetrievalSettings,
 ) -> dict[str, object]:
@@ -136,7 +147,7 @@ def _gain(
     studies: Studies,
     split: np.ndarray,
     ours: str,
-    rivals: dict[str, _Mapped],
+    rivals: dict[str, Mapped],
     sequence_set: str,
     settings: RetrievalSettings,
 ) -> dict[str, object]:
