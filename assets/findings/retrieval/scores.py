@@ -39,6 +39,7 @@ ABOVE_CHANCE = dg.AssetCheckSpec(
             ["deid", "reports"],
         ),
         ["clip", "aligned"],
+        ["synthesizer", "aligned"],
         ["retrieval", "index"],
     ],
     outs={
