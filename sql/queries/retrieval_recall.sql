@@ -18,7 +18,10 @@
 --   gain_low             lower end of its paired interval
 --   gain_high            upper end
 --   next_best            that baseline
---   reason               why there is no number
+--   over_clip            relative gain of all series over T1 and T2 alone, on the same studies; null elsewhere
+--   over_clip_low        lower end of its paired interval
+--   over_clip_high       upper end
+--   reason               why there is no number, or no gain
 SELECT
     scores.task,
     scores.sequence_set,
@@ -38,7 +41,10 @@ SELECT
     gains.gain_low,
     gains.gain_high,
     gains.next_best,
-    scores.reason
+    over_clip.gain AS over_clip,
+    over_clip.gain_low AS over_clip_low,
+    over_clip.gain_high AS over_clip_high,
+    COALESCE(scores.reason, gains.reason, over_clip.reason) AS reason
 FROM retrieval.scores AS scores
 LEFT JOIN retrieval.gains AS gains
     ON
@@ -46,6 +52,14 @@ LEFT JOIN retrieval.gains AS gains
     AND gains.sequence_set = scores.sequence_set
     AND gains.encoder = scores.encoder
     AND gains.query = scores.query
+    AND gains.against = 'best_baseline'
+LEFT JOIN retrieval.gains AS over_clip
+    ON
+    scores.task = 'image_to_report'
+    AND over_clip.sequence_set = scores.sequence_set
+    AND over_clip.encoder = scores.encoder
+    AND over_clip.query = scores.query
+    AND over_clip.against = 'without_synthesizer'
 ORDER BY
     LIST_POSITION(
         ['image_to_report', 'report_to_image', 'text_to_slice', 'condition_to_slice', 'orientation'], scores.task

@@ -51,20 +51,22 @@ CREATE TABLE retrieval.scores (
     chance_median_rank DOUBLE
 );
 
--- What alignment gains over the best baseline in recall at 5, on the same queries, with a paired interval.
+-- What alignment gains over the best baseline, and the synthesizer over clip alone, in recall at 5: on the same
+-- queries, with a paired interval.
 -- stored: copy
 CREATE TABLE retrieval.gains (
     sequence_set VARCHAR,
     encoder VARCHAR,
     query VARCHAR, -- our modality that asked
-    next_best VARCHAR, -- baseline with the highest recall at 5
+    against VARCHAR, -- best_baseline, without_synthesizer
+    next_best VARCHAR, -- baseline with the highest recall at 5; clip's modality without the synthesizer
     status VARCHAR,
     reason VARCHAR,
     n_queries INTEGER,
     n_patients INTEGER,
     recall_5 DOUBLE,
     next_best_recall_5 DOUBLE,
-    gain DOUBLE, -- recall_5 / next_best_recall_5 - 1
+    gain DOUBLE, -- recall_5 / next_best_recall_5 - 1; null with a reason where next_best finds nothing
     gain_low DOUBLE,
     gain_high DOUBLE
 );

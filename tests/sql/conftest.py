@@ -322,7 +322,8 @@ def _add_retrieval(lake: Lake) -> None:
         "retrieval.scores", **(about | {"sequence_set": "other"}), encoder="none", query="other", **absent
     )
     lake.add(
-        "retrieval.gains", sequence_set="t1", encoder="clip-tri_modal", query="t1", next_best="pixel_pca",
+        "retrieval.gains", sequence_set="t1", encoder="clip-tri_modal", query="t1", against="best_baseline",
+        next_best="pixel_pca",
         status="evaluated", **counted, recall_5=0.5, next_best_recall_5=0.4, gain=0.25, gain_low=0.1, gain_high=0.4,
     )  # fmt: skip
     lake.add(

@@ -387,6 +387,14 @@ CASES: list[tuple[str, Callable]] = [
         "retrieval__scores_in_range",
         lambda lake: lake.change("retrieval.scores", where={"sequence_set": "other"}, reason=None),
     ),
+    ("retrieval__gains_agree", lambda lake: lake.change("retrieval.gains", gain=0.3)),
+    ("retrieval__gains_agree", lambda lake: lake.change("retrieval.gains", gain_high=math.inf)),
+    ("retrieval__gains_agree", lambda lake: lake.change("retrieval.gains", next_best_recall_5=0.0)),
+    ("retrieval__gains_agree", lambda lake: lake.change("retrieval.gains", against="another")),
+    (
+        "retrieval__gains_agree",
+        lambda lake: lake.change("retrieval.gains", status="not_evaluable", gain=None),
+    ),
     (
         "localization__boxes_lie_on_their_slices",
         lambda lake: lake.change("localization.findings", output_w=90.0),

@@ -16,6 +16,26 @@ def test_recall_stands_beside_chance_baselines_and_gain(answer):
     assert (ours["gain"], ours["gain_low"], ours["next_best"]) == (0.25, 0.1, "pixel_pca")
     assert theirs["gain"] is None
     assert (absent["recall_5"], absent["reason"]) == (None, "no test study has both")
+    assert {row["over_clip"] for row in rows} == {None}
+
+
+def test_what_the_synthesizer_adds_is_no_gain_over_a_baseline(answer, lake):
+    """One row of scores stays one, with both gains beside it."""
+    score = dict(lake.first("retrieval.scores"), sequence_set="all", query="study", encoder="synthesizer-a")
+    lake.add("retrieval.scores", **score)
+    gain = dict(lake.first("retrieval.gains"), sequence_set="all", query="study", encoder="synthesizer-a")
+    lake.add("retrieval.gains", **gain)
+    over = {"against": "without_synthesizer", "next_best": "t1+t2", "gain": None, "gain_low": None}
+    reason = "the other finds no report"
+    lake.add(
+        "retrieval.gains", **gain | over | {"gain_high": None, "status": "not_evaluable", "reason": reason}
+    )
+    (row,) = [row for row in answer("retrieval_recall") if row["query"] == "study"]
+    assert (row["gain"], row["next_best"], row["over_clip"]) == (0.25, "pixel_pca", None)
+    assert row["reason"] == reason
+    lake.change("retrieval.gains", where={"against": "without_synthesizer"}, gain=0.5, gain_low=0.2)
+    (row,) = [row for row in answer("retrieval_recall") if row["query"] == "study"]
+    assert (row["gain"], row["over_clip"], row["over_clip_low"]) == (0.25, 0.5, 0.2)
 
 
 def test_similar_reports_show_what_both_have(answer):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from pipelines.runtime.aligned import trained_clip
+from pipelines.runtime.aligned import space_versions, trained_clip
 from pipelines.runtime.frozen import study_reports
 from pipelines.runtime.metadata import counts, markdown, table_out, table_result
 from pipelines.runtime.provenance import of_all_partitions
@@ -17,7 +17,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.retrieval import tables
 
 LAYER = "findings"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ABOVE_CHANCE = dg.AssetCheckSpec(
     "reports_are_found",
     asset=["retrieval", "scores"],
@@ -39,6 +39,7 @@ ABOVE_CHANCE = dg.AssetCheckSpec(
             ["deid", "reports"],
         ),
         ["clip", "aligned"],
+        ["synthesizer", "aligned"],
         ["retrieval", "index"],
     ],
     outs={
@@ -52,7 +53,7 @@ ABOVE_CHANCE = dg.AssetCheckSpec(
         "gains": table_out(
             ("retrieval", "gains"),
             tables.GAINS,
-            "Relative gain of recall at 5 over the best baseline, with a paired interval.",
+            "Relative gain of recall at 5 over the best baseline and over no synthesizer, with a paired interval.",
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
@@ -73,8 +74,12 @@ def scores(hospital: Hospital, baselines: pl.DataFrame, consensus: pl.DataFrame)
 
     lake = hospital.lake
     batches = lake.partitions(("embeddings", "aligned"))
-    columns = ["study_key", "patient_key", "route", "vector"]
+    columns = [
+        "study_key", "patient_key", "route", "encoder", "model_version", "preprocessing_version", "vector",
+    ]  # fmt: skip
     sentences = sentence_vectors(clip := trained_clip(hospital))
+    space = space_versions(hospital)
+    published = {} if space is None else {"clip": space.clip, "synthesizer": space.synthesizer}
     found = evaluate_retrieval(
         Vectors(
             aligned=lake.read_table(("embeddings", "aligned"), batches),
@@ -86,6 +91,7 @@ def scores(hospital: Hospital, baselines: pl.DataFrame, consensus: pl.DataFrame)
         reports=study_reports(hospital, pl.DataFrame({"batch_key": batches})),
         consensus=consensus,
         sentences=sentences,
+        versions={family: version for family, version in published.items() if version is not None},
         settings=hospital.numbers.retrieval,
     )
     yield table_result(

@@ -29,7 +29,7 @@ from spine_models.findings.retrieval.scores import (
     slice_scores,
     study_scores,
 )
-from spine_models.findings.retrieval.studies import Studies, gather_studies
+from spine_models.findings.retrieval.studies import Studies, gather_studies, one_encoder, one_version
 from spine_models.findings.retrieval.tables import PRECISION
 
 
@@ -57,6 +57,7 @@ def evaluate_retrieval(
     reports: pl.DataFrame,
     consensus: pl.DataFrame,
     sentences: Mapping[str, np.ndarray],
+    versions: Mapping[str, str],
     settings: RetrievalSettings,
 ) -> Evaluated:
     """Score on test patients alone; train patients fit the baselines' maps, val patients choose them.
@@ -66,12 +67,15 @@ def evaluate_retrieval(
         splits: patient_key and split.
         reports: study_key and report_text; one row a study at most.
         consensus: study_key, condition, label.
-        sentences: of ``sentence_vectors``.
+        sentences: of ``sentence_vectors``, made by the clip of ``versions``.
+        versions: of the published space by family: clip, and synthesizer where one is aligned with it.
         settings: of the profile.
 
     Raises:
-        RetrievalError: vectors of two versions, or a patient in two splits.
+        RetrievalError: vectors of two versions or of other models than are published, or a patient in two splits.
     """
+    one_version(vectors.aligned, versions)
+    one_encoder(vectors.frozen)
     split_of = dict(splits.select("patient_key", "split").unique().rows())
     if len(split_of) != splits.select("patient_key", "split").n_unique():
         raise RetrievalError("a patient is in two splits: materialise shards again with one key")

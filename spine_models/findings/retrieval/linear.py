@@ -107,8 +107,8 @@ def to_reports(
     who = [patients[i] for i in np.flatnonzero(choose)]
     if len(set(who)) > 1:
         for penalty in grid:
-            ranks = rank_pairs(mapped(penalty)[choose], reports[choose], who, alike[choose])
-            mrr = float((1 / ranks.ranks).mean()) if len(ranks.ranks) else 0.0
+            found = rank_pairs(mapped(penalty)[choose], reports[choose], who, alike[choose]).reciprocal
+            mrr = float(found.mean()) if len(found) else 0.0
             if mrr >= best_mrr:
                 best, best_mrr = penalty, mrr
     return mapped(best)

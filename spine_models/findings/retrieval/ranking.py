@@ -2,7 +2,9 @@
 
 A query's rank is that of its best answer among its rivals, from 1; what is neither answer nor rival (another study of
 the same patient, a study with word for word the same report) is not there at all, as in ``encoder.clip.alike``. Equal
-similarities share their mean rank, so that a collapsed embedding scores chance and not perfection.
+similarities stand in random order, and every figure is its expectation over those orders: a collapsed embedding scores
+chance, neither perfection nor nothing. The mean rank alone does not give it: of nine equal vectors it is 5, but only
+five of nine are among the first five.
 
 Belongs here: ranks and their statistics, for any vectors. Does not belong here: what is compared with what
 (``scores``).
@@ -39,22 +41,48 @@ class Ranked:
 
     Attributes:
         kept: bool [Q], which of the queries asked these are; the rest is shorter, [N].
-        ranks: float64, from 1.
+        above: int64, rivals nearer than the best answer.
+        tied: int64, rivals as near as it.
+        tied_answers: int64, answers as near as it, itself among them.
         answers: int64, right answers of each.
         rivals: int64, of each.
         patients: of each.
     """
 
     kept: np.ndarray
-    ranks: np.ndarray
+    above: np.ndarray
+    tied: np.ndarray
+    tied_answers: np.ndarray
     answers: np.ndarray
     rivals: np.ndarray
     patients: np.ndarray
 
     @property
+    def ranks(self) -> np.ndarray:
+        """Mean rank float64 [N] from 1: of r answers among t rivals the first comes after t / (r + 1) of them."""
+        return 1.0 + self.above + self.tied / (self.tied_answers + 1)
+
+    @property
+    def reciprocal(self) -> np.ndarray:
+        """Mean of 1 / rank, float64 [N]."""
+        found = 1.0 / (1.0 + self.above)
+        for i in np.flatnonzero(self.tied > 0):
+            t, r = int(self.tied[i]), int(self.tied_answers[i])
+            passed = np.arange(t + 1)
+            # That the first answer comes after at least s rivals, then after exactly s.
+            at_least = np.concatenate([[1.0], np.cumprod((t - passed[:t]) / (t + r - passed[:t]))])
+            exactly = at_least * r / (t + r - passed)
+            found[i] = (exactly / (1.0 + self.above[i] + passed)).sum()
+        return found
+
+    def hits(self, k: int) -> np.ndarray:
+        """Chance of an answer among the first ``k``, float64 [N]."""
+        return 1.0 - _none_among(self.tied, self.tied_answers, np.maximum(k - self.above, 0), k)
+
+    @property
     def reason(self) -> str | None:
         """Why there is no number, or None."""
-        if len(self.ranks) == 0:
+        if len(self.above) == 0:
             return "no query has an answer and a rival"
         if len(set(self.patients.tolist())) < 2:
             return "fewer than two patients ask"
@@ -64,7 +92,8 @@ class Ranked:
         """Those of ``which`` [N] bool."""
         kept = self.kept.copy()
         kept[np.flatnonzero(kept)[~which]] = False
-        return Ranked(kept, self.ranks[which], self.answers[which], self.rivals[which], self.patients[which])
+        own = (self.above, self.tied, self.tied_answers, self.answers, self.rivals, self.patients)
+        return Ranked(kept, *(column[which] for column in own))
 
 
 def ranked(queries: np.ndarray, parts: Callable[[], Iterable[Part]], patients: Sequence[str]) -> Ranked:
@@ -96,9 +125,8 @@ def ranked(queries: np.ndarray, parts: Callable[[], Iterable[Part]], patients: S
         tied_answers += (part.answers & equal).sum(axis=1)
         rivals += part.rivals.sum(axis=1)
     kept = (answers > 0) & (rivals > 0)
-    # Of r answers among t rivals in random order the first comes after t / (r + 1) rivals on average.
-    ranks = 1.0 + above + tied / (np.maximum(tied_answers, 1) + 1)
-    return Ranked(kept, ranks[kept], answers[kept], rivals[kept], np.asarray(patients, dtype=object)[kept])
+    counted = (above, tied, tied_answers, answers, rivals, np.asarray(patients, dtype=object))
+    return Ranked(kept, *(column[kept] for column in counted))
 
 
 def rank_pairs(
@@ -149,17 +177,16 @@ def summary(
     row: dict[str, float | int | str | None] = {
         "status": "evaluated" if found.reason is None else "not_evaluable",
         "reason": found.reason,
-        "n_queries": len(found.ranks),
+        "n_queries": len(found.above),
         "n_patients": len(set(found.patients.tolist())),
         "n_gallery": n_gallery,
     }
     if found.reason is not None:
         return row
     draws = drawn_queries(found.patients, bootstrap, seed)
-    replicates = _measures(found.ranks, draws)
-    for name, value in zip(
-        MEASURES, _measures(found.ranks, np.ones((1, len(found.ranks)), int)), strict=True
-    ):
+    replicates = _measures(found, draws)
+    whole = _measures(found, np.ones((1, len(found.above)), int))
+    for name, value in zip(MEASURES, whole, strict=True):
         low, high = np.percentile(replicates[MEASURES.index(name)], INTERVAL)
         row |= {name: float(value[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
     return row | chance(found.answers, found.rivals)
@@ -177,42 +204,11 @@ def chance(answers: np.ndarray, rivals: np.ndarray) -> dict[str, float]:
     With r answers among m = r + rivals, the first is beyond k with probability C(m - r, k) / C(m, k), and its rank is
     (m + 1) / (r + 1) on average.
     """
-    m = (answers + rivals).astype(np.float64)
-    found = {}
-    for k in AT:
-        beyond = np.ones(len(m))
-        for i in range(k):
-            left = np.maximum(rivals - i, 0)
-            beyond *= np.divide(left, m - i, out=np.zeros_like(m), where=m > i)
-        found[f"chance_recall_{k}"] = float((1 - beyond).mean())
-    return found | {"chance_median_rank": float(np.median((m + 1) / (answers + 1)))}
-
-
-def relative_gain(
-    ours: Ranked, theirs: Ranked, *, bootstrap: int, seed: int
-) -> tuple[float, float, float, float, float]:
-    """Recall at 5 of both, ``ours / theirs - 1``, and its interval from a paired bootstrap over patients.
-
-    Args:
-        ours: ranks of some queries.
-        theirs: ranks of the same queries.
-        bootstrap: replicates; those in which ``theirs`` finds nothing are infinite gains, or none where ours do not
-            either.
-        seed: of the draws.
-
-    Raises:
-        ValueError: other queries.
-    """
-    if not np.array_equal(ours.kept, theirs.kept):
-        raise ValueError("a gain is of the same queries: compare the studies that both have")
-    mine, other = (np.asarray(part.ranks <= 5, dtype=np.float64) for part in (ours, theirs))
-    draws = drawn_queries(ours.patients, bootstrap, seed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gains = np.nan_to_num((draws @ mine) / (draws @ other) - 1, nan=0.0, posinf=np.inf)
-        gain = float(np.nan_to_num(np.divide(mine.mean(), other.mean()) - 1, nan=0.0, posinf=np.inf))
-    # Order statistics: between an infinite and a finite gain there is nothing to interpolate.
-    low, high = (float(np.percentile(gains, q, method="nearest")) for q in INTERVAL)
-    return float(mine.mean()), float(other.mean()), gain, low, high
+    found = {
+        f"chance_recall_{k}": float((1 - _none_among(rivals, answers, np.full(len(rivals), k), k)).mean())
+        for k in AT
+    }
+    return found | {"chance_median_rank": float(np.median((answers + rivals + 1) / (answers + 1)))}
 
 
 def _similar(queries: np.ndarray, part: Part) -> np.ndarray:
@@ -222,10 +218,21 @@ def _similar(queries: np.ndarray, part: Part) -> np.ndarray:
     return queries @ gallery.T
 
 
-def _measures(ranks: np.ndarray, draws: np.ndarray) -> list[np.ndarray]:
+def _none_among(rivals: np.ndarray, answers: np.ndarray, places: np.ndarray, most: int) -> np.ndarray:
+    """Chance [N] that no answer is in the first ``places`` [N] <= ``most`` of rivals and answers in random order."""
+    beyond = np.ones(len(rivals))
+    for i in range(most):
+        left, m = np.maximum(rivals - i, 0).astype(np.float64), (rivals + answers - i).astype(np.float64)
+        step = np.divide(left, m, out=np.zeros(len(m)), where=m > 0)
+        beyond *= np.where(i < places, step, 1.0)
+    return beyond
+
+
+def _measures(found: Ranked, draws: np.ndarray) -> list[np.ndarray]:
     """MEASURES of every row of ``draws``, each [B]."""
     n = draws.sum(axis=1)
-    found = [(draws @ (ranks <= k).astype(np.float64)) / n for k in AT]
+    recalls = [(draws @ found.hits(k)) / n for k in AT]
+    ranks = found.ranks
     order = np.argsort(ranks, kind="stable")
     medians = np.array([np.median(np.repeat(ranks[order], row)) for row in draws[:, order]])
-    return [*found, medians, (draws @ (1.0 / ranks)) / n]
+    return [*recalls, medians, (draws @ found.reciprocal) / n]

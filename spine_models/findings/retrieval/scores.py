@@ -37,14 +37,16 @@ SliceReader = Callable[[], Iterator[pl.DataFrame]]
 def study_scores(studies: Studies, settings: RetrievalSettings) -> pl.DataFrame:
     """SCORES of image to report and report to image, by sequence set.
 
-    ``all`` is asked with the synthesizer's vector of all series, and without it with clip's T1 and T2 together.
+    ``all`` is asked with the synthesizer's vector of all series, and without it with clip's T1 and T2 together: both on
+    the studies that have both, with the same gallery and the same draws.
     """
     rows = []
     for sequence_set, images in IMAGES_OF_SET.items():
         for image in images:
             if image not in studies.vectors and image != images[0]:
                 continue
-            both = studies.having(image, REPORT)
+            beside = [name for name in images if name in studies.vectors]
+            both = studies.having(image, *beside, REPORT)
             who, alike = studies.patients(both), studies.alike[both]
             for task, query, gallery in (
                 ("image_to_report", image, REPORT),
@@ -59,7 +61,10 @@ def study_scores(studies: Studies, settings: RetrievalSettings) -> pl.DataFrame:
                         found, n_gallery=int(both.sum()), bootstrap=settings.bootstrap, seed=settings.seed
                     )
                 else:
-                    row |= _absent("no test study has both")
+                    all_of = len(beside) > 1 and image in beside
+                    row |= _absent(
+                        f"no test study has {'all image sides and a report' if all_of else 'both'}"
+                    )
                 rows.append(row)
     return _frame(rows)
 
@@ -73,7 +78,7 @@ def slice_scores(studies: Studies, read: SliceReader, settings: RetrievalSetting
         settings: of the profile.
 
     Raises:
-        RetrievalError: slices of two versions.
+        RetrievalError: slices of another version than the studies.
     """
     asked = studies.having(REPORT)
     encoder = studies.encoders.get(REPORT, "none")
@@ -244,7 +249,7 @@ def _slices(
 ) -> Iterator[tuple[pl.DataFrame, np.ndarray]]:
     """Keys and vectors [n, D] of the slices of ``studies``, some thousand at a time."""
     for batch in read():
-        one_version(batch)
+        one_version(batch, studies.versions)
         rows = batch.filter(pl.col("route").is_in(routes), pl.col("study_key").is_in(studies.study_keys))
         for part in rows.iter_slices(ROWS_AT_A_TIME):
             yield part, stack(part["vector"])

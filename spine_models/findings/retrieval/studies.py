@@ -31,6 +31,7 @@ class Studies:
         vectors: float32 [N, D] by modality; rows of absent ones are zero and mean nothing.
         present: bool [N] by modality.
         encoders: name of the encoder by modality.
+        versions: version of the model by family: clip, synthesizer.
     """
 
     study_keys: list[str]
@@ -39,6 +40,7 @@ class Studies:
     vectors: Mapping[str, np.ndarray]
     present: Mapping[str, np.ndarray]
     encoders: Mapping[str, str]
+    versions: Mapping[str, str]
 
     def having(self, *modalities: str) -> np.ndarray:
         """bool [N]: all of these are there; none where nobody has one of them."""
@@ -65,7 +67,7 @@ def gather_studies(
     Raises:
         RetrievalError: two versions of one encoder, two vectors of one study and modality, or not unit vectors.
     """
-    one_version(aligned)
+    versions = one_version(aligned)
     rows = aligned.filter(pl.col("patient_key").is_in(list(patients))).sort("study_key", "modality")
     if rows.select("study_key", "modality").is_duplicated().any():
         raise RetrievalError("a study has two vectors of one modality: materialise embeddings/aligned again")
@@ -94,21 +96,55 @@ def gather_studies(
         present[BOTH] = lengths > 1e-6
         encoders[BOTH] = encoders.get("t1") or encoders["t2"]
     labels = likeness(keys, who, [texts.get(key) or "" for key in keys]).numpy()
-    return Studies(keys, who, labels[:, 1], vectors, present, encoders)
+    return Studies(keys, who, labels[:, 1], vectors, present, encoders, versions)
 
 
-def one_version(vectors: pl.DataFrame) -> None:
-    """Refuse vectors of two versions of one encoder, or of two clips.
+def one_version(vectors: pl.DataFrame, expected: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The one version of each family of models in the space: clip, synthesizer.
+
+    Args:
+        vectors: encoder and model_version of embeddings.ALIGNED or ALIGNED_SLICES.
+        expected: version by family that the vectors must be of; None asks for one version a family, whichever.
 
     Raises:
-        RetrievalError: names both versions.
+        RetrievalError: vectors of two versions of a family, or of another than expected; names both.
     """
+    found: dict[str, str] = {}
     families = vectors.select(
         pl.col("encoder").str.split("-").list.first().alias("family"), "model_version"
     ).unique()
-    for (family,), part in families.group_by("family"):
-        if part.height > 1:
+    for (family,), part in families.sort("family").group_by("family", maintain_order=True):
+        names = sorted(part["model_version"])
+        if len(names) > 1:
             raise RetrievalError(
-                f"vectors of {family} are of versions {' and '.join(sorted(part['model_version']))}: materialise "
+                f"vectors of {family} are of versions {' and '.join(names)}: materialise "
                 "embeddings/aligned of every batch again"
+            )
+        wanted = names[0] if expected is None else expected.get(str(family))
+        if names[0] != wanted:
+            raise RetrievalError(
+                f"vectors of {family} are of version {names[0]}, what they are compared with is of "
+                f"{wanted or 'none'}: materialise embeddings/aligned of every batch again"
+            )
+        found[str(family)] = names[0]
+    return found
+
+
+def one_encoder(vectors: pl.DataFrame) -> None:
+    """Refuse study vectors of a route that come from two models or two preprocessings.
+
+    Args:
+        vectors: route, encoder, model_version and preprocessing_version of embeddings.STUDIES.
+
+    Raises:
+        RetrievalError: names the route and both.
+    """
+    kinds = ["encoder", "model_version", "preprocessing_version"]
+    for (route,), part in (
+        vectors.select("route", *kinds).unique().sort("route", *kinds).group_by("route", maintain_order=True)
+    ):
+        if part.height > 1:
+            named = " and ".join(" ".join(map(str, row)) for row in part.select(kinds).rows())
+            raise RetrievalError(
+                f"study vectors of route {route} come from {named}: materialise embeddings/studies of every batch again"
             )

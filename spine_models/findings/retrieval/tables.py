@@ -56,14 +56,15 @@ GAINS = pl.Schema(
         "sequence_set": pl.String,
         "encoder": pl.String,
         "query": pl.String,  # our modality that asked: t1 | t2 | other | study | t1+t2 | image
-        "next_best": pl.String,  # the baseline with the highest recall at 5
+        "against": pl.String,  # best_baseline | without_synthesizer
+        "next_best": pl.String,  # the baseline with the highest recall at 5; clip's modality without the synthesizer
         "status": pl.String,
         "reason": pl.String,
         "n_queries": pl.Int32,
         "n_patients": pl.Int32,
         "recall_5": pl.Float64,
         "next_best_recall_5": pl.Float64,
-        "gain": pl.Float64,  # recall_5 / next_best_recall_5 - 1
+        "gain": pl.Float64,  # recall_5 / next_best_recall_5 - 1; null with a reason where next_best finds nothing
         "gain_low": pl.Float64,
         "gain_high": pl.Float64,
     }

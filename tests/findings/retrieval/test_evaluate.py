@@ -21,6 +21,7 @@ from spine_models.findings.retrieval.tables import GAINS, PRECISION, SCORES
 from tests.findings.retrieval.conftest import DIM, make_space, unit
 
 SETTINGS = RetrievalSettings(bootstrap=40)
+VERSIONS = {"clip": "c1", "synthesizer": "a1"}
 
 
 def others(space, *, noise, seed):
@@ -32,12 +33,15 @@ def others(space, *, noise, seed):
         for route in ("t1", "t2"):
             vector = np.array(row["vector"]) @ turn + 5 + noise * rng.normal(size=9)
             rows.append({"study_key": row["study_key"], "patient_key": row["patient_key"], "route": route,
+                         "encoder": f"dinov3-{route}", "model_version": "e1", "preprocessing_version": "p1",
                          "vector": vector.tolist()})  # fmt: skip
     return pl.DataFrame(rows)
 
 
 def run(space, sentences=None, labels=None, *, noise=3.0, **changes):
-    frozen = others(space, noise=1.0, seed=1)
+    frozen = changes.pop("frozen", None)
+    if frozen is None:
+        frozen = others(space, noise=1.0, seed=1)
     baselines = others(space, noise=noise, seed=2).with_columns(encoder=pl.lit("pixel_pca"))
     consensus = (
         labels
@@ -50,7 +54,9 @@ def run(space, sentences=None, labels=None, *, noise=3.0, **changes):
         frozen,
         baselines.select(BASELINES.names()),
     )
-    given = {"splits": space.splits, "reports": space.reports, "consensus": consensus} | changes
+    given = {
+        "splits": space.splits, "reports": space.reports, "consensus": consensus, "versions": VERSIONS,
+    } | changes  # fmt: skip
     return evaluate_retrieval(vectors, sentences=sentences or {}, settings=SETTINGS, **given)
 
 
@@ -150,7 +156,8 @@ def test_gains_are_over_the_best_baseline_on_the_same_studies():
     # A baseline that knows the report's vector itself beats a noisy alignment: the harness favours nobody.
     strong = row_of(run(make_space(160, noise=1.0), noise=0.0).gains, sequence_set="t2", query="t2")
     assert strong["gain"] < 0
-    assert row_of(run(make_space(40)).gains, sequence_set="other")["status"] == "not_evaluable"
+    other = row_of(run(make_space(40)).gains, sequence_set="other", against="best_baseline")
+    assert other["status"] == "not_evaluable"
 
 
 def test_a_map_never_sees_the_test_studies():
@@ -243,6 +250,7 @@ def test_what_is_not_there_is_said(what):
         reports=space.reports,
         consensus=pl.DataFrame(schema={"study_key": pl.String, "condition": pl.String, "label": pl.Int8}),
         sentences={},
+        versions=VERSIONS,
         settings=SETTINGS,
     )
     absent = found.scores.filter(pl.col("status") == "not_evaluable")
@@ -252,7 +260,8 @@ def test_what_is_not_there_is_said(what):
         assert row_of(found.scores, task="image_to_report", query="t1", sequence_set="t1", encoder=absent.filter(
             task="image_to_report", query="t1", sequence_set="t1", gallery="report"
         ).filter(~pl.col("encoder").str.ends_with("+linear"))["encoder"][0])["status"] == "not_evaluable"  # fmt: skip
-    assert set(found.gains["status"]) == {"not_evaluable"}
+    assert set(found.gains.filter(against="best_baseline")["status"]) == {"not_evaluable"}
+    assert found.gains.filter(pl.col("status") == "not_evaluable")["reason"].null_count() == 0
 
 
 def test_two_versions_are_refused(space):
@@ -289,3 +298,119 @@ def test_every_condition_has_a_sentence():
     assert list(sentences) == list(condition_keys())
     assert sentences["canal"] == "FINDINGS: There is spinal canal stenosis."
     assert all("(" not in text for text in sentences.values())
+
+
+def test_slices_and_sentences_are_of_the_studies_versions():
+    """Every batch alone is of one version, and yet they are not comparable."""
+    space = make_space(20)
+    old = space.slices.with_columns(model_version=pl.lit("c0"))
+    whole, space.slices = space.slices, old
+    with pytest.raises(RetrievalError, match=r"c0.*c1"):
+        run(space)
+    half = pl.col("batch_key") == "b0"
+    space.slices = pl.concat([whole.filter(half), old.filter(~half)])
+    with pytest.raises(RetrievalError, match=r"c0.*c1"):
+        run(space)
+    space.slices = whole
+    sentence = {"canal": unit(np.ones(DIM)).astype(np.float32)}
+    for published, named in (
+        ({"clip": "c2", "synthesizer": "a1"}, r"c1.*c2"),
+        ({"clip": "c1", "synthesizer": "a2"}, r"a1.*a2"),
+        ({"clip": "c1"}, r"a1.*none"),
+        ({}, r"c1.*none"),
+    ):
+        with pytest.raises(RetrievalError, match=named):
+            run(space, sentence, versions=published)
+
+
+@pytest.mark.parametrize("column", ["encoder", "model_version", "preprocessing_version"])
+def test_frozen_vectors_of_two_kinds_are_refused(column):
+    space = make_space(20)
+    frozen = others(space, noise=1.0, seed=1)
+    first = (pl.col("study_key") == frozen["study_key"][0]) & (pl.col("route") == "t2")
+    mixed = frozen.with_columns(pl.when(first).then(pl.lit("older")).otherwise(column).alias(column))
+    with pytest.raises(RetrievalError, match=r"route t2 .*older"):
+        run(space, frozen=mixed)
+
+
+def test_with_and_without_the_synthesizer_are_asked_the_same():
+    """Studies of which one has no vector count for neither; without any, each is asked all that it has."""
+    space = make_space(160)
+    test = set(space.splits.filter(split="test")["patient_key"])
+    keys = space.aligned.filter(pl.col("patient_key").is_in(test))["study_key"].unique().sort().to_list()
+    gone = pl.col("study_key").is_in(keys[:6]) & (pl.col("modality") == "study")
+    lone = pl.col("study_key").is_in(keys[6:9]) & pl.col("modality").is_in(["t1", "t2"])
+    space.aligned = space.aligned.filter(~gone & ~lone)
+    found = run(space)
+    rows = found.scores.filter(
+        pl.col("sequence_set") == "all", pl.col("encoder").str.contains("^clip|^synthesizer")
+    )
+    for task in ("image_to_report", "report_to_image"):
+        own = rows.filter(task=task)
+        assert own.height == 2
+        assert set(own["n_queries"]) == set(own["n_gallery"]) == {len(keys) - 9}
+        assert own["chance_recall_5"].n_unique() == 1
+    gain = row_of(found.gains, sequence_set="all", against="without_synthesizer")
+    by_query = dict(rows.filter(task="image_to_report").select("query", "recall_5").rows())
+    assert (gain["recall_5"], gain["next_best_recall_5"]) == (by_query["study"], by_query["t1+t2"])
+    assert gain["gain"] == pytest.approx(by_query["study"] / by_query["t1+t2"] - 1)
+    assert gain["gain_low"] <= gain["gain"] <= gain["gain_high"]
+    assert (gain["query"], gain["next_best"], gain["n_queries"]) == ("study", "t1+t2", len(keys) - 9)
+    other = row_of(found.gains, sequence_set="other", against="without_synthesizer")
+    assert (other["status"], other["gain"]) == ("not_evaluable", None)
+    assert "ablations" in other["reason"]
+
+
+def test_the_synthesizer_beats_what_knows_nothing_and_says_where_it_is_not():
+    space = make_space(120)
+    rng = np.random.default_rng(4)
+    known = space.aligned["modality"].is_in(["t1", "t2"])
+    vectors = [
+        unit(rng.normal(size=DIM)).tolist() if blind else v
+        for v, blind in zip(space.aligned["vector"].to_list(), known, strict=True)
+    ]
+    space.aligned = space.aligned.with_columns(pl.Series("vector", vectors, dtype=pl.List(pl.Float32)))
+    gain = row_of(run(space).gains, sequence_set="all", against="without_synthesizer")
+    assert gain["gain_low"] > 0
+    space.aligned = space.aligned.filter(~pl.col("modality").is_in(["study", "other"]))
+    absent = run(space, versions={"clip": "c1"}).gains.filter(against="without_synthesizer")
+    assert set(absent["status"]) == {"not_evaluable"}
+    assert set(absent["reason"]) == {"no synthesizer is aligned with the reports"}
+
+
+def test_a_gain_over_a_baseline_that_finds_nothing_has_a_reason():
+    """Ours are the reports themselves; the only baseline is the reports turned away."""
+    space = make_space(200, noise=0.0)
+    held = dict(space.aligned.filter(modality="report").select("study_key", "vector").rows())
+    baselines = others(space, noise=0.0, seed=2)
+    split = dict(space.splits.rows())
+    turned = [
+        (-np.array(held[s]) if split[p] == "test" else np.array(held[s])).tolist()
+        for s, p in baselines.select("study_key", "patient_key").rows()
+    ]
+    space_vectors = Vectors(
+        space.aligned,
+        lambda: iter([space.slices]),
+        others(space, noise=1.0, seed=1),
+        baselines.with_columns(
+            pl.Series("vector", turned, dtype=pl.List(pl.Float32)), encoder=pl.lit("turned")
+        ).select(BASELINES.names()),
+    )
+    gains = evaluate_retrieval(
+        space_vectors,
+        splits=space.splits,
+        reports=space.reports,
+        consensus=pl.DataFrame(schema={"study_key": pl.String, "condition": pl.String, "label": pl.Int8}),
+        sentences={},
+        versions=VERSIONS,
+        settings=SETTINGS,
+    ).gains
+    row = row_of(gains, sequence_set="t2", query="t2")
+    assert (row["recall_5"], row["next_best_recall_5"]) == (1.0, 0.0)
+    assert (row["status"], row["gain"], row["gain_low"], row["gain_high"]) == (
+        "not_evaluable",
+        None,
+        None,
+        None,
+    )
+    assert "nothing" in row["reason"]

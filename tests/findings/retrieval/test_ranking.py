@@ -16,7 +16,6 @@ from spine_models.findings.retrieval.ranking import (
     chance,
     rank_pairs,
     ranked,
-    relative_gain,
     score_retrieval,
     summary,
 )
@@ -131,28 +130,37 @@ def test_intervals_are_those_of_drawing_patients_one_by_one():
         assert row[f"{name}_high"] == pytest.approx(high, abs=0.06 if name == "recall_5" else 1.0)
 
 
-def test_a_gain_is_paired():
-    """What is lost by all with the same patients leaves the ratio as it is."""
-    a, _, patients, _ = world(40, seed=5)
-    rng = np.random.default_rng(6)
-    b = unit(a + 0.1 * rng.normal(size=a.shape))
-    ours = rank_pairs(a, b, patients)
-    same = relative_gain(ours, ours, bootstrap=200, seed=0)
-    assert same[2:] == (0.0, 0.0, 0.0)
-    theirs = rank_pairs(unit(rng.normal(size=a.shape)), b, patients)
-    mine, other, gain, low, high = relative_gain(ours, theirs, bootstrap=500, seed=0)
-    assert gain == pytest.approx(mine / other - 1)
-    assert low <= gain <= high
-    assert low > 0
-    with pytest.raises(ValueError, match="same queries"):
-        relative_gain(ours, ours.only(np.arange(40) < 20), bootstrap=10, seed=0)
+@pytest.mark.parametrize(
+    ("above", "tied", "tied_answers"), [(0, 8, 1), (2, 4, 2), (4, 3, 1), (5, 2, 3), (1, 0, 1), (3, 0, 2)]
+)
+def test_ties_are_the_mean_over_all_orders(above, tied, tied_answers):
+    """Ranks, hits and reciprocal ranks of a tied block against every order of it."""
+    rivals = above + tied
+    values = np.r_[np.full(above, 2.0), np.ones(tied), np.ones(tied_answers), 0.5]
+    is_answer = np.r_[np.zeros(rivals, bool), np.ones(tied_answers + 1, bool)]
+    found = ranked(np.ones((1, 1)), lambda: [Part(values[:, None], is_answer[None], ~is_answer[None])], ["p"])
+    firsts = np.array(
+        [
+            above + min(order.index(a) for a in range(tied_answers)) + 1
+            for order in itertools.islice(itertools.permutations(range(tied + tied_answers)), 400_000)
+        ]
+    )
+    assert found.ranks[0] == pytest.approx(firsts.mean())
+    assert found.reciprocal[0] == pytest.approx((1 / firsts).mean())
+    for k in (1, 5, 10):
+        assert found.hits(k)[0] == pytest.approx((firsts <= k).mean()), k
 
 
-def test_a_gain_over_nothing_is_infinite():
-    n = 12
-    ours = rank_pairs(np.eye(n), np.eye(n), [str(i) for i in range(n)])
-    worst = rank_pairs(np.eye(n), -np.eye(n), [str(i) for i in range(n)])
-    assert relative_gain(ours, worst, bootstrap=20, seed=0)[2:] == (np.inf, np.inf, np.inf)
+@pytest.mark.parametrize("n", [2, 5, 9, 11, 40])
+def test_equal_vectors_recall_what_chance_does(n):
+    """At every k: of nine equal vectors the mean rank is 5, but the answer is not always among the first five."""
+    same = np.ones((n, 4)) / 2
+    row = score_retrieval(same, same, [f"p{i}" for i in range(n)], bootstrap=10)
+    for k in (1, 5, 10):
+        assert row[f"recall_{k}"] == pytest.approx(row[f"chance_recall_{k}"]) == pytest.approx(min(1, k / n))
+    assert row["mrr"] == pytest.approx((1 / np.arange(1, n + 1)).mean())
+    assert row["median_rank"] == row["chance_median_rank"]
+    assert (row["recall_5_low"], row["recall_5_high"]) == pytest.approx([row["recall_5"]] * 2)
 
 
 def test_values_that_are_not_finite_are_refused():
