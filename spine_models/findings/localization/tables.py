@@ -80,6 +80,7 @@ SCORES = pl.Schema(
         "n_patients": pl.Int32,
         "n_studies": pl.Int32,
         "n_slices": pl.Int32,  # annotated slices
+        # A figure that fewer than two patients have is null with its interval.
         **{f"{name}{end}": pl.Float64 for name in _VALUES for end in ("", "_low", "_high")},
     }
 )

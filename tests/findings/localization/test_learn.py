@@ -13,6 +13,7 @@ import pytest
 from spine_models.domain import condition_keys
 from spine_models.findings.embeddings.pooling import pool_series, pool_studies
 from spine_models.findings.localization import tables
+from spine_models.findings.localization.evaluate import interval
 from spine_models.findings.localization.find import find, side_of
 from spine_models.findings.localization.learn import learn
 from spine_models.findings.localization.models import load_models, save_models
@@ -101,6 +102,30 @@ def test_the_square_is_found_on_test_patients_and_the_priors_do_not_find_it(lear
     assert model["found_distance_mm"] == pytest.approx(model["centre_distance_mm"])
     assert prior["slice_top1"] < 1
     assert model["iou_low"] <= model["iou"] <= model["iou_high"]
+
+
+def test_a_figure_of_one_patient_is_null_and_of_two_has_an_interval():
+    patients = np.array(["a", "a", "b", "c"])
+    draws = np.array([[1, 1, 1, 1], [2, 2, 1, 0], [0, 0, 2, 1], [0, 0, 0, 3]])
+    nan = float("nan")
+    assert interval(np.array([0.2, 0.4, nan, nan]), draws, patients) == (None, None, None)
+    assert interval(np.full(4, nan), draws, patients) == (None, None, None)
+    value, low, high = interval(np.array([0.2, 0.4, 0.9, nan]), draws, patients)
+    assert value == pytest.approx(0.5)
+    # Draws of the studies that have the figure: 0.5, 0.42 and 0.9; the last draw has none of them.
+    assert (low, high) == pytest.approx(tuple(np.percentile([0.5, 0.42, 0.9], [2.5, 97.5])))
+
+
+def test_figures_that_one_test_patient_has_are_null(world):
+    test = sorted(p for p, split in world.splits.iter_rows() if split == "test")
+    placed = world.slices.with_columns(
+        ipp_mm=pl.when(pl.col("patient_key").is_in(test[1:])).then(None).otherwise(pl.col("ipp_mm"))
+    )
+    row = score(run(replace(world, slices=placed)), "supervised", "model")
+    assert row["n_patients"] == len(test)
+    assert row["iou_low"] <= row["iou"] <= row["iou_high"]
+    figures = [row[f"found_distance_mm{end}"] for end in ("", "_low", "_high")]
+    assert figures == [None, None, None]
 
 
 def test_the_weak_way_finds_the_slice_and_the_patches_without_annotations(learned):
