@@ -205,7 +205,9 @@ class _Condition:
         draws = patient_draws(len(names), settings.bootstrap, [settings.seed, len(names)])[:, member]
         for name in SCORE_NAMES:
             per_study = np.array([_mean(self.values[place][study].get(name, [])) for study in studies])
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), interval(per_study, draws, patients), strict=True))
+            row |= dict(
+                zip((name, f"{name}_low", f"{name}_high"), interval(per_study, draws, patients), strict=True)
+            )
         return row | {"status": "evaluated", "reason": None} | counts
 
     def _reason(self, supervision: str) -> str:

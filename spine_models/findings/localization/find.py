@@ -23,7 +23,8 @@ from spine_models.findings.localization.reading import MODEL, SUPERVISED, WEAK, 
 from spine_models.findings.localization.slices import with_extent
 from spine_models.findings.localization.tables import FINDINGS
 from spine_models.findings.localization.tokens import LocalizationError, Sources
-from spine_models.findings.localization.weak import weak_heads
+from spine_models.findings.localization.versions import check_same_preprocessing
+from spine_models.findings.localization.weak import check_heads, weak_heads
 from spine_models.findings.probes.heads import Heads
 
 
@@ -53,10 +54,13 @@ def find(
         settings: caps and thresholds.
 
     Raises:
-        LocalizationError: models of other encoders than the vectors or ``sources``, vectors that are not finite.
+        LocalizationError: models or heads of other encoders or another preprocessing than the vectors, the slices or
+            ``sources``; two of either in one route; vectors that are not finite.
     """
     models.check_encoders({route: encoder.version for route, encoder in sources.encoders.items()})
-    models.check_encoders(dict(vectors.select("route", "model_version").unique().iter_rows()))
+    models.check_rows(vectors)
+    check_same_preprocessing(slices, vectors)
+    check_heads(heads, vectors)
     asked = heads.predict(studies).filter(pl.col("probability") >= settings.min_probability)
     reader = Reader(models, weak_heads(heads), settings.weak_share)
     rows = with_extent(slices).join(

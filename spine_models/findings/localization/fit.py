@@ -47,7 +47,10 @@ def fit_models(
     Raises:
         LocalizationError: an encoder of another version than the vectors.
     """
-    models = Models(model_versions={r: e.version for r, e in sorted(sources.encoders.items())})
+    models = Models(
+        model_versions={r: e.version for r, e in sorted(sources.encoders.items())},
+        preprocessing_versions=cohort.preprocessing_versions,
+    )
     models.check_encoders(cohort.model_versions)
     heads: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
