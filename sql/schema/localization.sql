@@ -31,7 +31,7 @@ CREATE TABLE localization.findings (
     level_uncertain BOOLEAN, -- no level stands out, or the field of view does not settle the count
     level_alternatives VARCHAR[], -- further levels down to 5 %
     side VARCHAR, -- left, right of the patient; null near the midline
-    confidence DOUBLE, -- that the box holds the finding; null where it could not be calibrated
+    confidence_if_present DOUBLE, -- that the box holds it, given that the study has it; null where not calibrated
     models_version VARCHAR, -- of localization/models
     model_version VARCHAR, -- of the encoder
     heads_version VARCHAR -- of probes/heads

@@ -62,15 +62,14 @@ class Models:
     version: str = ""
 
     def confidence(self, supervision: str, logit: float) -> float | None:
-        """Calibrated probability that a box holds its finding; None where there was too little to calibrate on."""
+        """Probability that a box holds its finding, given that the study has the condition (``fit``).
+
+        None where there was too little to calibrate on.
+        """
         if supervision not in self.calibration:
             return None
         slope, intercept = self.calibration[supervision]
         return float(0.5 * (1 + np.tanh(0.5 * (slope * logit + intercept))))
-
-    def routes_of(self, condition: str) -> list[str]:
-        """Routes with heads of the condition."""
-        return sorted(route for own, route in self.slice_heads if own == condition)
 
     def check_encoders(self, versions: Mapping[str, str]) -> None:
         """Refuse vectors or encoders of other versions than the heads were fitted on.

@@ -175,6 +175,25 @@ def test_findings_lie_on_the_square_in_source_and_patient(world, learned):
     assert best["model_version"].unique().to_list() == ["m-t2"]
 
 
+def test_confidences_are_calibrated_on_the_slices_that_a_search_reports(world, learned):
+    """Over validation patients, whose studies all have the finding, they add up to the hits (as Platt counts them)."""
+    val = world.splits.filter(split="val")["patient_key"].implode()
+    found = search(world, learned.models).filter(pl.col("patient_key").is_in(val), condition="cyst")
+    hits = 0
+    for row in found.join(world.slices.select("slice_key", "slice_index"), on="slice_key").iter_rows(
+        named=True
+    ):
+        shown, x, y = world.truth[row["study_key"]]
+        middle = (row["output_x"] + row["output_w"] / 2, row["output_y"] + row["output_h"] / 2)
+        hits += row["slice_index"] == shown and abs(middle[0] - x) <= 5 and abs(middle[1] - y) <= 5
+    n = found.height
+    assert n == 8 * SETTINGS.slices
+    assert 0 < hits <= 8
+    assert learned.models.card["calibrated_on"]["supervised"] == {"n": n, "hits": hits}
+    wanted = hits * (hits + 1) / (hits + 2) + (n - hits) / (n - hits + 2)
+    assert found["confidence_if_present"].sum() == pytest.approx(wanted, rel=1e-4)
+
+
 def test_saved_models_find_the_same_and_equal_input_gives_equal_bytes(world, learned, tmp_path):
     card = save_models(learned.models, tmp_path / "one")
     assert save_models(run(world).models, tmp_path / "two") == card
