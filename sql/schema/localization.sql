@@ -31,13 +31,14 @@ CREATE TABLE localization.findings (
     level_uncertain BOOLEAN, -- no level stands out, or the field of view does not settle the count
     level_alternatives VARCHAR[], -- further levels down to 5 %
     side VARCHAR, -- left, right of the patient; null near the midline
-    confidence DOUBLE, -- that the box holds the finding; null where it could not be calibrated
+    confidence_if_present DOUBLE, -- that the box holds it, given that the study has it; null where not calibrated
     models_version VARCHAR, -- of localization/models
     model_version VARCHAR, -- of the encoder
     heads_version VARCHAR -- of probes/heads
 );
 
--- One row per condition, supervision and method, on test patients, with bootstrap intervals over patients.
+-- One row per condition, supervision and method, on test patients, with bootstrap intervals over patients; a figure that
+-- fewer than two patients have is null.
 -- stored: copy
 CREATE TABLE localization.scores (
     condition VARCHAR,

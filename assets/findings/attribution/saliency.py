@@ -15,7 +15,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.attribution import tables
 
 LAYER = "findings"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SYNTHESIZER = ("synthesizer", "aligned")
 TEST_ONLY = dg.AssetCheckSpec(
     "only_test_patients_are_judged",
@@ -72,7 +72,15 @@ def attribution_scores(
     synthesizer = hospital.current(SYNTHESIZER) if hospital.lake.has_artifact(SYNTHESIZER) else None
     sights = open_sights(heads, hospital.encoders(), synthesizer, batch_size=settings.batch_size)
     widths = {route: sight.dim for route, sight in sights.items()}
-    drawn = drawn_slices(slices, annotations, consensus, patients, routes=sorted(sights), settings=settings)
+    drawn = drawn_slices(
+        slices,
+        annotations,
+        consensus,
+        patients,
+        routes=sorted(sights),
+        settings=settings,
+        points=hospital.numbers.localization,
+    )
     judged = judge(
         drawn,
         sights,

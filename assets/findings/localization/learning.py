@@ -27,7 +27,7 @@ from spine_models.encoder.seen import PATIENTS
 from spine_models.findings.localization import tables
 
 LAYER = "findings"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ACCOUNTED = dg.AssetCheckSpec(
     "every_condition_is_accounted",
     asset=["localization", "scores"],

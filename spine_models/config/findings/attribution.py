@@ -23,7 +23,6 @@ class AttributionSettings(Section):
         gradient_steps: points on the way of integrated gradients.
         blur_patches: standard deviation of the blurred slice that stands for "nothing to see", in patches.
         widen_patches: patches that a box is widened by on every side; a finding ends between two patches.
-        point_half_mm: half the edge of the square that stands for an annotated point.
         batch_size: slices that go through an encoder at once; no effect beyond float rounding.
         bootstrap: draws of patients.
     """
@@ -36,7 +35,6 @@ class AttributionSettings(Section):
     gradient_steps: int = Field(16, ge=1)
     blur_patches: float = Field(1.0, gt=0)
     widen_patches: float = Field(0.5, ge=0)
-    point_half_mm: float = Field(15.0, gt=0)
     batch_size: int = Field(64, ge=1)
     bootstrap: int = Field(1000, ge=10)
     seed: int = 0

@@ -1,18 +1,23 @@
 """Annotated boxes and points in the pixels of a preprocessed slice, and what of a patch map lies in them.
 
-Belongs here: from pixels of the source frame to those of the slice, widening, how a map and boxes overlap. Does not
-belong here: saliency (``saliency``), which slices are judged (``judge``).
+Belongs here: annotations by slice, widening, how a map and boxes overlap. Does not belong here: what box an annotation
+is (``localization.targets``, so that saliency and localization are judged by the same boxes), saliency (``saliency``),
+which slices are judged (``judge``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from spine_models.corpus.shards.place import to_output_px
+from spine_models.config import LocalizationSettings
+from spine_models.findings.localization.rectangles import corners
+from spine_models.findings.localization.targets import build_targets
+
+SHARES: Final = ("cx", "cy", "bw", "bh")
 
 
 class Box(NamedTuple):
@@ -24,71 +29,46 @@ class Box(NamedTuple):
     right: float
 
 
-def annotated_slices(annotations: pl.DataFrame, slices: pl.DataFrame) -> pl.DataFrame:
+def annotated_slices(
+    annotations: pl.DataFrame, slices: pl.DataFrame, splits: pl.DataFrame, *, points: LocalizationSettings
+) -> pl.DataFrame:
     """Boxes and points of findings with the row of the slice that they lie in.
 
-    A box is of a finding that is there. A point marks a place whether or not anything is found there: it counts where
-    the label of its study, condition, side and level is moderate or severe.
+    The rule is localization's: a point is a square of a fixed length in the patient, by condition, around the middle of
+    its pixel, and counts where its study's label of the same condition, side and level is moderate or severe. What
+    that rule cannot use (a slice without pixel spacing for a point, a box beside its slice) is left out.
 
     Args:
         annotations: deid.ANNOTATIONS; a point, which names no frame, lies in its instance's first.
         slices: shards.SLICES.
+        splits: patient_key and split.
+        points: the length of the squares.
 
     Returns:
-        shards.SLICES of the annotated slices with ``marks``, a list of structs of condition, x, y, w, h (w and h null
-        for points), sorted by slice key.
+        shards.SLICES of the annotated slices with ``marks``, a list of structs of condition and box (cx, cy, bw, bh
+        in shares of the slice), sorted by slice key.
+
+    Raises:
+        ValueError: a condition that is none of the versioned list.
     """
-    place = ["study_key", "condition", "side", "level"]
-    held = annotations.filter(pl.col("kind").is_in(["box", "point", "label"]))
-    found = held.filter((pl.col("kind") == "label") & (pl.col("grade") >= 1)).select(place).unique()
-    points = held.filter(pl.col("kind") == "point").join(found, on=place, how="semi", nulls_equal=True)
-    marks = (
-        pl.concat([held.filter(pl.col("kind") == "box"), points])
-        .filter(pl.col("x").is_finite(), pl.col("y").is_finite())
-        .with_columns(pl.col("frame").fill_null(0))
-        .group_by("instance_key", "frame")
-        .agg(marks=pl.struct("condition", "x", "y", "w", "h").sort())
-    )
-    return slices.join(marks, on=["instance_key", "frame"], how="inner").sort("slice_key")
+    found = build_targets(annotations, slices, splits, settings=points).frame.filter("positive")
+    marks = found.group_by("slice_key").agg(marks=pl.struct("condition", *SHARES).sort())
+    return slices.join(marks, on="slice_key", how="inner").sort("slice_key")
 
 
-def slice_boxes(row: Mapping[str, Any], condition: str, *, point_half_mm: float) -> list[Box]:
-    """Boxes of a condition in the slice's own pixels, cut off at its edge; those outside are left out.
-
-    A point becomes a square of twice ``point_half_mm``, or of a tenth of the slice where its spacing is not known.
+def slice_boxes(row: Mapping[str, Any], condition: str) -> list[Box]:
+    """Boxes of a condition in the slice's own pixels.
 
     Args:
         row: of ``annotated_slices``.
         condition: whose boxes.
-        point_half_mm: half the edge of a point's square.
     """
-    size = float(row["size_px"])
-    spacing = row["output_spacing_mm"]
-    half = point_half_mm / spacing if spacing else 0.05 * size
     found = []
     for mark in row["marks"]:
-        if mark["condition"] != condition:
-            continue
-        if mark["w"] is None or mark["h"] is None:
-            # Of points, x and y are pixels from the left and the top, as edges are.
-            ((y, x),) = edges_to_slice(row, [(mark["y"], mark["x"])])
-            box = Box(y - half, x - half, y + half, x + half)
-        else:
-            corners = [(mark["y"], mark["x"]), (mark["y"] + mark["h"], mark["x"] + mark["w"])]
-            (top, left), (bottom, right) = edges_to_slice(row, corners)
-            box = Box(top, left, bottom, right)
-        box = Box(max(box.top, 0.0), max(box.left, 0.0), min(box.bottom, size), min(box.right, size))
-        if box.bottom > box.top and box.right > box.left:
-            found.append(box)
+        if mark["condition"] == condition:
+            left, top, right, bottom = corners(np.array([mark[name] for name in SHARES])) * row["size_px"]
+            found.append(Box(float(top), float(left), float(bottom), float(right)))
     return found
-
-
-def edges_to_slice(row: Mapping[str, Any], edges: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Edges (row, column) of the source frame in pixels of the slice, float64 [N, 2].
-
-    ``place`` counts from the centre of the first pixel, edges from its corner: half a pixel between them.
-    """
-    return to_output_px(row, np.asarray(edges, dtype=np.float64) - 0.5) + 0.5
 
 
 def coverage(boxes: Sequence[Box], grid: tuple[int, int], size_px: int, *, widen: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from spine_models.config import AttributionSettings
+from spine_models.config import AttributionSettings, LocalizationSettings
 from spine_models.domain import Split, condition_keys
 from spine_models.findings.attribution.boxes import annotated_slices
 from spine_models.findings.attribution.terms import AttributionError
@@ -22,6 +22,7 @@ def drawn_slices(
     *,
     routes: list[str],
     settings: AttributionSettings,
+    points: LocalizationSettings,
 ) -> pl.DataFrame:
     """At most ``settings.max_slices`` slices a condition, as many patients as possible.
 
@@ -35,6 +36,7 @@ def drawn_slices(
         splits: patient_key and split.
         routes: with an encoder and heads.
         settings: how many, seed.
+        points: how large an annotated point is.
 
     Returns:
         shards.SLICES with ``condition``, ``annotated`` and ``marks`` (``boxes.annotated_slices``; null where not
@@ -48,7 +50,7 @@ def drawn_slices(
         raise AttributionError("a patient is in two splits: rebuild the split ledger")
     test = ledger.filter(pl.col("split") == Split.TEST.value).select("patient_key")
     own = slices.filter(pl.col("route").is_in(routes)).join(test, on="patient_key", how="semi")
-    marked = annotated_slices(annotations, own)
+    marked = annotated_slices(annotations, own, ledger, points=points)
     by_condition = marked.with_columns(
         condition=pl.col("marks")
         .list.eval(pl.element().struct.field("condition"))

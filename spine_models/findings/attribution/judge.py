@@ -223,9 +223,7 @@ def _of_slice(
         at_random = [curves.pop(f"{RANDOM} {i}") for i in range(settings.random_orders)]
         curves[RANDOM] = {kind: np.mean([each[kind] for each in at_random], axis=0) for kind in CURVES}
         values = {name: {kind: area(curve) for kind, curve in both.items()} for name, both in curves.items()}
-        boxes = (
-            slice_boxes(row, row["condition"], point_half_mm=settings.point_half_mm) if row["marks"] else []
-        )
+        boxes = slice_boxes(row, row["condition"]) if row["marks"] else []
         if boxes:
             covered = coverage(boxes, grid, row["size_px"], widen=settings.widen_patches)
             for name, found in shown.items():

@@ -182,17 +182,20 @@ def fit_ridges(
     """Ridge regressions of values [N, K] on standardised features [N, F], one per penalty.
 
     The penalty of ridge r is r times the sum of all squared standardised features: at 1 every direction shrinks to less
-    than half. ``weights`` [N] of rows default to 1.
+    than half. ``weights`` [N] of rows default to 1; features and values are centred on their weighted means, as an
+    intercept without a penalty is.
     """
     basis = Basis.of(features)
     weight = np.ones(len(values)) if weights is None else weights / weights.mean()
     mean = (weight[:, None] * values).sum(axis=0) / weight.sum()
-    rows = basis.rows * np.sqrt(weight)[:, None]
+    # The basis is centred on the plain mean; what the weights move is taken off here and given back in the bias.
+    middle = (weight[:, None] * basis.rows).sum(axis=0) / weight.sum()
+    rows = (basis.rows - middle) * np.sqrt(weight)[:, None]
     gram, cross = rows.T @ rows, rows.T @ ((values - mean) * np.sqrt(weight)[:, None])
     total = float(np.trace(gram)) or 1.0
     maps = []
     for ridge in ridges:
         inside = np.linalg.solve(gram + ridge * total * np.eye(len(gram)), cross)
         raw = (basis.directions @ inside) / basis.scale[:, None]
-        maps.append(LinearMap(raw, mean - basis.mean @ raw))
+        maps.append(LinearMap(raw, mean - basis.mean @ raw - middle @ inside))
     return tuple(maps)

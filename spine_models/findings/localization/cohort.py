@@ -15,6 +15,7 @@ from spine_models.config import LocalizationSettings
 from spine_models.findings.localization.slices import slice_features, with_extent
 from spine_models.findings.localization.targets import boxes_of
 from spine_models.findings.localization.tokens import LocalizationError
+from spine_models.findings.localization.versions import NAMES, check_same_preprocessing, versions_of
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,27 @@ class Cohort:
             settings: the caps.
 
         Raises:
-            LocalizationError: vectors that are not finite or of several lengths or versions in a route.
+            LocalizationError: vectors that are not finite or, in a route, of several lengths or versions of encoder
+                or preprocessing; vectors of another preprocessing than the shards.
         """
-        extended = with_extent(slices).drop("split")
+        check_same_preprocessing(slices, vectors)
+        extended = with_extent(slices).drop("split", "preprocessing_version")
         splits = targets.select("patient_key", "split").unique()
         rows = (
-            extended.join(vectors.select("slice_key", "model_version", "vector"), on="slice_key", how="inner")
+            extended.join(
+                vectors.select("slice_key", "model_version", "preprocessing_version", "vector"),
+                on="slice_key",
+                how="inner",
+            )
             .join(splits, on="patient_key", how="inner")
             .sort("route", "study_key", "series_key", "slice_index", "slice_key")
             .with_columns(place=pl.int_range(pl.len()).over("route").cast(pl.Int64))
         )
+        for column in NAMES:
+            versions_of(rows, column)
         held = {}
         for (route,), part in rows.group_by("route", maintain_order=True):
-            if part["model_version"].n_unique() > 1 or part["vector"].list.len().n_unique() > 1:
+            if part["vector"].list.len().n_unique() > 1:
                 raise LocalizationError(
                     f"slice vectors of route {route!r} come from two encoders: materialise the embeddings again"
                 )
@@ -106,8 +115,12 @@ class Cohort:
     @property
     def model_versions(self) -> dict[str, str]:
         """Encoder version by route."""
-        pairs = self.slices.select("route", "model_version").unique().sort("route")
-        return dict(pairs.iter_rows())
+        return versions_of(self.slices, "model_version")
+
+    @property
+    def preprocessing_versions(self) -> dict[str, str]:
+        """Preprocessing version by route."""
+        return versions_of(self.slices, "preprocessing_version")
 
     def pool(self, condition: str, route: str, split: str) -> Pool:
         """The pool of a condition, route and split; at most ``max_studies`` studies, drawn by their keys' hash."""

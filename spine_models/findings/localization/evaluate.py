@@ -205,7 +205,9 @@ class _Condition:
         draws = patient_draws(len(names), settings.bootstrap, [settings.seed, len(names)])[:, member]
         for name in SCORE_NAMES:
             per_study = np.array([_mean(self.values[place][study].get(name, [])) for study in studies])
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), interval(per_study, draws), strict=True))
+            row |= dict(
+                zip((name, f"{name}_low", f"{name}_high"), interval(per_study, draws, patients), strict=True)
+            )
         return row | {"status": "evaluated", "reason": None} | counts
 
     def _reason(self, supervision: str) -> str:
@@ -228,10 +230,16 @@ def place_maps(rows: pl.DataFrame) -> np.ndarray:
     return np.stack([origin, *steps], axis=1)
 
 
-def interval(values: np.ndarray, draws: np.ndarray) -> tuple[float | None, float | None, float | None]:
-    """Mean of the finite ones of ``values`` [S] with its interval over ``draws`` [B, S]; nulls where none is finite."""
+def interval(
+    values: np.ndarray, draws: np.ndarray, patients: np.ndarray
+) -> tuple[float | None, float | None, float | None]:
+    """Mean of the finite ones of ``values`` [N] with its interval over ``draws`` [B, N].
+
+    Nulls where fewer than two of ``patients`` [N] have a finite value: one patient tells nothing of the spread among
+    patients, and would be given an interval of no width.
+    """
     held = np.isfinite(values)
-    if not held.any():
+    if len(set(patients[held].tolist())) < 2:
         return None, None, None
     weight = draws[:, held].astype(np.float64)
     total = weight.sum(axis=1)

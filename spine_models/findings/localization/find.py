@@ -19,11 +19,12 @@ from spine_models.findings.localization.cohort import Pool
 from spine_models.findings.localization.level_fit import features_of, view_rows, views_of
 from spine_models.findings.localization.levels import LevelModel, View
 from spine_models.findings.localization.models import Models
-from spine_models.findings.localization.reading import MODEL, SUPERVISED, WEAK, Reader
+from spine_models.findings.localization.reading import MODEL, SUPERVISED, WEAK, Reader, best_slices
 from spine_models.findings.localization.slices import with_extent
 from spine_models.findings.localization.tables import FINDINGS
 from spine_models.findings.localization.tokens import LocalizationError, Sources
-from spine_models.findings.localization.weak import weak_heads
+from spine_models.findings.localization.versions import check_same_preprocessing
+from spine_models.findings.localization.weak import check_heads, weak_heads
 from spine_models.findings.probes.heads import Heads
 
 
@@ -53,10 +54,13 @@ def find(
         settings: caps and thresholds.
 
     Raises:
-        LocalizationError: models of other encoders than the vectors or ``sources``, vectors that are not finite.
+        LocalizationError: models or heads of other encoders or another preprocessing than the vectors, the slices or
+            ``sources``; two of either in one route; vectors that are not finite.
     """
     models.check_encoders({route: encoder.version for route, encoder in sources.encoders.items()})
-    models.check_encoders(dict(vectors.select("route", "model_version").unique().iter_rows()))
+    models.check_rows(vectors)
+    check_same_preprocessing(slices, vectors)
+    check_heads(heads, vectors)
     asked = heads.predict(studies).filter(pl.col("probability") >= settings.min_probability)
     reader = Reader(models, weak_heads(heads), settings.weak_share)
     rows = with_extent(slices).join(
@@ -84,42 +88,28 @@ def _chosen(
 ) -> pl.DataFrame:
     """Best slices: study_key, condition, rank, slice_key, route, supervision, probability, slice_score."""
     parts = []
-    routes = rows["route"].unique().sort().to_list()
     for condition in condition_keys():
         studies = asked.filter(pl.col("condition") == condition).select("study_key", "probability")
         if studies.is_empty():
             continue
-        known = set(reader.models.routes_of(condition)) & {
-            r for c, r in reader.models.box_heads if c == condition
-        }
-        supervision = SUPERVISED if known else WEAK
-        for route in routes:
-            if supervision == SUPERVISED and route not in known:
-                continue
-            own = rows.filter(pl.col("route") == route)
-            own = own.join(studies, on="study_key", how="inner", maintain_order="left")
-            if own.is_empty():
-                continue
-            pool = _pool(own)
-            logits = reader.slice_logits((condition, route), pool, supervision, MODEL)
-            if logits is None:
-                continue
-            planes = reader.models.planes.get((condition, route)) if supervision == SUPERVISED else None
-            scored = own.select("study_key", "probability", "slice_key", "route", "plane").with_columns(
-                condition=pl.lit(condition), supervision=pl.lit(supervision), slice_score=pl.Series(logits)
+        supervision = SUPERVISED if reader.routes(condition, SUPERVISED) else WEAK
+        known = reader.routes(condition, supervision)
+        pools = (
+            (route, _pool(part.join(studies, on="study_key", how="semi", maintain_order="left")))
+            for route, part in ((r, rows.filter(pl.col("route") == r)) for r in known)
+        )
+        best = best_slices(reader.candidates(condition, pools, supervision), settings.slices)
+        parts.append(
+            best.join(studies, on="study_key", how="left", maintain_order="left").with_columns(
+                condition=pl.lit(condition), supervision=pl.lit(supervision)
             )
-            parts.append(scored if planes is None else scored.filter(pl.col("plane").is_in(planes)))
-    if not parts:
-        return pl.DataFrame(schema={"study_key": pl.String})
-    return (
-        pl.concat(parts)
-        .sort("study_key", "condition", "slice_score", "slice_key", descending=[False, False, True, False])
-        .with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("study_key", "condition"))
-        .filter(pl.col("rank") <= settings.slices)
-    )
+        )
+    return pl.concat(parts) if parts else pl.DataFrame(schema={"study_key": pl.String})
 
 
 def _pool(rows: pl.DataFrame) -> Pool:
+    if rows.is_empty():
+        return Pool(rows.drop("vector"), np.zeros((0, 0), np.float32), np.zeros(0, np.int8))
     lengths = rows["vector"].list.len().unique()
     matrix = rows["vector"].explode().to_numpy().reshape(rows.height, -1) if len(lengths) == 1 else None
     if matrix is None or not np.isfinite(matrix).all():
@@ -139,7 +129,7 @@ def _views(
 
 
 def _boxes(chosen: pl.DataFrame, rows: pl.DataFrame, reader: Reader, sources: Sources) -> pl.DataFrame:
-    """``chosen`` with cx, cy, bw, bh and the confidence."""
+    """``chosen`` with cx, cy, bw, bh and the confidence, of those that a box was found on."""
     needed: dict[str, list[int]] = defaultdict(list)
     for number, key in enumerate(chosen["slice_key"]):
         needed[key].append(number)
@@ -156,7 +146,7 @@ def _boxes(chosen: pl.DataFrame, rows: pl.DataFrame, reader: Reader, sources: So
                 confidences[n] = reader.models.confidence(kinds[n], scores[n] + found[1])
     with_boxes = chosen.with_columns(
         **{name: pl.Series(boxes[:, n]) for n, name in enumerate(("cx", "cy", "bw", "bh"))},
-        confidence=pl.Series(confidences, dtype=pl.Float64),
+        confidence_if_present=pl.Series(confidences, dtype=pl.Float64),
     )
     return with_boxes.filter(pl.col("cx").is_finite())
 

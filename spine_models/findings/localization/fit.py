@@ -23,7 +23,7 @@ from spine_models.domain import Split, condition_keys
 from spine_models.findings.localization import boxes, slices
 from spine_models.findings.localization.cohort import Cohort
 from spine_models.findings.localization.models import Models, Pair
-from spine_models.findings.localization.reading import MODEL, SUPERVISED, WEAK, Reader, top_rows
+from spine_models.findings.localization.reading import MODEL, SUPERVISED, WEAK, Reader, best_slices
 from spine_models.findings.localization.rectangles import contains, iou, nearest, normalised_error
 from spine_models.findings.localization.targets import boxes_of
 from spine_models.findings.localization.tokens import Sources
@@ -47,7 +47,10 @@ def fit_models(
     Raises:
         LocalizationError: an encoder of another version than the vectors.
     """
-    models = Models(model_versions={r: e.version for r, e in sorted(sources.encoders.items())})
+    models = Models(
+        model_versions={r: e.version for r, e in sorted(sources.encoders.items())},
+        preprocessing_versions=cohort.preprocessing_versions,
+    )
     models.check_encoders(cohort.model_versions)
     heads: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
@@ -203,21 +206,23 @@ def _calibrate(
     weak: Mapping[Pair, WeakHead],
     settings: LocalizationSettings,
 ) -> None:
-    """Platt scaling of (slice logit + place logit) on validation patients' best slices, over all conditions.
+    """Platt scaling of (slice logit + place logit) on validation patients, over all conditions.
 
-    A hit is a slice that is annotated with the condition and a box whose centre lies in one of its boxes.
+    Slices are chosen as ``find`` chooses them: as many of every study, of all routes together, in the planes that the
+    heads know. A hit is a slice that is annotated with the condition and a box whose centre lies in one of its boxes.
+
+    Studies are those in which the condition is annotated, and their slices those of annotated series: elsewhere nobody
+    said what a box would have to hold. The confidence is therefore that of a box **given that the study has the
+    condition**. The weak heads' is learned on conditions that are annotated and used for those that are not.
     """
     reader = Reader(models, weak, settings.weak_share)
     needed: dict[str, list[tuple[Pair, str, str, float]]] = defaultdict(list)
-    for supervision, held in ((SUPERVISED, models.box_heads), (WEAK, weak)):
-        for pair in sorted(held):
-            pool = cohort.pool(*pair, VAL)
-            logits = reader.slice_logits(pair, pool, supervision, MODEL) if pool.rows.height else None
-            if logits is None:
-                continue
-            for row in top_rows(pool, logits):
-                key, plane = pool.rows["slice_key"][int(row)], pool.rows["plane"][int(row)]
-                needed[key].append((pair, plane, supervision, float(logits[row])))
+    for condition, supervision in itertools.product(condition_keys(), (SUPERVISED, WEAK)):
+        known = reader.routes(condition, supervision)
+        pools = ((route, cohort.pool(condition, route, VAL)) for route in known)
+        best = best_slices(reader.candidates(condition, pools, supervision), settings.slices)
+        for key, route, plane, logit in best.select("slice_key", "route", "plane", "slice_score").iter_rows():
+            needed[key].append(((condition, route), plane, supervision, logit))
     outcomes: dict[str, list[tuple[float, int]]] = {SUPERVISED: [], WEAK: []}
     truth = {condition: cohort.boxes(condition) for condition in condition_keys()}
     for key, tokens in sources.tokens(rows_of(cohort, needed)):

@@ -24,7 +24,7 @@ from spine_models.findings.localization.levels import View
 from spine_models.findings.localization.models import Models
 from spine_models.findings.localization.targets import Targets, build_targets
 from spine_models.findings.localization.tokens import Sources
-from spine_models.findings.localization.weak import weak_heads
+from spine_models.findings.localization.weak import check_heads, weak_heads
 from spine_models.findings.probes.heads import Heads
 
 
@@ -99,6 +99,7 @@ def learn(
         vectors.filter(pl.col("route").is_in(list(sources.encoders))),
         settings=settings,
     )
+    check_heads(heads, cohort.slices)
     weak = weak_heads(heads)
     models = fit_models(cohort, sources, weak, settings=settings)
     scores, boxes = evaluate(models, cohort, sources, weak, settings=settings)

@@ -98,7 +98,7 @@ def _row(
         return row | {"status": "not_evaluable", "reason": reason}
     draws = patient_draws(len(names), settings.bootstrap, [settings.seed, len(names)])[:, member]
     for name in ("exact", "within_one"):
-        ends = interval(rows[name].to_numpy(), draws)
+        ends = interval(rows[name].to_numpy(), draws, rows["patient_key"].to_numpy())
         row |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
     certain = rows.filter(~pl.col("uncertain"))
     return row | {

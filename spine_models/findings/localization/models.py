@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from spine_models.findings.localization.boxes import BoxHead
 from spine_models.findings.localization.levels import LevelModel
 from spine_models.findings.localization.slices import LinearMap
 from spine_models.findings.localization.tokens import LocalizationError
+from spine_models.findings.localization.versions import check_versions
 
 WEIGHTS: Final = "localization.safetensors"
 CARD: Final = "card.json"
@@ -42,6 +44,8 @@ class Models:
         calibration: slope and intercept of the confidence by supervision; none where it could not be fitted.
         levels: where levels lie.
         model_versions: encoder version by route.
+        preprocessing_versions: of the slices that were learned from, by route; none of a route without any, and
+            none at all in models of before it was kept.
         card: the rest, for people.
     """
 
@@ -53,19 +57,19 @@ class Models:
     calibration: dict[str, tuple[float, float]] = field(default_factory=dict)
     levels: LevelModel | None = None
     model_versions: dict[str, str] = field(default_factory=dict)
+    preprocessing_versions: dict[str, str] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     version: str = ""
 
     def confidence(self, supervision: str, logit: float) -> float | None:
-        """Calibrated probability that a box holds its finding; None where there was too little to calibrate on."""
+        """Probability that a box holds its finding, given that the study has the condition (``fit``).
+
+        None where there was too little to calibrate on.
+        """
         if supervision not in self.calibration:
             return None
         slope, intercept = self.calibration[supervision]
         return float(0.5 * (1 + np.tanh(0.5 * (slope * logit + intercept))))
-
-    def routes_of(self, condition: str) -> list[str]:
-        """Routes with heads of the condition."""
-        return sorted(route for own, route in self.slice_heads if own == condition)
 
     def check_encoders(self, versions: Mapping[str, str]) -> None:
         """Refuse vectors or encoders of other versions than the heads were fitted on.
@@ -81,6 +85,23 @@ class Models:
                     "materialise localization again"
                 )
 
+    def check_rows(self, rows: pl.DataFrame) -> None:
+        """Refuse vectors or slices of other versions than the heads were fitted on, even among others that fit.
+
+        Args:
+            rows: route, model_version and preprocessing_version; model_version may be missing (shards.SLICES).
+
+        Raises:
+            LocalizationError: names the route and both versions.
+        """
+        check_versions(
+            rows,
+            self.model_versions,
+            self.preprocessing_versions,
+            by="localization was",
+            remedy="materialise localization again",
+        )
+
 
 def save_models(models: Models, out: Path) -> dict[str, Any]:
     """Write weights and card to folder ``out`` (made if it is not there); returns the card with ``models_version``."""
@@ -93,6 +114,7 @@ def save_models(models: Models, out: Path) -> dict[str, Any]:
         "calibration": {name: list(pair) for name, pair in sorted(models.calibration.items())},
         "levels": None if models.levels is None else models.levels.card(),
         "model_versions": dict(sorted(models.model_versions.items())),
+        "preprocessing_versions": dict(sorted(models.preprocessing_versions.items())),
     }
     card["models_version"] = _version(arrays, card)
     out.mkdir(parents=True, exist_ok=True)
@@ -144,6 +166,7 @@ def load_models(folder: Path) -> Models:
         calibration={name: (pair[0], pair[1]) for name, pair in card["calibration"].items()},
         levels=None if card["levels"] is None else LevelModel.of(card["levels"], arrays),
         model_versions=card["model_versions"],
+        preprocessing_versions=card.get("preprocessing_versions", {}),
         card=card,
         version=card["models_version"],
     )
@@ -171,6 +194,9 @@ def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
         name: card[name]
         for name in ("format", "reaches", "planes", "calibration", "levels", "model_versions")
     }
+    # Models of before it was kept have the version that they were written with.
+    if "preprocessing_versions" in card:
+        content["preprocessing_versions"] = card["preprocessing_versions"]
     digest.update(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], dtype="<f4")

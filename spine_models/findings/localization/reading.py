@@ -1,16 +1,17 @@
 """Slices of studies judged and boxes read, the same way for validation, for scores and for findings.
 
-Belongs here: logits of slices by supervision, boxes of slices from their tokens. Does not belong here: fitting, which
-rows are kept.
+Belongs here: logits of slices by supervision, the best of a study, boxes of slices from their tokens. Does not belong
+here: fitting, which studies are searched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from spine_models.findings.localization.cohort import Pool
 from spine_models.findings.localization.models import Models, Pair
@@ -22,6 +23,16 @@ WEAK: Final = "weak"
 MODEL, PRIOR, CENTRE = "model", "position_prior", "image_centre"
 MIDDLE_BOX: Final = np.array([0.5, 0.5, 0.25, 0.25])
 """Where no train box is known."""
+
+CANDIDATES: Final = pl.Schema(
+    {
+        "study_key": pl.String,
+        "slice_key": pl.String,
+        "route": pl.String,
+        "plane": pl.String,
+        "slice_score": pl.Float64,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,35 @@ class Reader:
         own = self.models.slice_heads.get(pair)
         return None if own is None else own(pool.features)[:, 0]
 
+    def routes(self, condition: str, supervision: str) -> list[str]:
+        """Routes whose heads find the condition, slice and box, sorted."""
+        pairs = self.models.slice_heads.keys() & self.models.box_heads.keys()
+        held = self.weak.keys() if supervision == WEAK else pairs
+        return sorted(route for own, route in held if own == condition)
+
+    def candidates(self, condition: str, pools: Iterable[tuple[str, Pool]], supervision: str) -> pl.DataFrame:
+        """Slices of any route, in the planes that the heads know, with what they say of the condition.
+
+        Args:
+            condition: that is looked for.
+            pools: slices of ``routes``, one route at a time.
+            supervision: whose heads.
+
+        Returns:
+            study_key, slice_key, route, plane and slice_score (logit).
+        """
+        parts = [pl.DataFrame(schema=CANDIDATES)]
+        for route, pool in pools:
+            if pool.rows.is_empty():
+                continue
+            logits = self.slice_logits((condition, route), pool, supervision, MODEL)
+            scored = pool.rows.with_columns(slice_score=pl.Series(logits, dtype=pl.Float64))
+            planes = self.models.planes.get((condition, route)) if supervision == SUPERVISED else None
+            if planes is not None:
+                scored = scored.filter(pl.col("plane").is_in(planes))
+            parts.append(scored.select(*CANDIDATES))
+        return pl.concat(parts)
+
     def box(
         self, pair: Pair, plane: str, tokens: np.ndarray | None, supervision: str, method: str
     ) -> tuple[np.ndarray, float] | None:
@@ -70,10 +110,10 @@ class Reader:
         return None if own is None else own.read(tokens, plane)
 
 
-def top_rows(pool: Pool, logits: np.ndarray, count: int = 1) -> np.ndarray:
-    """Rows of the ``count`` highest logits of every study, highest first within a study; ties by row."""
-    order = np.lexsort((np.arange(len(logits)), -logits, pool.studies))
-    studies = pool.studies[order]
-    starts = np.flatnonzero(np.concatenate([[True], studies[1:] != studies[:-1]])) if len(order) else order
-    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    return order[rank < count]
+def best_slices(candidates: pl.DataFrame, count: int) -> pl.DataFrame:
+    """The ``count`` slices of every study that show a condition best, of ``Reader.candidates``, with their ``rank``."""
+    return (
+        candidates.sort("study_key", "slice_score", "slice_key", descending=[False, True, False])
+        .with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("study_key"))
+        .filter(pl.col("rank") <= count)
+    )

@@ -57,7 +57,8 @@ FINDINGS = pl.Schema(
         "level_uncertain": pl.Boolean,
         "level_alternatives": pl.List(pl.String),  # after the likeliest, down to 5 %
         "side": pl.String,  # left | right of the patient; null near the midline
-        "confidence": pl.Float64,  # that the box holds the finding; null where it could not be calibrated
+        # That the box holds the finding, given that the study has the condition; null where it could not be calibrated.
+        "confidence_if_present": pl.Float64,
         "models_version": pl.String,  # of localization/models
         "model_version": pl.String,  # of the encoder
         "heads_version": pl.String,  # of probes/heads
@@ -80,6 +81,7 @@ SCORES = pl.Schema(
         "n_patients": pl.Int32,
         "n_studies": pl.Int32,
         "n_slices": pl.Int32,  # annotated slices
+        # A figure that fewer than two patients have is null with its interval.
         **{f"{name}{end}": pl.Float64 for name in _VALUES for end in ("", "_low", "_high")},
     }
 )

@@ -6,7 +6,8 @@ ranks the slices. A slice vector is (class token, mean of patches, maximum of pa
 the class token's part and one part per patch, which draws the box. Nothing here was told where anything is: rows are
 marked ``weak``.
 
-Belongs here: these two sums and the box around patches. Does not belong here: fitting heads (``probes``).
+Belongs here: these two sums, the box around patches, whether vectors are the heads'. Does not belong here: fitting
+heads (``probes``).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from spine_models.findings.localization.rectangles import from_corners
+from spine_models.findings.localization.versions import check_versions
 from spine_models.findings.probes.heads import Heads
 
 
@@ -62,6 +65,27 @@ def weak_heads(heads: Heads) -> dict[tuple[str, str], WeakHead]:
                 slope * float(linear.bias[column]) + float(linear.intercept[column]),
             )
     return found
+
+
+def check_heads(heads: Heads, rows: pl.DataFrame) -> None:
+    """Refuse slice vectors of another encoder or preprocessing than the probes' heads were fitted on.
+
+    ``Heads.predict`` looks at study vectors; the slices' may have been made again since.
+
+    Args:
+        heads: whose card may say nothing of preprocessing (of before it was kept): then it is not compared.
+        rows: route, model_version and preprocessing_version.
+
+    Raises:
+        LocalizationError: names the route and both versions.
+    """
+    check_versions(
+        rows,
+        heads.model_versions,
+        heads.card.get("preprocessing_versions") or {},
+        by="the probes' heads were",
+        remedy="materialise embeddings and probes again",
+    )
 
 
 def evidence_box(parts: np.ndarray, share: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from spine_models.config import AttributionSettings
+from spine_models.config import AttributionSettings, LocalizationSettings
 from spine_models.corpus.deid.tables import ANNOTATIONS
 from spine_models.findings.attribution.drawn import drawn_slices
 from spine_models.findings.attribution.judge import (
@@ -143,7 +143,9 @@ def cohort_of_slices(make_batch, make_slice):
 def draw(cohort_of_slices, **changes):
     _, table, annotations, labels, splits = cohort_of_slices
     settings = SETTINGS.model_copy(update=changes)
-    return drawn_slices(table, annotations, labels, splits, routes=["t2"], settings=settings)
+    return drawn_slices(
+        table, annotations, labels, splits, routes=["t2"], settings=settings, points=LocalizationSettings()
+    )
 
 
 def test_slices_are_drawn_of_test_patients_a_patient_at_a_time(cohort_of_slices):

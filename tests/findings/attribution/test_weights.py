@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from spine_models.findings.attribution.tables import WEIGHTS
-from spine_models.findings.attribution.terms import AttributionError
+from spine_models.findings.attribution.terms import AttributionError, constants, terms_of
 from spine_models.findings.attribution.weights import study_weights
 from spine_models.findings.probes.heads import HeadsError
+from tests.findings.attribution.conftest import DIM
 
 CELL = ["study_key", "condition"]
 
@@ -160,3 +161,28 @@ def test_many_studies_are_those_one_by_one(batch, heads):
         part = found.filter(pl.col("study_key").str.ends_with(f"-{i:02d}"))
         np.testing.assert_array_equal(part["contribution"], once["contribution"])
         np.testing.assert_array_equal(part["rank"], once["rank"])
+
+
+class Asking:
+    """Heads that keep what they are asked, with a card of their own."""
+
+    def __init__(self, heads, **card):
+        self.heads, self.card, self.asked = heads, heads.card | card, []
+
+    def __getattr__(self, name):
+        return getattr(self.heads, name)
+
+    def predict(self, vectors):
+        self.asked.append(vectors)
+        return self.heads.predict(vectors)
+
+
+def test_the_average_study_is_of_the_preprocessing_that_the_heads_know(heads):
+    terms = terms_of(heads, "all", {"t1": DIM, "t2": DIM})
+    known = Asking(heads, preprocessing_versions={"t1": "p1", "t2": "p2"})
+    said = constants(known, "all", ["t1", "t2"], terms)
+    assert known.asked[0].select("route", "preprocessing_version").rows() == [("t1", "p1"), ("t2", "p2")]
+    # A card of before it was kept names none.
+    older = Asking(heads, preprocessing_versions=None)
+    np.testing.assert_array_equal(constants(older, "all", ["t1", "t2"], terms), said)
+    assert np.isfinite(said[0])

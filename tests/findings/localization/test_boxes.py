@@ -40,18 +40,27 @@ def test_a_patch_points_to_the_nearest_box():
     np.testing.assert_allclose(found[4, 4], [0, 0, np.log(0.3), np.log(0.3)], atol=1e-12)
 
 
-def test_ridges_are_the_closed_form():
+def test_ridges_are_the_closed_form_with_a_free_intercept():
     rng = np.random.default_rng(1)
-    x, y, weights = rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), rng.uniform(0.5, 2, 40)
+    x, y, weights = rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), rng.uniform(0.05, 4, 40)
     for ridge, found in zip((0.01, 1.0), b.fit_ridges(x, y, (0.01, 1.0), weights), strict=True):
         w = weights / weights.mean()
         standard = (x - x.mean(axis=0)) / x.std(axis=0)
-        mean = (w[:, None] * y).sum(axis=0) / w.sum()
-        gram = standard.T @ (w[:, None] * standard)
-        inside = np.linalg.solve(
-            gram + ridge * np.trace(gram) * np.eye(3), standard.T @ (w[:, None] * (y - mean))
-        )
-        np.testing.assert_allclose(found(x), standard @ inside + mean, atol=1e-8)
+        # Normal equations of sum w (y - a - x b)^2 + penalty |b|^2, the intercept a as one more column.
+        design = np.hstack([np.ones((40, 1)), standard])
+        apart = standard - (w[:, None] * standard).sum(axis=0) / w.sum()
+        penalty = ridge * (w[:, None] * apart**2).sum()
+        normal = design.T @ (w[:, None] * design) + penalty * np.diag([0.0, 1, 1, 1])
+        wanted = np.linalg.solve(normal, design.T @ (w[:, None] * y))
+        np.testing.assert_allclose(found(x), design @ wanted, atol=1e-8)
+
+
+def test_a_weighted_ridge_finds_a_line_that_all_rows_lie_on():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(30, 2))
+    y = x @ np.array([[2.0], [-1.0]]) + 5.0
+    (found,) = b.fit_ridges(x, y, (1e-12,), np.exp(x[:, 0]))
+    np.testing.assert_allclose(found(x), y, atol=1e-6)
 
 
 def test_a_sharp_peak_is_read_at_its_patch_and_a_flat_map_in_the_middle():

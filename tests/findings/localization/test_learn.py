@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import load_file
 
 from spine_models.domain import condition_keys
 from spine_models.findings.embeddings.pooling import pool_series, pool_studies
 from spine_models.findings.localization import tables
+from spine_models.findings.localization.evaluate import interval
 from spine_models.findings.localization.find import find, side_of
 from spine_models.findings.localization.learn import learn
-from spine_models.findings.localization.models import load_models, save_models
+from spine_models.findings.localization.models import _version, load_models, save_models
 from spine_models.findings.localization.tokens import LocalizationError, Sources
 from spine_models.findings.probes.crossfit import LinearHeads
 from spine_models.findings.probes.heads import PROBABILITIES
@@ -67,11 +69,11 @@ def learned(world):
     return run(world)
 
 
-def search(world, models, heads=None, slices=None, sources=None):
+def search(world, models, heads=None, slices=None, sources=None, studies=None):
     return find(
         world.slices if slices is None else slices,
         world.vectors,
-        pool_studies(pool_series(world.vectors)),
+        pool_studies(pool_series(world.vectors)) if studies is None else studies,
         models,
         heads or FixedHeads(),
         sources or world.sources,
@@ -101,6 +103,30 @@ def test_the_square_is_found_on_test_patients_and_the_priors_do_not_find_it(lear
     assert model["found_distance_mm"] == pytest.approx(model["centre_distance_mm"])
     assert prior["slice_top1"] < 1
     assert model["iou_low"] <= model["iou"] <= model["iou_high"]
+
+
+def test_a_figure_of_one_patient_is_null_and_of_two_has_an_interval():
+    patients = np.array(["a", "a", "b", "c"])
+    draws = np.array([[1, 1, 1, 1], [2, 2, 1, 0], [0, 0, 2, 1], [0, 0, 0, 3]])
+    nan = float("nan")
+    assert interval(np.array([0.2, 0.4, nan, nan]), draws, patients) == (None, None, None)
+    assert interval(np.full(4, nan), draws, patients) == (None, None, None)
+    value, low, high = interval(np.array([0.2, 0.4, 0.9, nan]), draws, patients)
+    assert value == pytest.approx(0.5)
+    # Draws of the studies that have the figure: 0.5, 0.42 and 0.9; the last draw has none of them.
+    assert (low, high) == pytest.approx(tuple(np.percentile([0.5, 0.42, 0.9], [2.5, 97.5])))
+
+
+def test_figures_that_one_test_patient_has_are_null(world):
+    test = sorted(p for p, split in world.splits.iter_rows() if split == "test")
+    placed = world.slices.with_columns(
+        ipp_mm=pl.when(pl.col("patient_key").is_in(test[1:])).then(None).otherwise(pl.col("ipp_mm"))
+    )
+    row = score(run(replace(world, slices=placed)), "supervised", "model")
+    assert row["n_patients"] == len(test)
+    assert row["iou_low"] <= row["iou"] <= row["iou_high"]
+    figures = [row[f"found_distance_mm{end}"] for end in ("", "_low", "_high")]
+    assert figures == [None, None, None]
 
 
 def test_the_weak_way_finds_the_slice_and_the_patches_without_annotations(learned):
@@ -149,6 +175,25 @@ def test_findings_lie_on_the_square_in_source_and_patient(world, learned):
     assert best["model_version"].unique().to_list() == ["m-t2"]
 
 
+def test_confidences_are_calibrated_on_the_slices_that_a_search_reports(world, learned):
+    """Over validation patients, whose studies all have the finding, they add up to the hits (as Platt counts them)."""
+    val = world.splits.filter(split="val")["patient_key"].implode()
+    found = search(world, learned.models).filter(pl.col("patient_key").is_in(val), condition="cyst")
+    hits = 0
+    for row in found.join(world.slices.select("slice_key", "slice_index"), on="slice_key").iter_rows(
+        named=True
+    ):
+        shown, x, y = world.truth[row["study_key"]]
+        middle = (row["output_x"] + row["output_w"] / 2, row["output_y"] + row["output_h"] / 2)
+        hits += row["slice_index"] == shown and abs(middle[0] - x) <= 5 and abs(middle[1] - y) <= 5
+    n = found.height
+    assert n == 8 * SETTINGS.slices
+    assert 0 < hits <= 8
+    assert learned.models.card["calibrated_on"]["supervised"] == {"n": n, "hits": hits}
+    wanted = hits * (hits + 1) / (hits + 2) + (n - hits) / (n - hits + 2)
+    assert found["confidence_if_present"].sum() == pytest.approx(wanted, rel=1e-4)
+
+
 def test_saved_models_find_the_same_and_equal_input_gives_equal_bytes(world, learned, tmp_path):
     card = save_models(learned.models, tmp_path / "one")
     assert save_models(run(world).models, tmp_path / "two") == card
@@ -187,6 +232,72 @@ def test_other_encoders_are_refused(world, learned):
         search(world, learned.models, sources=other)
     with pytest.raises(LocalizationError, match="asked with m-t2"):
         run(world, sources=other)
+
+
+def mixed(vectors, column, value):
+    """Every other slice is of another version."""
+    return vectors.with_columns(
+        pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
+    )
+
+
+def old(models):
+    """Models of before preprocessing was kept."""
+    return replace(models, preprocessing_versions={})
+
+
+@pytest.mark.parametrize("other", ["m-a", "m-z"])
+def test_a_second_encoder_among_the_vectors_is_refused_whichever_comes_last(world, learned, other):
+    """One of the two versions fits: it must not hide the one that does not."""
+    two = replace(world, vectors=mixed(world.vectors, "model_version", other))
+    with pytest.raises(LocalizationError, match="'t2' are of two encoder versions"):
+        search(two, learned.models, studies=pool_studies(pool_series(world.vectors)))
+    with pytest.raises(LocalizationError, match="'t2' are of two encoder versions"):
+        run(two)
+
+
+def test_another_preprocessing_is_refused_by_models_that_know_theirs(world, learned):
+    assert learned.models.preprocessing_versions == {"t2": "p1"}
+    new = pl.lit("p2").alias("preprocessing_version")
+    later = replace(world, vectors=world.vectors.with_columns(new), slices=world.slices.with_columns(new))
+    with pytest.raises(LocalizationError, match="fitted on preprocessing p1 of route 't2', asked with p2"):
+        search(later, learned.models)
+    assert search(later, old(learned.models)).height > 0
+    two = replace(world, vectors=mixed(world.vectors, "preprocessing_version", "p2"))
+    with pytest.raises(LocalizationError, match="two preprocessing versions"):
+        search(two, old(learned.models), studies=pool_studies(pool_series(world.vectors)))
+
+
+def test_vectors_of_other_pixels_than_the_shards_are_refused(world, learned):
+    stale = replace(world, slices=world.slices.with_columns(preprocessing_version=pl.lit("p2")))
+    with pytest.raises(LocalizationError, match="280 slice vectors are of another preprocessing"):
+        run(stale)
+    with pytest.raises(LocalizationError, match="280 slice vectors are of another preprocessing"):
+        search(stale, old(learned.models))
+
+
+def test_weak_heads_of_another_encoder_or_preprocessing_than_the_slices_are_refused(world, learned):
+    """Study vectors that the heads take do not vouch for the slices' vectors."""
+    other = FixedHeads(model_versions={"t2": "m-old"})
+    with pytest.raises(LocalizationError, match="heads were fitted on encoder m-old"):
+        search(world, learned.models, heads=other)
+    with pytest.raises(LocalizationError, match="heads were fitted on encoder m-old"):
+        run(world, heads=other)
+    card = {"conditions": list(condition_keys()), "preprocessing_versions": {"t2": "p0"}}
+    with pytest.raises(LocalizationError, match="heads were fitted on preprocessing p0"):
+        search(world, learned.models, heads=FixedHeads(card=card))
+
+
+def test_preprocessing_is_part_of_the_models_version_and_older_cards_open(learned, tmp_path):
+    card = save_models(learned.models, tmp_path)
+    assert load_models(tmp_path).preprocessing_versions == {"t2": "p1"}
+    later = replace(learned.models, preprocessing_versions={"t2": "p2"})
+    assert save_models(later, tmp_path / "later")["models_version"] != card["models_version"]
+    before = {name: value for name, value in card.items() if name != "preprocessing_versions"}
+    arrays = load_file(tmp_path / "localization.safetensors")
+    before["models_version"] = _version(arrays, before)
+    (tmp_path / "card.json").write_text(json.dumps(before))
+    assert load_models(tmp_path).preprocessing_versions == {}
 
 
 def test_without_annotations_everything_is_weak_and_the_table_says_why(world):
