@@ -28,8 +28,8 @@ from spine_models.config import ProbeSettings
 from spine_models.domain import Split
 from spine_models.findings.probes.attention import GatedAttention, logits_of, train
 from spine_models.findings.probes.bags import Bags, collect
-from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities
-from spine_models.findings.probes.crossfit import SMALL, log_odds, two_classes_everywhere
+from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities, target_log_odds
+from spine_models.findings.probes.crossfit import DECIMALS, SMALL, two_classes_everywhere
 from spine_models.findings.probes.fitting import ONE_CLASS, fold_count, train_folds, unfit_conditions
 from spine_models.findings.probes.judgement import Judgement
 from spine_models.findings.probes.mil_heads import MilHead
@@ -163,8 +163,9 @@ def _crossfit(
         here = folds == k
         if here.any():
             d, epoch, slope, intercept = _choose(inner[k][~here], truth[~here])
-            intercept = intercept + log_odds(truth) - log_odds(truth[~here])
-            held_out[np.ix_(here, columns)] = probabilities(single[here, d, epoch], slope, intercept)
+            intercept = intercept + target_log_odds(truth) - target_log_odds(truth[~here])
+            chance = probabilities(single[here, d, epoch], slope, intercept)
+            held_out[np.ix_(here, columns)] = np.round(chance, DECIMALS)
     d, epoch, slope, intercept = _choose(single, truth)
     network = train(
         bags, rows, labels, fitted, routes=routes, decay=decays[d], epochs=epoch + 1, settings=settings

@@ -203,6 +203,29 @@ def test_a_fold_does_not_see_its_own_labels(made, frame, fitted):
     assert not np.allclose(before[judged.folds == 1], after[judged.folds == 1], equal_nan=True)
 
 
+def test_networks_that_say_nothing_rank_nothing(made, frame, fitted, monkeypatch):
+    from spine_models.findings.probes import mil
+
+    def nothing(network, bags, rows):
+        return np.zeros((len(rows), len(CONDITIONS)))
+
+    def untrained(bags, rows, labels, conditions, *, epochs, after=None, **rest):
+        for epoch in range(1, epochs + 1) if after else ():
+            after(epoch, None)
+
+    monkeypatch.setattr(mil, "logits_of", nothing)
+    monkeypatch.setattr(mil, "train", untrained)
+    truth = study_labels(made.labels, made.splits)
+    judged = fitted.judgements[0]
+    labels = truth.labels[judged.train]
+    conditions = np.array([reason is None for reason in judged.unfit])
+    held_out, _ = mil._crossfit(
+        None, np.arange(len(labels)), labels, judged.folds, conditions, "all", SETTINGS, None
+    )
+    for c in np.flatnonzero(conditions):
+        assert roc_auc_score(labels[:, c], held_out[:, c]) == 0.5
+
+
 def test_no_slices_and_too_few_patients_give_reasons(made, frame):
     nothing = fit(made, frame.clear())
     assert nothing.heads == {}
