@@ -115,7 +115,7 @@ def baselines(hospital: Hospital, slices: pl.DataFrame, patients: pl.DataFrame) 
             code_version=CODE_VERSION,
         ),
     },
-    deps=of_all_partitions(["embeddings", "slices"], ["embeddings", "aligned"]),
+    deps=of_all_partitions(["embeddings", "slices"], ["embeddings", "aligned"], ["shards", "slices"]),
     check_specs=[COMPLETE],
 )
 def probes(
@@ -208,13 +208,17 @@ def _aligned(hospital: Hospital) -> pl.DataFrame | None:
 def _mil(
     hospital: Hospital, studies: pl.DataFrame, consensus: pl.DataFrame, patients: pl.DataFrame
 ) -> "MilFit":
-    """Attention heads over the slices, read a batch at a time."""
+    """Attention heads over the slices, read a batch at a time, each slice with its place along its series."""
+    from spine_models.findings.probes.bags import in_order
     from spine_models.findings.probes.mil import fit_mil
 
-    key = ("embeddings", "slices")
+    key, shards = ("embeddings", "slices"), ("shards", "slices")
     batches = studies["batch_key"].unique().sort().to_list()
     return fit_mil(
-        (hospital.lake.read_table(key, [batch]) for batch in batches),
+        (
+            in_order(hospital.lake.read_table(key, [batch]), hospital.lake.read_table(shards, [batch]))
+            for batch in batches
+        ),
         consensus,
         patients,
         settings=hospital.numbers.probes,

@@ -21,7 +21,7 @@ EVALUATIONS: Final = ("cv", "test")
 
 SEEN: Final = "seen"
 VAL: Final = "val"
-"""Predictions that calibrate and are never scored: out of fold of vectors that saw their reports, and of val patients."""
+"""Predictions that calibrate and are never scored: out of fold of vectors that saw reports, and of val patients."""
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def test_numbers_are_those_of_the_subgroup_alone():
 
 def test_every_interval_holds_its_value():
     """Few studies: a resample's calibration error is mostly noise, and larger than the sample's."""
-    table = run(*predictions(n=120, seed=4)).filter(status="evaluated")
+    table = run(*predictions(n=300, seed=4)).filter(status="evaluated")
     for name in ("ece", "auroc", "gap"):
         held = table.drop_nulls(name)
         assert (held[f"{name}_low"] <= held[name]).all(), name
