@@ -92,7 +92,7 @@ CREATE TABLE probes.comparisons (
     head VARCHAR, -- linear, mil
     against VARCHAR, -- the other encoder
     against_head VARCHAR,
-    best_baseline BOOLEAN, -- the other is the baseline of the highest mean here, chosen once on these studies
+    best_baseline BOOLEAN, -- the other, of the same head, is the baseline of the highest mean here, chosen once
     status VARCHAR, -- evaluated, not_evaluable
     reason VARCHAR, -- why not evaluable
     n_conditions INTEGER,

@@ -4,8 +4,8 @@ The gates of a synthesizer are aligned with the reports of the train patients (`
 vector of a train study of that route may carry its own report. Labels are read from reports: held-out probabilities of
 such vectors are no evaluation.
 
-Belongs here: which rows of ``embeddings/aligned`` are probed, and as what; which vectors saw reports. Does not belong here: making them
-(``findings.embeddings``).
+Belongs here: which rows of ``embeddings/aligned`` are probed, and as what; which vectors saw reports. Does not belong
+here: making them (``findings.embeddings``).
 """
 
 from __future__ import annotations

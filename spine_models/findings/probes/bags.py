@@ -82,8 +82,8 @@ def collect(
     """Thin and store slice vectors.
 
     Args:
-        batches: embeddings.SLICES, a frame at a time, with slice_index (``in_order``) where slices are to be spread over
-            their series; a study's rows lie in one frame.
+        batches: embeddings.SLICES, a frame at a time, with slice_index (``in_order``) where slices are to be spread
+            over their series; a study's rows lie in one frame.
         limit: most slices of a study, dealt evenly over its series (``thinned``).
         folder: where the mapped files go; must live as long as the bags.
         studies: the only ones to keep, or None for all.
@@ -100,7 +100,7 @@ def collect(
     seen: set[str] = set()
     for batch in batches:
         rows = batch if wanted is None else batch.filter(pl.col("study_key").is_in(wanted))
-        _one_version(rows, versions)
+        enter_versions(rows, versions)
         order = [ORDER] if ORDER in rows.columns else []
         rows = thinned(rows.select(*KEYS, *order, "vector"), limit)
         here = set(rows["study_key"].to_list())
@@ -168,8 +168,12 @@ def in_order(slices: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
     return held
 
 
-def _one_version(rows: pl.DataFrame, versions: Versions) -> None:
-    """Enter what the rows say of each route's encoder; refuse what contradicts it."""
+def enter_versions(rows: pl.DataFrame, versions: Versions) -> None:
+    """Enter what rows of embeddings.SLICES say of each route's encoder.
+
+    Raises:
+        ProbeInputError: they contradict what is entered, or themselves.
+    """
     columns = [name for name in VERSIONS if name in rows.columns]
     if not columns:
         return

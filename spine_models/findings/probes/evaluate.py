@@ -1,10 +1,10 @@
 """The probes' evaluation: each condition, encoder, head and sequence set, by folds and on the test patients.
 
-``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all
-train patients. Patients of val, outside or no split are in neither. A sequence set whose vectors may carry the reports of
+``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all train
+patients. Patients of val, outside or no split are in neither. A sequence set whose vectors may carry the reports of
 train patients (a synthesizer's route) has no ``cv``; what its thresholds are drawn from stands in the predictions as
-``val`` (val patients, by the final heads) and ``seen`` (out of fold), and is never scored. A combination that cannot be scored keeps
-its row, with status ``not_evaluable`` and the reason.
+``val`` (val patients, by the final heads) and ``seen`` (out of fold), and is never scored. A combination that cannot be
+scored keeps its row, with status ``not_evaluable`` and the reason.
 
 Belongs here: who is scored on what, and the tables of metrics and predictions. Does not belong here: fitting
 (``fitting``, ``mil``), scores (``bootstrap``), encoders beside each other (``compare``), saving heads (``heads``).
@@ -95,8 +95,9 @@ def evaluate_probes(
         more: judgements by other heads (``mil.fit_mil``), made on the same labels and splits.
 
     Returns:
-        Metrics with exactly conditions x (encoder, head, sequence set) x 2 evaluations rows, the predictions of
-        every labelled study that a fitted head covers (with ``val`` and ``seen`` where there is no ``cv``), and the encoders beside each other.
+        Metrics with exactly conditions x (encoder, head, sequence set) x 2 evaluations rows, the predictions of every
+        labelled study that a fitted head covers (with ``val`` and ``seen`` where there is no ``cv``), and the encoders
+        beside each other.
 
     Raises:
         ProbeInputError: mixed model versions, a patient in two splits, duplicated rows, numbers not finite.

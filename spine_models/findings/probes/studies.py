@@ -234,5 +234,8 @@ def of_another_encoder(
     ):
         for route, version in found.items():
             if version != told.get(route, version):
-                return f"fitted on {name} version {told[route]} of route {route!r}, the vectors are of version {version}: "
+                return (
+                    f"fitted on {name} version {told[route]} of route {route!r}, the vectors are of version "
+                    f"{version}: "
+                )
     return None

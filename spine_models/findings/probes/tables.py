@@ -77,7 +77,7 @@ COMPARISONS = pl.Schema(
         "head": pl.String,
         "against": pl.String,
         "against_head": pl.String,
-        "best_baseline": pl.Boolean,  # against is the baseline of the highest mean in this evaluation
+        "best_baseline": pl.Boolean,  # against is the baseline of the highest mean in this evaluation, same head
         "status": pl.String,
         "reason": pl.String,
         "n_conditions": pl.Int32,

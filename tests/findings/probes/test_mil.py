@@ -19,6 +19,7 @@ from spine_models.findings.probes.heads import HeadsError, fit_heads, load_heads
 from spine_models.findings.probes.mil import fit_mil
 from spine_models.findings.probes.mil_heads import ATTENTION
 from spine_models.findings.probes.studies import ProbeInputError, study_labels
+from spine_models.findings.probes.tables import BASELINES
 
 CONDITIONS = condition_keys()
 SETTINGS = ProbeSettings(
@@ -269,6 +270,11 @@ def test_heads_are_saved_with_the_linear_ones_and_evaluated_beside_them(made, fr
     assert row["status"] == "evaluated"
     compared = tables.comparisons.filter(head="linear", against_head="mil", condition="canal", metric="auroc")
     assert compared.filter(evaluation="test", sequence_set="all")["difference_high"][0] < 0
+    copy = made.vectors.with_columns(encoder=pl.lit("pixel_pca")).select(*BASELINES)
+    beside = evaluate_probes(
+        made.vectors, copy, made.labels, made.splits, settings=SETTINGS, more=fitted.judgements
+    ).comparisons.filter("best_baseline")
+    assert set(beside.select("head", "against_head").iter_rows()) == {("linear", "linear")}
     card = fit_heads(
         made.vectors, made.labels, made.splits, settings=SETTINGS, out=tmp_path, mil=fitted.heads
     )
