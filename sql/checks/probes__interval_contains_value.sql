@@ -43,6 +43,20 @@ WITH intervals AS (
         UNNEST([difference_high, relative_gain_high])
     FROM probes.comparisons
     WHERE status = 'evaluated'
+    UNION ALL
+    SELECT
+        'subgroups',
+        condition,
+        encoder || ', ' || subgroup,
+        'linear',
+        sequence_set,
+        evaluation,
+        UNNEST(['prevalence', 'auroc', 'ece', 'gap', 'difference', 'gap_difference']),
+        UNNEST([prevalence, auroc, ece, gap, difference, gap_difference]),
+        UNNEST([prevalence_low, auroc_low, ece_low, gap_low, difference_low, gap_difference_low]),
+        UNNEST([prevalence_high, auroc_high, ece_high, gap_high, difference_high, gap_difference_high])
+    FROM probes.subgroups
+    WHERE status = 'evaluated'
 )
 SELECT *
 FROM intervals

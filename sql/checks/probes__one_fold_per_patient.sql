@@ -12,6 +12,6 @@ SELECT
 FROM probes.predictions
 GROUP BY condition, encoder, head, sequence_set, evaluation, patient_key
 HAVING
-    (evaluation = 'cv' AND (COUNT(DISTINCT fold) <> 1 OR BOOL_OR(fold IS NULL)))
-    OR (evaluation = 'test' AND COUNT(fold) > 0)
+    (evaluation IN ('cv', 'seen') AND (COUNT(DISTINCT fold) <> 1 OR BOOL_OR(fold IS NULL)))
+    OR (evaluation IN ('test', 'val') AND COUNT(fold) > 0)
 ORDER BY condition, encoder, head, sequence_set, evaluation, patient_key;

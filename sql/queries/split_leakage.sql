@@ -27,7 +27,7 @@ trained AS (
     UNION
     SELECT 'probes', 'folds of ' || encoder, patient_key
     FROM probes.predictions
-    WHERE evaluation = 'cv'
+    WHERE evaluation IN ('cv', 'seen')
     UNION
     SELECT 'retrieval', 'reports that may serve a prompt', neighbour_patient_key
     FROM retrieval.neighbours

@@ -12,7 +12,8 @@ CREATE TABLE probes.baselines (
     vector FLOAT[]
 );
 
--- One row per scored study: out of fold for cv, once for test.
+-- One row per scored study: out of fold for cv, once for test. Where vectors of train studies saw their reports there
+-- is no cv; val and seen stand in for it, which calibrate abstention and are never scored.
 -- stored: view
 CREATE TABLE probes.predictions (
     study_key VARCHAR,
@@ -21,8 +22,8 @@ CREATE TABLE probes.predictions (
     encoder VARCHAR, -- spinefm, spinefm_aligned (in the space of the reports), or the name of a baseline
     head VARCHAR, -- linear, mil (attention over slices)
     sequence_set VARCHAR, -- t1, t2, other, all (every route that a study has)
-    evaluation VARCHAR, -- cv (patients of train, out of fold), test
-    fold INTEGER, -- null for test
+    evaluation VARCHAR, -- cv (patients of train, out of fold), test, val, seen (out of fold, reports seen)
+    fold INTEGER, -- null for test and val
     label TINYINT,
     probability DOUBLE
 );
@@ -91,7 +92,7 @@ CREATE TABLE probes.comparisons (
     head VARCHAR, -- linear, mil
     against VARCHAR, -- the other encoder
     against_head VARCHAR,
-    best_baseline BOOLEAN, -- the other is the baseline of the highest mean here, chosen once on these studies
+    best_baseline BOOLEAN, -- the other, of the same head, is the baseline of the highest mean here, chosen once
     status VARCHAR, -- evaluated, not_evaluable
     reason VARCHAR, -- why not evaluable
     n_conditions INTEGER,
@@ -201,7 +202,7 @@ CREATE TABLE probes.subgroups (
     auroc DOUBLE,
     auroc_low DOUBLE,
     auroc_high DOUBLE,
-    ece DOUBLE, -- expected calibration error; the noise of few studies raises it and its interval
+    ece DOUBLE, -- expected calibration error; the noise of few studies raises it
     ece_low DOUBLE,
     ece_high DOUBLE,
     gap DOUBLE, -- mean probability less prevalence; not biased by few studies
@@ -215,7 +216,8 @@ CREATE TABLE probes.subgroups (
     gap_difference_high DOUBLE
 );
 
--- Conformal abstention, calibrated on train patients out of fold, measured on test patients, one study each.
+-- Conformal abstention, calibrated on train patients out of fold or on val patients, measured on test patients, one
+-- study each. The coverage measured on test patients is the proof.
 -- stored: copy
 CREATE TABLE probes.conformal (
     condition VARCHAR,
@@ -224,6 +226,7 @@ CREATE TABLE probes.conformal (
     reason VARCHAR, -- why not evaluable, or why it always abstains
     alpha DOUBLE, -- share of either class that may be lost
     nominal DOUBLE, -- 1 - alpha
+    calibrated_on VARCHAR, -- cv, val, seen (out of fold of vectors that saw reports: nothing is promised)
     n_calibration_positive INTEGER, -- patients
     n_calibration_negative INTEGER,
     present_from DOUBLE, -- probabilities from here on allow "present"; null: not attainable
@@ -280,7 +283,7 @@ CREATE TABLE probes.null (
     auroc_high DOUBLE,
     auroc_spread DOUBLE, -- standard deviation of the repeats
     pooled DOUBLE, -- the same with all pairs, as in probes.metrics: out of fold slightly below one half
-    real DOUBLE -- the same as auroc with the labels as they are
+    real DOUBLE -- the same as auroc with the labels as they are; null out of fold of vectors that saw reports
 );
 
 -- Whose studies the guards (abstention and scope) were calibrated on.

@@ -86,6 +86,8 @@ def _a_test_patient_calibrates(lake: Lake) -> None:
 
 
 STRATA_CASES: list[tuple[str, Callable[[Lake], None]]] = [
+    ("probes__interval_contains_value", lambda lake: lake.change("probes.subgroups", ece_low=0.9, ece=0.5)),
+    ("probes__interval_contains_value", lambda lake: lake.change("probes.subgroups", gap=0.5, gap_high=0.1)),
     ("probes__only_train_patients_calibrate", _a_test_patient_calibrates),
     (
         "probes__only_train_patients_calibrate",

@@ -20,7 +20,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.ablations import tables
 
 LAYER = "findings"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 PAIRED = dg.AssetCheckSpec(
     "variants_are_paired",
     asset=["ablations", "scores"],

@@ -22,7 +22,7 @@ from spine_models.findings.ablations.variants import COMPARISONS, Comparison
 from spine_models.findings.probes.bootstrap import relative
 from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
 from spine_models.findings.probes.scores import INTERVAL, auroc, average_precision, patient_draws
-from spine_models.findings.probes.studies import StudyLabels, study_labels
+from spine_models.findings.probes.studies import StudyLabels, model_versions, study_labels
 
 MEASURES: Final = {"auroc": auroc, "auprc": average_precision}
 CHUNK: Final = 250
@@ -52,7 +52,8 @@ def score_ablations(
         settings: of the probes: folds, grid, bootstrap, least number of patients, seed.
 
     Raises:
-        ProbeInputError: two vectors of one study, a patient in two splits, duplicated rows.
+        ProbeInputError: two vectors of one study, a variant's vectors of one route from two models, a patient in two
+            splits, duplicated rows.
     """
     truth = study_labels(labels, splits)
     folds = train_folds(truth, settings)
@@ -62,6 +63,8 @@ def score_ablations(
         names = own["variant"].unique().sort().to_list()
         if comparison.reference not in names or len(names) < 2:
             continue
+        for name in names:
+            model_versions(own.filter(pl.col("variant") == name))
         for sequence_set in comparison.sequence_sets:
             fitted = {
                 name: fit_set(own.filter(pl.col("variant") == name), sequence_set, truth, folds, settings)
@@ -169,7 +172,10 @@ def _mean_over(
     members: np.ndarray,
     draws: np.ndarray,
 ) -> tuple[float, np.ndarray]:
-    """Mean of a score over conditions, and over each replicate's conditions that still have both classes."""
+    """Mean of a score over conditions, and over each replicate's conditions that still have both classes.
+
+    A condition that drops out of a replicate must not shift it: each enters by its deviation from its own value.
+    """
     points, drawn = [], []
     for c in chosen:
         used = labels[:, c] >= 0
@@ -180,7 +186,8 @@ def _mean_over(
             for start in range(0, len(draws), CHUNK)
         ]
         drawn.append(np.concatenate(parts))
-    return float(np.mean(points)), _nan_mean(np.stack(drawn))
+    apart = np.stack(drawn) - np.array(points)[:, None]
+    return float(np.mean(points)), float(np.mean(points)) + _nan_mean(apart)
 
 
 def _nan_mean(values: np.ndarray) -> np.ndarray:

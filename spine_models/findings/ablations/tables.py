@@ -22,8 +22,8 @@ SCORES = pl.Schema(
         "is_reference": pl.Boolean,
         "sequence_set": pl.String,
         "evaluation": pl.String,  # cv | test
-        "measure": pl.String,  # auroc | auprc (means over conditions), recall_5 (alignment)
-        "conditions": pl.Int32,  # that all variants of the question could be evaluated on; null for recall
+        "measure": pl.String,  # auroc | auprc (means over conditions)
+        "conditions": pl.Int32,  # that all variants of the question could be evaluated on
         "n_studies": pl.Int32,
         "value": pl.Float64,
         "low": pl.Float64,

@@ -10,7 +10,8 @@ against the baselines is the probes' own (``probes.compare``).
 ``alignment``    study vectors of tri-modal alignment with those of bi-modal alignment, of alignment of the concatenated
                  images, and with the plain concatenation of frozen vectors, which was aligned with nothing.
 ``synthesizer``  conditional gates with static gates, one encoder alone and both encoders' vectors side by side, on the
-                 series that no encoder was trained on.
+                 series that no encoder was trained on. Gates are aligned with the reports of the train patients, so
+                 only test patients judge them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ COMPARISONS: Final = {
         Comparison(Question.GRAM, "with_gram", ("t1", "t2", "all")),
         Comparison(Question.LENGTH, "anchored", ("t1", "t2", "all")),
         Comparison(Question.ALIGNMENT, "tri_modal", ("t1", "t2", "all"), ("test",)),
-        Comparison(Question.SYNTHESIZER, "conditional", ("other",)),
+        Comparison(Question.SYNTHESIZER, "conditional", ("other",), ("test",)),
     )
 }
 """By question, in the order of the table."""

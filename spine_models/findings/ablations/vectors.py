@@ -21,6 +21,8 @@ from spine_models.findings.ablations.tables import VECTORS
 from spine_models.findings.ablations.variants import Question
 from spine_models.findings.embeddings.images import stored_images
 from spine_models.findings.embeddings.pooling import group_means
+from spine_models.findings.probes.bags import Versions, enter_versions
+from spine_models.findings.probes.studies import model_versions
 
 BATCH = 64
 ROUTES = (Route.T1.value, Route.T2.value, Route.OTHER.value)
@@ -79,10 +81,15 @@ def aligned_studies(
         version: of it.
         slice_vectors: embeddings.SLICES, a batch at a time.
         max_slices: of one route of one study, as in training.
+
+    Raises:
+        ProbeInputError: slice vectors of one route from two models or preprocessings.
     """
+    versions: Versions = {}
     rows: list[dict[str, object]] = []
     reports = pl.DataFrame(schema={"study_key": pl.String, "report_text": pl.String})
     for frame in slice_vectors:
+        enter_versions(frame, versions)
         studies = clip_studies(frame, reports, max_slices=max_slices)
         for route in (Route.T1.value, Route.T2.value):
             held = [
@@ -110,7 +117,12 @@ def aligned_studies(
 
 
 def stored_studies(studies: pl.DataFrame, question: Question, variant: str) -> pl.DataFrame:
-    """VECTORS of what ``embeddings.STUDIES`` holds already, under a question's name for it."""
+    """VECTORS of what ``embeddings.STUDIES`` holds already, under a question's name for it.
+
+    Raises:
+        ProbeInputError: vectors of one route from two models or preprocessings.
+    """
+    model_versions(studies)
     routes = ("other",) if question is Question.SYNTHESIZER else ("t1", "t2")
     return (
         studies.filter(pl.col("route").is_in(routes))

@@ -18,10 +18,14 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from spine_models.findings.embeddings.pooling import stack
+from spine_models.findings.embeddings.pooling import VERSIONS, stack
 from spine_models.findings.probes.studies import ProbeInputError
 
 KEYS = ["study_key", "series_key", "slice_key", "route"]
+ORDER = "slice_index"
+
+Versions = dict[str, dict[str, str]]
+"""By route what embeddings.SLICES says of the encoder: encoder, model_version, preprocessing_version."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,14 @@ class Bags:
         vectors: by route a mapped float32 [n, D], slices of a study side by side.
         ends: by route int64 [N, 2], the rows of each study.
         slices: study_key, series_key, slice_key, route in the rows' order, routes one after the other.
+        versions: by route the one encoder that made its vectors, as far as the frames name it.
     """
 
     study_keys: np.ndarray
     vectors: dict[str, np.ndarray]
     ends: dict[str, np.ndarray]
     slices: pl.DataFrame
+    versions: Versions
 
     def take(self, studies: Sequence[int] | np.ndarray, routes: Sequence[str]) -> Bag:
         """The slices of these studies (rows of ``study_keys``) on these routes."""
@@ -76,15 +82,17 @@ def collect(
     """Thin and store slice vectors.
 
     Args:
-        batches: embeddings.SLICES, a frame at a time; a study's rows lie in one frame.
-        limit: most slices of a study, dealt evenly over its series and evenly spaced within each.
+        batches: embeddings.SLICES, a frame at a time, with slice_index (``in_order``) where slices are to be spread
+            over their series; a study's rows lie in one frame.
+        limit: most slices of a study, dealt evenly over its series (``thinned``).
         folder: where the mapped files go; must live as long as the bags.
         studies: the only ones to keep, or None for all.
 
     Raises:
-        ProbeInputError: a vector that is not finite, vectors of one route of several lengths, or a study in two
-            frames.
+        ProbeInputError: a vector that is not finite, vectors of one route of several lengths or of two models or
+            preprocessings (of whichever frames and studies), or a study in two frames.
     """
+    versions: Versions = {}
     widths: dict[str, int] = {}
     written: dict[str, int] = {}
     index: list[pl.DataFrame] = []
@@ -92,7 +100,9 @@ def collect(
     seen: set[str] = set()
     for batch in batches:
         rows = batch if wanted is None else batch.filter(pl.col("study_key").is_in(wanted))
-        rows = thinned(rows.select(*KEYS, "vector"), limit)
+        enter_versions(rows, versions)
+        order = [ORDER] if ORDER in rows.columns else []
+        rows = thinned(rows.select(*KEYS, *order, "vector"), limit)
         here = set(rows["study_key"].to_list())
         if here & seen:
             raise ProbeInputError("a study's slices lie in two batches: embed its batches again")
@@ -126,7 +136,7 @@ def collect(
         at = np.searchsorted(keys, spans["study_key"].to_numpy())
         ends[route][at, 0] = spans["start"].to_numpy()
         ends[route][at, 1] = spans["start"].to_numpy() + spans["n"].to_numpy()
-    return Bags(keys, vectors, ends, slices.select(KEYS))
+    return Bags(keys, vectors, ends, slices.select(KEYS), versions)
 
 
 def bags_of(frame: pl.DataFrame, *, limit: int) -> tuple[Bags, tempfile.TemporaryDirectory]:
@@ -135,15 +145,63 @@ def bags_of(frame: pl.DataFrame, *, limit: int) -> tuple[Bags, tempfile.Temporar
     return collect([frame], limit=limit, folder=Path(folder.name)), folder
 
 
+def in_order(slices: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
+    """embeddings.SLICES with the place of each slice along its series.
+
+    Args:
+        slices: of a batch.
+        placed: shards.SLICES of the batch (slice_key, slice_index).
+
+    Raises:
+        ProbeInputError: a vector whose slice is not in the shards.
+    """
+    held = slices.join(
+        placed.select("slice_key", ORDER).unique("slice_key"),
+        on="slice_key",
+        how="left",
+        maintain_order="left",
+    )
+    if held[ORDER].null_count():
+        raise ProbeInputError(
+            "slice vectors of slices that the shards do not hold: materialise the embeddings of their batch again"
+        )
+    return held
+
+
+def enter_versions(rows: pl.DataFrame, versions: Versions) -> None:
+    """Enter what rows of embeddings.SLICES say of each route's encoder.
+
+    Raises:
+        ProbeInputError: they contradict what is entered, or themselves.
+    """
+    columns = [name for name in VERSIONS if name in rows.columns]
+    if not columns:
+        return
+    for row in rows.select("route", *columns).unique().sort("route", *columns).iter_rows(named=True):
+        route = str(row.pop("route"))
+        if versions.setdefault(route, row) != row:
+            raise ProbeInputError(
+                f"slice vectors of route {route!r} come from two models or preprocessings: materialise the "
+                "embeddings of every batch with the present encoder first"
+            )
+
+
 def thinned(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
-    """At most ``limit`` slices a study: series in turn give up one of their slices, then of a series evenly spaced."""
+    """At most ``limit`` slices a study: series in turn give up one of their slices.
+
+    Those that stay of a series are evenly spaced along it where the rows have ``slice_index``. Without it they are
+    evenly spaced in the order of slice keys, which are pseudonyms: a fixed draw, spread over nothing.
+    """
     sizes = rows.group_by("study_key", "series_key").agg(n=pl.len()).sort("study_key", "series_key")
     shares: list[int] = []
     for (_,), part in sizes.group_by("study_key", maintain_order=True):
         shares += _dealt(part["n"].to_list(), limit)
     sizes = sizes.with_columns(share=pl.Series(shares, dtype=pl.Int64))
-    place = pl.col("slice_key").rank("ordinal").cast(pl.Int64).over("study_key", "series_key") - 1
-    held = rows.join(sizes, on=["study_key", "series_key"], how="left").with_columns(place=place)
+    by = [ORDER, "slice_key"] if ORDER in rows.columns else ["slice_key"]
+    held = rows.sort("study_key", "series_key", *by).join(
+        sizes, on=["study_key", "series_key"], how="left", maintain_order="left"
+    )
+    held = held.with_columns(place=pl.int_range(pl.len()).over("study_key", "series_key"))
     # Slice i of n is kept where (i + 1) * share / n passes a whole number that i * share / n has not.
     kept = (pl.col("place") + 1) * pl.col("share") // pl.col("n") > pl.col("place") * pl.col(
         "share"

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+FLAT = 1e-6
+"""Logits that spread less are equal but for the solver's tolerance; stretched to a unit they would be noise alone."""
+
 MIN_SLOPE = 0.1
 """Least slope per standard deviation of the logits: held-out noise may ask for a reversed or a flat map."""
 
@@ -18,6 +21,18 @@ MIN_SLOPE = 0.1
 def probabilities(logits: np.ndarray, slope: np.ndarray, intercept: np.ndarray) -> np.ndarray:
     """Calibrated probabilities [N, K] of logits [N, K]."""
     return 0.5 * (1.0 + np.tanh(0.5 * (slope * logits + intercept)))
+
+
+def target_log_odds(labels: np.ndarray) -> np.ndarray:
+    """Log-odds [K] of the mean smoothed target of each column: the prior that a fitted map carries.
+
+    Args:
+        labels: [N, K] of 1, 0 and -1 (left out); both classes in every column.
+    """
+    positives, negatives = (labels == 1).sum(axis=0), (labels == 0).sum(axis=0)
+    mean = positives * (positives + 1.0) / (positives + 2.0) + negatives / (negatives + 2.0)
+    mean = mean / (positives + negatives)
+    return np.log(mean / (1.0 - mean))
 
 
 def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +53,7 @@ def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     held = np.where(used > 0, logits, 0.0)
     centre = held.sum(axis=0) / totals
     spread = np.sqrt((used * (held - centre) ** 2).sum(axis=0) / totals)
-    spread = np.where(spread > 1e-12, spread, 1.0)
+    spread = np.where(spread > FLAT, spread, 1.0)
     standard = used * (held - centre) / spread
     slope, intercept = _newton(standard, targets, used, np.ones_like(spread), free=True)
     low = slope < MIN_SLOPE

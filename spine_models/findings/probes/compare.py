@@ -7,7 +7,8 @@ every replicate draws the same patients for both. A replicate in which a conditi
 
 The best baseline is the one of the highest mean as measured, chosen once. Its choice is not repeated within each
 replicate: that would compare against the luckiest baseline of every draw. Chosen on the scored studies themselves,
-it is, if anything, too good, so the difference against it is conservative.
+it is, if anything, too good, so the difference against it is conservative. It is named only where both sides have the
+same head.
 
 Belongs here: the tables of means and differences. Does not belong here: single scores (``bootstrap``).
 """
@@ -102,7 +103,8 @@ def compare(rows: Iterable[Comparable], score: Score) -> tuple[pl.DataFrame, pl.
                     "head": first[1],
                     "against": second[0],
                     "against_head": second[1],
-                    "best_baseline": best.get(metric) == second,
+                    # A baseline under another head differs in two things at once.
+                    "best_baseline": best.get(metric) == second and first[1] == second[1],
                 }
                 reasons = (_reason(held[first]), _reason(held[second]))
                 comparisons.append(names | {"condition": None} | _macro(pairs, shared, metric, reasons))

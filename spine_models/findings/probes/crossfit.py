@@ -10,7 +10,8 @@ Logits of different models are pooled only after each model's own prior, the log
 has been taken off: a fold with one positive more is predicted by models that saw one less, and without this a
 head that knows nothing scores an AUROC of about 0.45 rather than 0.5. For the same reason the held-out
 probabilities of all folds refer to one prior, that of all rows; it completes what stratified folds only
-approach.
+approach. A map's prior is that of Platt's smoothed targets, not of the labels: what the smoothing leaves of a fold's
+own prevalence would rank folds against their labels.
 
 Belongs here: this scheme. Does not belong here: the solver (``logistic``), which conditions qualify
 (``evaluate``).
@@ -24,11 +25,14 @@ from typing import Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities
+from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities, target_log_odds
 from spine_models.findings.probes.logistic import Basis, fit, standardise
 
 MIN_FOLDS: Final = 3
 """Two folds leave nothing to fit on once both the scored and the choosing fold are held out."""
+
+DECIMALS: Final = 9
+"""Of held-out probabilities: what folds differ in by rounding alone must tie, not rank."""
 
 SMALL: Final = 2000
 """Below so many studies one BLAS thread is faster, and the heads do not depend on the number of cores."""
@@ -145,8 +149,9 @@ def _crossfit(
         here = folds == k
         if here.any():
             chosen, slope, intercept = _choose(inner[k][~here], truth[~here], len(grid))
-            intercept = intercept + (log_odds(truth) - log_odds(truth[~here]))[chosen]
-            held_out[np.ix_(here, columns)] = probabilities(single[here][:, chosen], slope, intercept)
+            intercept = intercept + (target_log_odds(truth) - target_log_odds(truth[~here]))[chosen]
+            found = probabilities(single[here][:, chosen], slope, intercept)
+            held_out[np.ix_(here, columns)] = np.round(found, DECIMALS)
     chosen, slope, intercept = _choose(single, truth, len(grid))
     basis = Basis.of(values)
     weights, bias = fit(basis, labels[:, columns], costs[chosen])

@@ -1,8 +1,10 @@
 """The probes' evaluation: each condition, encoder, head and sequence set, by folds and on the test patients.
 
-``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all
-train patients. Patients of val, outside or no split are in neither. A combination that cannot be scored keeps
-its row, with status ``not_evaluable`` and the reason.
+``cv`` scores the held-out probabilities of the train patients; ``test`` scores, once, the heads fitted on all train
+patients. Patients of val, outside or no split are in neither. A sequence set whose vectors may carry the reports of
+train patients (a synthesizer's route) has no ``cv``; what its thresholds are drawn from stands in the predictions as
+``val`` (val patients, by the final heads) and ``seen`` (out of fold), and is never scored. A combination that cannot be
+scored keeps its row, with status ``not_evaluable`` and the reason.
 
 Belongs here: who is scored on what, and the tables of metrics and predictions. Does not belong here: fitting
 (``fitting``, ``mil``), scores (``bootstrap``), encoders beside each other (``compare``), saving heads (``heads``).
@@ -19,7 +21,7 @@ import polars as pl
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import Split, condition_keys
-from spine_models.findings.probes.aligned import NO_CV, aligned_routes
+from spine_models.findings.probes.aligned import NO_CV, aligned_routes, no_cv_of, reports_seen
 from spine_models.findings.probes.bootstrap import SCORES, Replicates, replicate
 from spine_models.findings.probes.compare import ALIGNED, SPINEFM, Comparable, compare
 from spine_models.findings.probes.fitting import (
@@ -82,7 +84,8 @@ def evaluate_probes(
     """Score SpineFM's vectors and every baseline's in the same way, on the same folds and bootstrap draws.
 
     Args:
-        study_vectors: embeddings.STUDIES of all batches (encoder ``spinefm`` in the result).
+        study_vectors: embeddings.STUDIES of all batches (encoder ``spinefm`` in the result). Sets with a route of an
+            encoder named "synthesizer-..." have no cross-validation.
         baselines: probes.BASELINES of all batches, or None to score SpineFM alone.
         labels: labels.CONSENSUS; -1 is in neither training nor scores.
         splits: patient_key and split.
@@ -92,8 +95,9 @@ def evaluate_probes(
         more: judgements by other heads (``mil.fit_mil``), made on the same labels and splits.
 
     Returns:
-        Metrics with exactly conditions x (encoder, head, sequence set) x 2 evaluations rows, the predictions of
-        every labelled study that a fitted head covers, and the encoders beside each other.
+        Metrics with exactly conditions x (encoder, head, sequence set) x 2 evaluations rows, the predictions of every
+        labelled study that a fitted head covers (with ``val`` and ``seen`` where there is no ``cv``), and the encoders
+        beside each other.
 
     Raises:
         ProbeInputError: mixed model versions, a patient in two splits, duplicated rows, numbers not finite.
@@ -101,6 +105,7 @@ def evaluate_probes(
     model_versions(study_vectors)
     truth = study_labels(labels, splits)
     folds = train_folds(truth, settings)
+    seen = reports_seen(study_vectors, truth.study_keys[truth.split == Split.TRAIN].tolist())
     draws = {}
     for number, evaluation in enumerate(EVALUATIONS):
         patients = np.unique(truth.patient_keys[truth.split == SPLITS[evaluation]])
@@ -111,15 +116,19 @@ def evaluate_probes(
         for encoder, frame in _encoders(study_vectors, baselines, aligned, settings):
             for sequence_set in ROUTES_OF_SET:
                 found = fit_set(frame, sequence_set, truth, folds, settings)
-                yield linear_judgement(
-                    found, encoder, sequence_set, no_cv=NO_CV if encoder == ALIGNED else None
-                )
+                ours = encoder == SPINEFM
+                reason = no_cv_of(sequence_set, seen) if ours else NO_CV if encoder == ALIGNED else None
+                yield linear_judgement(found, encoder, sequence_set, no_cv=reason, calibrates=ours)
         yield from more
 
     metrics: list[dict[str, object]] = []
     predictions: list[pl.DataFrame] = []
     comparable: list[Comparable] = []
     for judged in judgements():
+        for number, condition in enumerate(condition_keys()):
+            for part, scored in judged.calibrating(truth, number).items():
+                identity = {"condition": condition, "evaluation": part} | judged.identity
+                predictions.append(scored.frame(identity))
         for evaluation in EVALUATIONS:
             for number, condition in enumerate(condition_keys()):
                 scored = judged.scored(truth, evaluation, number)

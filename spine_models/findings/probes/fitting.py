@@ -31,6 +31,7 @@ class FittedSet:
         rows: row in the labels of each row of ``vectors``, -1 where there is none.
         folds: of the train rows.
         unfit: per condition why it has no head, or None.
+        val: rows of ``vectors`` of val patients, who are neither fitted on nor scored [N_val].
     """
 
     vectors: StudyVectors
@@ -40,6 +41,7 @@ class FittedSet:
     folds: np.ndarray
     result: Crossfit
     unfit: list[str | None]
+    val: np.ndarray
 
 
 def fold_count(settings: ProbeSettings) -> int:
@@ -75,6 +77,7 @@ def fit_set(
     known = np.flatnonzero(at >= 0)
     train = known[truth.split[at[known]] == Split.TRAIN]
     test = known[truth.split[at[known]] == Split.TEST]
+    val = known[truth.split[at[known]] == Split.VAL]
     labels = truth.labels[at[train]]
     unfit = unfit_conditions(labels, truth.patient_keys[at[train]], settings, empty=len(at) == 0)
     result = crossfit(
@@ -88,7 +91,7 @@ def fit_set(
     for c, fitted in enumerate(result.heads.fitted):
         if unfit[c] is None and not fitted:
             unfit[c] = ONE_CLASS
-    return FittedSet(vectors, at, train, test, folds[at[train]], result, unfit)
+    return FittedSet(vectors, at, train, test, folds[at[train]], result, unfit, val)
 
 
 def unfit_conditions(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,10 @@ from spine_models.findings.probes.fitting import FittedSet, fit_set, train_folds
 from spine_models.findings.probes.studies import (
     ROUTES_OF_SET,
     Layout,
+    ProbeInputError,
     model_versions,
+    of_another_encoder,
+    preprocessing_versions,
     set_vectors,
     study_labels,
 )
@@ -40,8 +43,9 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "heads.safetensors"
 CARD: Final = "card.json"
 ARRAYS: Final = ("mean", "scale", "weights", "bias", "slope", "intercept")
-FORMAT: Final = 2
-"""1: ``all`` was T1 followed by T2 of studies that have both; 2: blocks with indicators of what is missing."""
+FORMAT: Final = 3
+"""1: ``all`` was T1 followed by T2 of studies that have both; 2: blocks with indicators of what is missing; 3: the
+preprocessing beside the encoder's version."""
 
 PREFERENCE: Final = ("all", "t2", "t1", "other")
 """A study is judged by the first of these that it has the sequences for and the condition a head for."""
@@ -82,8 +86,9 @@ def fit_heads(
         The card, as written.
 
     Raises:
-        ProbeInputError: mixed model versions, a patient in two splits, duplicated rows.
+        ProbeInputError: mixed model versions, attention heads of other ones, a patient in two splits, duplicated rows.
     """
+    _same_encoders(study_vectors, mil or {})
     versions = model_versions(study_vectors)
     truth = study_labels(labels, splits)
     folds = train_folds(truth, settings)
@@ -120,6 +125,11 @@ def fit_heads(
         "missing": missing,
         "layouts": {name: [list(block) for block in layout] for name, layout in layouts.items()},
         "model_versions": {route: version for route, version in versions.items() if route in fitted_routes},
+        "preprocessing_versions": {
+            route: version
+            for route, version in preprocessing_versions(study_vectors).items()
+            if route in fitted_routes
+        },
         "settings": settings.model_dump(mode="json"),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -178,6 +188,7 @@ def load_heads(folder: Path) -> Heads:
         version=card["heads_version"],
         conditions=tuple(name for name in names if name in known),
         model_versions=card["model_versions"],
+        preprocessing_versions=card["preprocessing_versions"],
         card=card,
         sets=sets,
         layouts={
@@ -196,6 +207,7 @@ class Heads:
         version: content hash.
         conditions: those with a head for at least one sequence set.
         model_versions: encoder version by route that the heads were fitted on, and the only ones they take.
+        preprocessing_versions: that of their slices by route, likewise.
         card: the whole card.
         sets: linear heads by sequence set, columns in the card's order of conditions.
         layouts: blocks that the heads of a sequence set read, by sequence set.
@@ -209,6 +221,7 @@ class Heads:
     sets: Mapping[str, LinearHeads]
     layouts: Mapping[str, Layout]
     mil: Mapping[str, MilHead] | None = None
+    preprocessing_versions: Mapping[str, str] = field(default_factory=dict)
 
     def threshold(self, condition: str, sequence_set: str) -> float | None:
         """Probability from which on a study is called positive at the card's specificity; None without one."""
@@ -231,18 +244,13 @@ class Heads:
             study_key, condition, sequence_set, probability, sorted by study and condition order.
 
         Raises:
-            HeadsError: vectors of another encoder version than the heads were fitted on.
+            HeadsError: vectors of another encoder or preprocessing version than the heads were fitted on.
             ProbeInputError: vectors of one route from two models, of another length than the heads', or with
                 numbers that are not finite.
         """
         used = vectors.filter(pl.col("route").is_in(list(self.model_versions)))
-        for route, version in model_versions(used).items():
-            if version != self.model_versions[route]:
-                raise HeadsError(
-                    f"these heads were fitted on encoder version {self.model_versions[route]} of "
-                    f"route {route!r}, the vectors are of version {version}: materialise embeddings and probes "
-                    "with one encoder"
-                )
+        if strange := of_another_encoder(used, self.model_versions, self.preprocessing_versions):
+            raise HeadsError(f"these heads were {strange}materialise embeddings and probes with one encoder")
         names = self.card["conditions"]
         taken: dict[tuple[str, int], tuple[str, float]] = {}
         for sequence_set in PREFERENCE:
@@ -257,6 +265,17 @@ class Heads:
                     taken.setdefault((study, int(column)), (sequence_set, float(row[column])))
         rows = [(study, names[column], *found) for (study, column), found in sorted(taken.items())]
         return pl.DataFrame(rows, schema=PROBABILITIES, orient="row")
+
+
+def _same_encoders(study_vectors: pl.DataFrame, mil: Mapping[str, MilHead]) -> None:
+    """Attention heads and study vectors must come from the same encoders, as far as either names them."""
+    for head in mil.values():
+        models, preprocessings = (
+            {route: told[name] for route, told in head.versions.items() if name in told}
+            for name in ("model_version", "preprocessing_version")
+        )
+        if strange := of_another_encoder(study_vectors, models, preprocessings):
+            raise ProbeInputError(f"attention heads {strange}materialise the embeddings of every batch again")
 
 
 def _threshold(labels: np.ndarray, held_out: np.ndarray, settings: ProbeSettings) -> float | None:
@@ -279,7 +298,8 @@ def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     """sha256 (first 16 hex digits) over the arrays and what of the card bears on predictions."""
     digest = hashlib.sha256()
-    content = {name: card[name] for name in ("format", "conditions", "heads", "layouts", "model_versions")}
+    names = ("format", "conditions", "heads", "layouts", "model_versions", "preprocessing_versions")
+    content = {name: card[name] for name in names}
     if card.get("mil"):
         content["mil"] = card["mil"]
     digest.update(json.dumps(content, sort_keys=True).encode())

@@ -19,6 +19,10 @@ from spine_models.findings.probes.tables import PREDICTIONS
 
 EVALUATIONS: Final = ("cv", "test")
 
+SEEN: Final = "seen"
+VAL: Final = "val"
+"""Predictions that calibrate and are never scored: out of fold of vectors that saw reports, and of val patients."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -32,6 +36,8 @@ class Judgement:
         tested: [N_test, C].
         unfit: per condition why there is no head, or None.
         no_cv: why the held-out probabilities are no evaluation, or None.
+        val: rows of the labels [N_val] of val patients, or None where nothing is calibrated despite ``no_cv``.
+        validated: [N_val, C], by the final heads.
     """
 
     encoder: str
@@ -44,6 +50,8 @@ class Judgement:
     tested: np.ndarray
     unfit: list[str | None]
     no_cv: str | None = None
+    val: np.ndarray | None = None
+    validated: np.ndarray | None = None
 
     @property
     def identity(self) -> dict[str, str]:
@@ -51,8 +59,11 @@ class Judgement:
         return {"encoder": self.encoder, "head": self.head, "sequence_set": self.sequence_set}
 
     def threshold(self, truth: StudyLabels, condition: int, specificity: float) -> float | None:
-        """Operating threshold, chosen on the held-out probabilities of the train patients; None without one."""
-        if self.unfit[condition] is not None or self.no_cv is not None:
+        """Operating threshold, chosen on the held-out probabilities of the train patients; None without one.
+
+        Held-out probabilities that are no evaluation still set it where they calibrate (``val`` is given).
+        """
+        if self.unfit[condition] is not None or (self.no_cv is not None and self.val is None):
             return None
         labels = truth.labels[self.train, condition]
         found = operating_threshold(labels, self.held_out[:, condition], specificity)
@@ -60,17 +71,37 @@ class Judgement:
 
     def scored(self, truth: StudyLabels, evaluation: str, condition: int) -> Scored:
         """The labelled studies of one evaluation and condition."""
-        at = self.train if evaluation == "cv" else self.test
+        if evaluation == "cv":
+            return self._of(truth, condition, self.train, None if self.no_cv else self.held_out, self.folds)
+        return self._of(truth, condition, self.test, self.tested, None)
+
+    def calibrating(self, truth: StudyLabels, condition: int) -> dict[str, Scored]:
+        """By ``SEEN`` and ``VAL`` what thresholds may be drawn from where there is no cross-validation."""
+        if self.no_cv is None or self.val is None or self.unfit[condition] is not None:
+            return {}
+        found = {
+            SEEN: self._of(truth, condition, self.train, self.held_out, self.folds),
+            VAL: self._of(truth, condition, self.val, self.validated, None),
+        }
+        return {name: scored for name, scored in found.items() if scored.probability is not None}
+
+    def _of(
+        self,
+        truth: StudyLabels,
+        condition: int,
+        at: np.ndarray,
+        chance: np.ndarray | None,
+        folds: np.ndarray | None,
+    ) -> Scored:
         label = truth.labels[at, condition]
         kept = label >= 0
-        usable = self.unfit[condition] is None and not (evaluation == "cv" and self.no_cv)
-        chance = self.held_out if evaluation == "cv" else self.tested
+        usable = chance is not None and self.unfit[condition] is None and kept.any()
         return Scored(
             truth.study_keys[at][kept],
             truth.patient_keys[at][kept],
             label[kept],
-            chance[kept, condition] if usable and kept.any() else None,
-            self.folds[kept] if evaluation == "cv" else None,
+            chance[kept, condition] if usable else None,
+            None if folds is None else folds[kept],
         )
 
 
@@ -100,9 +131,18 @@ class Scored:
 
 
 def linear_judgement(
-    found: FittedSet, encoder: str, sequence_set: str, *, no_cv: str | None = None
+    found: FittedSet,
+    encoder: str,
+    sequence_set: str,
+    *,
+    no_cv: str | None = None,
+    calibrates: bool = False,
 ) -> Judgement:
-    """What the linear heads of a fitted set say; the test studies are judged once, by the final heads."""
+    """What the linear heads of a fitted set say; the test studies are judged once, by the final heads.
+
+    ``calibrates`` keeps the predictions that thresholds are drawn from where there is no cross-validation.
+    """
+    heads, values = found.result.heads, found.vectors.values
     return Judgement(
         encoder,
         "linear",
@@ -111,7 +151,9 @@ def linear_judgement(
         found.rows[found.test],
         found.folds,
         found.result.held_out,
-        found.result.heads.probabilities(found.vectors.values[found.test]),
+        heads.probabilities(values[found.test]),
         found.unfit,
         no_cv,
+        found.rows[found.val] if calibrates else None,
+        heads.probabilities(values[found.val]) if calibrates else None,
     )

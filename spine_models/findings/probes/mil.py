@@ -26,10 +26,11 @@ import torch
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import Split
+from spine_models.findings.probes.aligned import SYNTHESIZER, no_cv_of
 from spine_models.findings.probes.attention import GatedAttention, logits_of, train
 from spine_models.findings.probes.bags import Bags, collect
-from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities
-from spine_models.findings.probes.crossfit import SMALL, log_odds, two_classes_everywhere
+from spine_models.findings.probes.calibration import fit_platt, log_loss, probabilities, target_log_odds
+from spine_models.findings.probes.crossfit import DECIMALS, SMALL, two_classes_everywhere
 from spine_models.findings.probes.fitting import ONE_CLASS, fold_count, train_folds, unfit_conditions
 from spine_models.findings.probes.judgement import Judgement
 from spine_models.findings.probes.mil_heads import MilHead
@@ -55,15 +56,16 @@ def fit_mil(
     """Cross-fit the sequence sets of ``settings.mil_sets`` on the labelled train patients.
 
     Args:
-        batches: embeddings.SLICES, a frame at a time; only the slices of labelled train and test studies are kept,
-            at most ``settings.mil_slices`` a study, and those in a mapped file.
+        batches: embeddings.SLICES, a frame at a time, with slice_index (``bags.in_order``); only the slices of labelled
+            train and test studies are kept, at most ``settings.mil_slices`` a study, and those in a mapped file.
         labels: labels.CONSENSUS.
         splits: patient_key and split.
         settings: folds, grid of weight decays, most epochs, width, seed.
         progress: called with (networks trained, networks) of a sequence set.
 
     Raises:
-        ProbeInputError: vectors not finite or of several lengths, a study in two frames, contradicting tables.
+        ProbeInputError: vectors not finite or of several lengths or of two models, a study in two frames, contradicting
+            tables.
     """
     truth = study_labels(labels, splits)
     folds = train_folds(truth, settings)
@@ -108,10 +110,16 @@ def fit_mil(
                         progress,
                     )
                     tested = heads[sequence_set].probabilities(bags, test_rows)
+                seen = frozenset(
+                    route
+                    for route, told in bags.versions.items()
+                    if told.get("encoder", "").startswith(SYNTHESIZER)
+                    and np.isin(bags.having([route]), train_rows).any()
+                )
                 judgements.append(
                     Judgement(
                         "spinefm", "mil", sequence_set, at[train_rows], at[test_rows], folds[at[train_rows]],
-                        held_out, tested, unfit,
+                        held_out, tested, unfit, no_cv_of(sequence_set, seen),
                     )
                 )  # fmt: skip
     finally:
@@ -163,8 +171,9 @@ def _crossfit(
         here = folds == k
         if here.any():
             d, epoch, slope, intercept = _choose(inner[k][~here], truth[~here])
-            intercept = intercept + log_odds(truth) - log_odds(truth[~here])
-            held_out[np.ix_(here, columns)] = probabilities(single[here, d, epoch], slope, intercept)
+            intercept = intercept + target_log_odds(truth) - target_log_odds(truth[~here])
+            chance = probabilities(single[here, d, epoch], slope, intercept)
+            held_out[np.ix_(here, columns)] = np.round(chance, DECIMALS)
     d, epoch, slope, intercept = _choose(single, truth)
     network = train(
         bags, rows, labels, fitted, routes=routes, decay=decays[d], epochs=epoch + 1, settings=settings
@@ -172,7 +181,8 @@ def _crossfit(
     maps = np.ones(labels.shape[1]), np.zeros(labels.shape[1])
     for whole, part in zip(maps, (slope, intercept), strict=True):
         whole[columns] = part
-    return held_out, MilHead(network, *maps, fitted, decays[d], epoch + 1, settings.mil_slices)
+    read = {route: told for route, told in bags.versions.items() if route in routes}
+    return held_out, MilHead(network, *maps, fitted, decays[d], epoch + 1, settings.mil_slices, read)
 
 
 def _choose(logits: np.ndarray, truth: np.ndarray) -> tuple[int, int, np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ Belongs here: a trained network with its calibration. Does not belong here: fitt
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from spine_models.domain import condition_keys
 from spine_models.findings.probes.attention import GatedAttention, logits_of
-from spine_models.findings.probes.bags import Bags, bags_of
+from spine_models.findings.probes.bags import Bags, Versions, bags_of
 from spine_models.findings.probes.calibration import probabilities
+from spine_models.findings.probes.studies import ProbeInputError
 
 WEIGHTS: Final = "mil.safetensors"
 ATTENTION: Final = pl.Schema(
@@ -46,6 +48,7 @@ class MilHead:
         fitted: bool [C]; the other columns must not be used.
         decay, epochs: as chosen.
         limit: most slices of a study that it reads.
+        versions: by route the encoder that it was fitted on (``bags.Versions``), and the only one that it takes.
     """
 
     network: GatedAttention
@@ -55,6 +58,7 @@ class MilHead:
     decay: float
     epochs: int
     limit: int
+    versions: Versions = field(default_factory=dict)
 
     def probabilities(self, bags: Bags, rows: np.ndarray) -> np.ndarray:
         """Calibrated [N, C]; NaN in columns that are not fitted."""
@@ -65,17 +69,28 @@ class MilHead:
         """Study keys [N] and probabilities [N, C] of embeddings.SLICES, studies without a slice of its routes left out.
 
         Raises:
-            ProbeInputError: vectors that are not finite or of several lengths.
+            ProbeInputError: vectors that are not finite, of several lengths, or of another encoder than the head's.
         """
-        bags, folder = bags_of(slices, limit=self.limit)
+        bags, folder = self._bags(slices)
         with folder:
             rows = bags.having(list(self.network.widths))
             return bags.study_keys[rows], self.probabilities(bags, rows)
 
+    def _bags(self, slices: pl.DataFrame) -> tuple[Bags, tempfile.TemporaryDirectory[str]]:
+        bags, folder = bags_of(slices, limit=self.limit)
+        for route, told in bags.versions.items():
+            if self.versions.get(route, told) != told:
+                folder.cleanup()
+                raise ProbeInputError(
+                    f"the attention heads were fitted on another encoder or preprocessing of route {route!r} than the "
+                    "slice vectors are of: materialise embeddings and probes with one encoder"
+                )
+        return bags, folder
+
     @torch.inference_mode()
     def attend(self, slices: pl.DataFrame) -> pl.DataFrame:
         """``ATTENTION`` of every slice that is read (at most ``limit`` a study) and every fitted condition."""
-        bags, folder = bags_of(slices, limit=self.limit)
+        bags, folder = self._bags(slices)
         with folder:
             routes = [route for route in self.network.widths if route in bags.vectors]
             bag = bags.take(np.arange(len(bags.study_keys)), routes)
@@ -119,6 +134,7 @@ def save_mil(heads: Mapping[str, MilHead], folder: Path) -> dict[str, Any]:
             "decay": head.decay,
             "epochs": head.epochs,
             "limit": head.limit,
+            "versions": head.versions,
         }
     save_file(arrays, folder / WEIGHTS)
     return {"sets": card, "sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()}
@@ -140,6 +156,7 @@ def load_mil(card: Mapping[str, Any], folder: Path) -> dict[str, MilHead] | None
         network.load_state_dict(held)
         fitted = np.array([name in told["conditions"] for name in names])
         heads[sequence_set] = MilHead(
-            network.eval(), slope, intercept, fitted, told["decay"], told["epochs"], told["limit"]
-        )
+            network.eval(), slope, intercept, fitted, told["decay"], told["epochs"], told["limit"],
+            told["versions"],
+        )  # fmt: skip
     return heads

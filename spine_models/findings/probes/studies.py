@@ -10,7 +10,7 @@ Belongs here: the joins and their refusals. Does not belong here: standardisatio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -200,3 +200,42 @@ def model_versions(vectors: pl.DataFrame) -> dict[str, str]:
             )
         versions[route] = model
     return versions
+
+
+def preprocessing_versions(vectors: pl.DataFrame) -> dict[str, str]:
+    """The one preprocessing version per route; empty for a frame that has none.
+
+    Raises:
+        ProbeInputError: as ``model_versions``.
+    """
+    routes = model_versions(vectors)
+    if "preprocessing_version" not in vectors.columns:
+        return {}
+    held = vectors.select("route", "preprocessing_version").unique()
+    found = dict(held.iter_rows())
+    return {route: found[route] for route in routes}
+
+
+def of_another_encoder(
+    vectors: pl.DataFrame, models: Mapping[str, str], preprocessings: Mapping[str, str]
+) -> str | None:
+    """In what vectors differ from what a card says of its routes, in words, or None.
+
+    Args:
+        vectors: embeddings.STUDIES of the card's routes alone.
+        models, preprocessings: by route, of the card.
+
+    Raises:
+        ProbeInputError: as ``model_versions``.
+    """
+    for told, found, name in (
+        (models, model_versions(vectors), "encoder"),
+        (preprocessings, preprocessing_versions(vectors), "preprocessing"),
+    ):
+        for route, version in found.items():
+            if version != told.get(route, version):
+                return (
+                    f"fitted on {name} version {told[route]} of route {route!r}, the vectors are of version "
+                    f"{version}: "
+                )
+    return None

@@ -20,8 +20,8 @@ PREDICTIONS = pl.Schema(
         "encoder": pl.String,  # spinefm, spinefm_aligned, or a baseline's name
         "head": pl.String,  # linear | mil
         "sequence_set": pl.String,  # t1 | t2 | other | all
-        "evaluation": pl.String,  # cv (patients of train, out of fold) | test
-        "fold": pl.Int32,  # null for test
+        "evaluation": pl.String,  # cv (patients of train, out of fold) | test | val, seen (never scored)
+        "fold": pl.Int32,  # null for test and val
         "label": pl.Int8,
         "probability": pl.Float64,
     }
@@ -77,7 +77,7 @@ COMPARISONS = pl.Schema(
         "head": pl.String,
         "against": pl.String,
         "against_head": pl.String,
-        "best_baseline": pl.Boolean,  # against is the baseline of the highest mean in this evaluation
+        "best_baseline": pl.Boolean,  # against is the baseline of the highest mean in this evaluation, same head
         "status": pl.String,
         "reason": pl.String,
         "n_conditions": pl.Int32,

@@ -8,10 +8,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from spine_models.config import ProbeSettings
-from spine_models.findings.ablations.scores import score_ablations
+from spine_models.findings.ablations.scores import _mean_over, score_ablations
 from spine_models.findings.ablations.tables import SCORES, VECTORS
 from spine_models.findings.ablations.variants import Question, snapshot_name, step_of
+from spine_models.findings.ablations.vectors import stored_studies
 from spine_models.findings.probes.evaluate import fit_set, train_folds
+from spine_models.findings.probes.scores import auroc
 from spine_models.findings.probes.studies import ProbeInputError, study_labels
 
 SETTINGS = ProbeSettings(bootstrap=200, regularisation=(1e-2, 1e-1))
@@ -118,3 +120,40 @@ def test_a_snapshot_knows_its_step():
     assert step_of(snapshot_name(1500)) == 1500
     assert step_of("anchored") is None
     assert step_of("step_by_step") is None
+
+
+def test_gates_that_saw_the_train_reports_are_judged_by_test_patients_alone(cohort):
+    made = cohort(patients=120, signal=1.0)
+    made.vectors = made.vectors.filter(route="t1").with_columns(route=pl.lit("other"))
+    names = ("conditional", "scalar")
+    scores = scored(made, *(variant(made, name, question=Question.SYNTHESIZER) for name in names))
+    assert scores["evaluation"].unique().to_list() == ["test"]
+    assert scores["value"].null_count() == 0
+
+
+def test_a_variant_of_two_models_is_refused(cohort):
+    made = cohort(patients=60)
+    first = pl.int_range(pl.len()) < 20
+    mixed = variant(made, "without_gram").with_columns(
+        model_version=pl.when(first).then(pl.lit("v")).otherwise(pl.lit("w"))
+    )
+    with pytest.raises(ProbeInputError, match="two models or preprocessings"):
+        scored(made, variant(made, "with_gram"), mixed)
+    with pytest.raises(ProbeInputError, match="two models or preprocessings"):
+        stored_studies(
+            made.vectors.with_columns(
+                preprocessing_version=pl.when(first).then(pl.lit("p1")).otherwise(pl.lit("p2"))
+            ),
+            Question.GRAM,
+            "with_gram",
+        )
+
+
+def test_a_condition_that_drops_out_of_a_replicate_does_not_shift_it():
+    """One condition told perfectly by one patient, one not at all: without the first a replicate is no worse."""
+    labels = np.array([[1, 0], [0, 1], [0, 0], [0, 1]], dtype=np.int8)
+    chances = np.array([[0.9, 0.5], [0.1, 0.5], [0.2, 0.5], [0.3, 0.5]])
+    draws = np.array([[1, 1, 1, 1], [0, 2, 1, 1]])
+    value, replicates = _mean_over(auroc, labels, chances, [0, 1], np.arange(4), draws)
+    assert value == pytest.approx(0.75)
+    np.testing.assert_allclose(replicates, [0.75, 0.75])

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from spine_models.findings.probes.bags import collect, thinned
+from spine_models.findings.probes.bags import collect, in_order, thinned
 from spine_models.findings.probes.studies import ProbeInputError
 
 
@@ -85,3 +85,37 @@ def test_damaged_slices_are_refused(tmp_path):
     (tmp_path / "c").mkdir()
     with pytest.raises(ProbeInputError, match="lie in two batches"):
         collect([frame, frame], limit=9, folder=tmp_path / "c")
+
+
+def test_slices_are_spread_over_the_spine_and_not_over_their_keys():
+    frame = slices({("s", "a", "t1"): 90})
+    places = np.random.default_rng(0).permutation(90)
+    placed = frame.select("slice_key").with_columns(slice_index=pl.Series(places, dtype=pl.Int32))
+    held = in_order(frame, placed)
+    assert held.drop("slice_index").equals(frame)
+    for given in (held, held.sample(fraction=1.0, shuffle=True, seed=2)):
+        kept = np.sort(thinned(given, 9)["slice_index"].to_numpy())
+        assert set(np.diff(kept)) == {10}
+    with pytest.raises(ProbeInputError, match="slices that the shards do not hold"):
+        in_order(frame, placed.head(80))
+
+
+@pytest.mark.parametrize("column", ["encoder", "model_version", "preprocessing_version"])
+def test_slices_of_two_versions_are_refused_within_and_across_batches(tmp_path, column):
+    told = {"encoder": "dinov3-t2", "model_version": "m1", "preprocessing_version": "p1"}
+    frame = slices({("s1", "a", "t2"): 3, ("s2", "b", "t2"): 2, ("s3", "c", "t1"): 1})
+    frame = frame.with_columns(**{name: pl.lit(value) for name, value in told.items()})
+    (tmp_path / "a").mkdir()
+    bags = collect([frame], limit=9, folder=tmp_path / "a")
+    assert bags.versions == {"t1": told, "t2": told}
+    one, two = (
+        frame.filter(study_key="s1"),
+        frame.filter(study_key="s2").with_columns(pl.lit("x").alias(column)),
+    )
+    for number, batches in enumerate(([one, two], [pl.concat([one, two])])):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(ProbeInputError, match="route 't2' come from two models or preprocessings"):
+            collect(batches, limit=9, folder=tmp_path / str(number))
+    other = two.with_columns(route=pl.lit("t1"))
+    (tmp_path / "b").mkdir()
+    assert collect([one, other], limit=9, folder=tmp_path / "b").versions["t1"][column] == "x"

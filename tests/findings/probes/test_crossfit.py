@@ -159,3 +159,15 @@ def test_two_folds_are_too_few():
             candidates=np.array([True]),
             strengths=(1.0,),
         )
+
+
+def test_vectors_that_say_nothing_rank_nothing():
+    """Folds of unequal prevalence: what Platt's smoothing leaves of it must not order the folds."""
+    rng = np.random.default_rng(6)
+    folds = np.arange(95) % 5
+    labels = (rng.random((95, 3)) < [0.12, 0.3, 0.5]).astype(np.int8)
+    labels[:, 0] |= (folds == 2) & (rng.random(95) < 0.2)
+    for values in (np.ones((95, 4)), np.full((95, 2), 3.7)):
+        held_out = fitted(values, labels, folds, strengths=(0.01, 1.0)).held_out
+        for c in range(3):
+            assert roc_auc_score(labels[:, c], held_out[:, c]) == 0.5

@@ -279,3 +279,54 @@ def test_an_interval_does_not_shrink_when_every_study_is_there_twice(cohort):
         width = [row["auroc_high"] - row["auroc_low"] for row in (before, after)]
         assert width[1] == pytest.approx(width[0], rel=0.35)
         assert np.isfinite(width).all()
+
+
+def with_other(made, encoder: str = "synthesizer-conditional"):
+    """The cohort with a route other for every third study; val patients are taken from train."""
+    third = made.vectors["study_key"].unique().sort().gather_every(3).implode()
+    other = made.vectors.filter(pl.col("study_key").is_in(third), route="t1").with_columns(
+        route=pl.lit("other"), encoder=pl.lit(encoder), model_version=pl.lit("m-other")
+    )
+    made.vectors = pl.concat([made.vectors, other])
+    train = made.splits.filter(split="train")["patient_key"].sort().gather_every(4).implode()
+    made.splits = made.splits.with_columns(
+        split=pl.when(pl.col("patient_key").is_in(train)).then(pl.lit("val")).otherwise("split")
+    )
+    return made
+
+
+def test_vectors_that_saw_the_train_reports_have_no_cross_validation(cohort):
+    made = with_other(cohort(patients=160, signal=1.5))
+    copy = made.vectors.with_columns(encoder=pl.lit("pixel_pca")).select(*BASELINES)
+    settings = SETTINGS.model_copy(update={"baselines": ("pixel_pca",)})
+    tables = evaluate(made, baselines=copy, settings=settings)
+    for name in ("other", "all"):
+        row = one(tables.metrics, "canal", name, "cv")
+        assert (row["status"], row["auroc"]) == ("not_evaluable", None)
+        assert row["reason"] == (
+            "the reports of the train patients were in the training of the encoder of other: only test is evaluable"
+        )
+        assert one(tables.metrics, "canal", name, "test")["status"] == "evaluated"
+        assert one(tables.metrics, "canal", name, "test")["threshold"] is not None
+        shown = tables.predictions.filter(encoder="spinefm", sequence_set=name)
+        assert set(shown["evaluation"]) == {"seen", "val", "test"}
+        split = dict(made.splits.select("patient_key", "split").iter_rows())
+        assert {split[key] for key in shown.filter(evaluation="val")["patient_key"]} == {"val"}
+        assert {split[key] for key in shown.filter(evaluation="seen")["patient_key"]} == {"train"}
+        assert one(tables.metrics, "canal", name, "cv", "pixel_pca")["status"] == "evaluated"
+    for name in ("t1", "t2"):
+        assert one(tables.metrics, "canal", name, "cv")["status"] == "evaluated"
+        assert set(tables.predictions.filter(sequence_set=name)["evaluation"]) == {"cv", "test"}
+
+
+def test_other_vectors_of_an_encoder_of_images_alone_keep_their_cross_validation(cohort):
+    metrics = evaluate(with_other(cohort(patients=160, signal=1.5), "dinov3-other")).metrics
+    assert one(metrics, "canal", "all", "cv")["status"] == "evaluated"
+
+
+def test_a_synthesizer_of_test_studies_alone_leaves_cross_validation_alone(cohort):
+    made = with_other(cohort(patients=160, signal=1.5))
+    test = made.splits.filter(split="test")["patient_key"].implode()
+    own = made.labels.filter(pl.col("patient_key").is_in(test))["study_key"].unique().implode()
+    vectors = made.vectors.filter((pl.col("route") != "other") | pl.col("study_key").is_in(own))
+    assert one(evaluate(made, vectors=vectors).metrics, "canal", "all", "cv")["status"] == "evaluated"

@@ -127,8 +127,8 @@ def test_without_a_head_for_all_the_best_single_route_is_used(cohort, tmp_path):
 
 def test_heads_of_the_former_format_are_refused(cohort, tmp_path):
     card = fit(cohort(signal=1.0), tmp_path)
-    (tmp_path / "card.json").write_text(json.dumps({**card, "format": 1}))
-    with pytest.raises(HeadsError, match="are of format 1, this version reads format 2: fit them again"):
+    (tmp_path / "card.json").write_text(json.dumps({**card, "format": 2}))
+    with pytest.raises(HeadsError, match="are of format 2, this version reads format 3: fit them again"):
         load_heads(tmp_path)
 
 
@@ -144,6 +144,21 @@ def test_vectors_of_another_encoder_are_refused(cohort, tmp_path):
     with pytest.raises(HeadsError, match="version m-t2 of route 't2', the vectors are of version m-new"):
         heads.predict(retrained)
     assert heads.predict(retrained.filter(route="t1")).height > 0
+
+
+def test_vectors_of_another_preprocessing_are_refused(cohort, tmp_path):
+    made = cohort(signal=1.0)
+    card = fit(made, tmp_path)
+    assert card["preprocessing_versions"] == {"t1": "p1", "t2": "p1"}
+    heads = load_heads(tmp_path)
+    assert heads.preprocessing_versions == card["preprocessing_versions"]
+    again = pl.when(pl.col("route") == "t2").then(pl.lit("p2")).otherwise("preprocessing_version")
+    shown = made.vectors.with_columns(preprocessing_version=again)
+    with pytest.raises(
+        HeadsError, match="preprocessing version p1 of route 't2', the vectors are of version p2"
+    ):
+        heads.predict(shown)
+    assert heads.predict(shown.filter(route="t1")).height > 0
 
 
 def test_vectors_of_another_length_are_refused(cohort, tmp_path):

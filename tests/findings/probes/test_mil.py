@@ -18,7 +18,8 @@ from spine_models.findings.probes.evaluate import evaluate_probes
 from spine_models.findings.probes.heads import HeadsError, fit_heads, load_heads
 from spine_models.findings.probes.mil import fit_mil
 from spine_models.findings.probes.mil_heads import ATTENTION
-from spine_models.findings.probes.studies import study_labels
+from spine_models.findings.probes.studies import ProbeInputError, study_labels
+from spine_models.findings.probes.tables import BASELINES
 
 CONDITIONS = condition_keys()
 SETTINGS = ProbeSettings(
@@ -203,6 +204,53 @@ def test_a_fold_does_not_see_its_own_labels(made, frame, fitted):
     assert not np.allclose(before[judged.folds == 1], after[judged.folds == 1], equal_nan=True)
 
 
+def test_slices_that_saw_the_train_reports_have_no_cross_validation(made, frame):
+    told = {"model_version": pl.lit("m"), "preprocessing_version": pl.lit("p1")}
+    plain = frame.with_columns(encoder="dinov3-" + pl.col("route"), **told)
+    other = frame.filter(pl.col("study_key").str.ends_with("1"), route="t1").with_columns(
+        route=pl.lit("other"), encoder=pl.lit("synthesizer-conditional"), **told,
+        slice_key="o" + pl.col("slice_key"), series_key="o" + pl.col("series_key"),
+    )  # fmt: skip
+    both = pl.concat([plain, other.select(plain.columns)])
+    quick = {"mil_epochs": 1, "mil_sets": ("t2", "all")}
+    seen = {j.sequence_set: j.no_cv for j in fit(made, both, **quick).judgements}
+    assert seen["t2"] is None
+    assert seen["all"].startswith(
+        "the reports of the train patients were in the training of the encoder of other"
+    )
+    clean = fit(made, plain, **quick)
+    assert [j.no_cv for j in clean.judgements] == [None, None]
+    head = clean.heads["all"]
+    assert head.versions["t1"]["encoder"] == "dinov3-t1"
+    with pytest.raises(ProbeInputError, match="another encoder or preprocessing of route 't1'"):
+        head.attend(plain.with_columns(preprocessing_version=pl.lit("p2")))
+
+
+def test_networks_that_say_nothing_rank_nothing(made, frame, fitted, monkeypatch):
+    from spine_models.findings.probes import mil
+
+    def nothing(network, bags, rows):
+        return np.zeros((len(rows), len(CONDITIONS)))
+
+    def untrained(bags, rows, labels, conditions, *, epochs, after=None, **rest):
+        for epoch in range(1, epochs + 1) if after else ():
+            after(epoch, None)
+
+    monkeypatch.setattr(mil, "logits_of", nothing)
+    monkeypatch.setattr(mil, "train", untrained)
+    truth = study_labels(made.labels, made.splits)
+    judged = fitted.judgements[0]
+    labels = truth.labels[judged.train]
+    conditions = np.array([reason is None for reason in judged.unfit])
+    bags, folder = bags_of(frame, limit=1)
+    with folder:
+        held_out, _ = mil._crossfit(
+            bags, np.arange(len(labels)), labels, judged.folds, conditions, "all", SETTINGS, None
+        )
+    for c in np.flatnonzero(conditions):
+        assert roc_auc_score(labels[:, c], held_out[:, c]) == 0.5
+
+
 def test_no_slices_and_too_few_patients_give_reasons(made, frame):
     nothing = fit(made, frame.clear())
     assert nothing.heads == {}
@@ -222,6 +270,11 @@ def test_heads_are_saved_with_the_linear_ones_and_evaluated_beside_them(made, fr
     assert row["status"] == "evaluated"
     compared = tables.comparisons.filter(head="linear", against_head="mil", condition="canal", metric="auroc")
     assert compared.filter(evaluation="test", sequence_set="all")["difference_high"][0] < 0
+    copy = made.vectors.with_columns(encoder=pl.lit("pixel_pca")).select(*BASELINES)
+    beside = evaluate_probes(
+        made.vectors, copy, made.labels, made.splits, settings=SETTINGS, more=fitted.judgements
+    ).comparisons.filter("best_baseline")
+    assert set(beside.select("head", "against_head").iter_rows()) == {("linear", "linear")}
     card = fit_heads(
         made.vectors, made.labels, made.splits, settings=SETTINGS, out=tmp_path, mil=fitted.heads
     )

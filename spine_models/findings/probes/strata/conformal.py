@@ -9,6 +9,11 @@ patient is drawn, with a seed, for calibration and again for measuring. Calibrat
 come from heads fitted on four fifths of the patients that the published heads were fitted on, and from encoders that
 saw the train patients' images (never their labels); the theorem covers neither, the measured coverage is the proof.
 
+Sets with a route of a synthesizer have no honest out-of-fold probabilities: its training saw the train patients'
+reports. They are calibrated on the val patients, whom neither heads nor gates were fitted on, where these suffice for
+``alpha`` in both classes; else on the out-of-fold probabilities all the same, so that something can be decided.
+``calibrated_on`` says which; of ``seen`` nothing is promised, and only the coverage measured on test patients counts.
+
 Belongs here: thresholds, decisions, measured coverage. Does not belong here: saving (``guards``), wording
 (``reporting.agents``).
 """
@@ -24,6 +29,7 @@ import polars as pl
 from spine_models.config import StratumSettings
 from spine_models.domain import condition_keys
 from spine_models.findings.probes.evaluate import SPINEFM
+from spine_models.findings.probes.judgement import SEEN, VAL
 from spine_models.findings.probes.strata.resampling import wilson
 from spine_models.findings.probes.strata.tables import CONFORMAL
 from spine_models.findings.probes.studies import ROUTES_OF_SET, ProbeInputError
@@ -33,6 +39,8 @@ ABSENT: Final = "absent"
 ABSTAIN: Final = "abstain"
 BOTH: Final = "neither present nor absent can be ruled out at the promised error rate"
 NEITHER: Final = "the probability is unusual for studies with the condition and for studies without it"
+CALIBRATING: Final = ("cv", VAL, SEEN)
+"""Predictions that calibrate; of a set without cv the first that suffices."""
 SIGMAS: Final = 3.5
 NO_THRESHOLD: Final = "no abstention threshold for this condition and these sequences"
 
@@ -45,6 +53,8 @@ class Threshold:
         present_from: least probability whose set holds "present".
         absent_to: greatest probability whose set holds "absent".
         n_positive, n_negative: calibration patients of either class.
+        calibrated_on: cv (train patients out of fold), val (val patients), seen (out of fold, vectors that saw the
+            reports).
     """
 
     condition: str
@@ -54,6 +64,7 @@ class Threshold:
     n_negative: int
     present_from: float | None
     absent_to: float | None
+    calibrated_on: str = CALIBRATING[0]
 
     @property
     def reason(self) -> str | None:
@@ -111,14 +122,15 @@ def decide(threshold: Threshold, probabilities: np.ndarray) -> tuple[list[str], 
 
 
 def calibrate(predictions: pl.DataFrame, settings: StratumSettings) -> list[Threshold]:
-    """A threshold per condition and sequence set that has out-of-fold predictions, in file order.
+    """A threshold per condition and sequence set that has predictions to calibrate on, in file order.
 
     Args:
-        predictions: probes.PREDICTIONS; those of ``spinefm`` by linear heads and evaluation cv are used.
+        predictions: probes.PREDICTIONS; those of ``spinefm`` by linear heads and evaluation cv, or else val or
+            seen, are used.
         settings: alpha and seed.
 
     Raises:
-        ProbeInputError: a patient who is scored out of fold is a test patient as well.
+        ProbeInputError: a patient who calibrates is a test patient as well.
     """
     return [
         Threshold(
@@ -127,7 +139,8 @@ def calibrate(predictions: pl.DataFrame, settings: StratumSettings) -> list[Thre
             settings.alpha,
             int(rows["label"].sum()),
             rows.height - int(rows["label"].sum()),
-            *edges(rows["label"].to_numpy(), rows["probability"].to_numpy(), settings.alpha),
+            *_edges_of(rows, settings),
+            rows["evaluation"][0],
         )
         for condition, sequence_set, rows in calibration_rows(predictions, settings)
     ]
@@ -139,15 +152,25 @@ def calibration_rows(
     """Condition, sequence set and the predictions that calibrate it, one study a patient.
 
     Raises:
-        ProbeInputError: a patient who is scored out of fold is a test patient as well.
+        ProbeInputError: a patient who calibrates is a test patient as well.
     """
     held = _ours(predictions)
-    sides = held.group_by("patient_key").agg(pl.col("evaluation").n_unique())
-    if (sides["evaluation"] > 1).any():
+    tests = pl.col("evaluation") == "test"
+    if held.filter(tests)["patient_key"].is_in(held.filter(~tests)["patient_key"].implode()).any():
         raise ProbeInputError(
             "a patient is scored out of fold and as a test patient in probes/predictions: materialise probes again"
         )
-    return _groups(held.filter(pl.col("evaluation") == "cv"), settings.seed, 0)
+    chosen: dict[tuple[str, str], pl.DataFrame] = {}
+    for evaluation in CALIBRATING:
+        for condition, name, rows in _groups(held.filter(evaluation=evaluation), settings.seed, 0):
+            if evaluation != VAL or None not in _edges_of(rows, settings):
+                chosen.setdefault((condition, name), rows)
+    order = [(condition, name) for name in ROUTES_OF_SET for condition in condition_keys()]
+    return [(*place, chosen[place]) for place in order if place in chosen]
+
+
+def _edges_of(rows: pl.DataFrame, settings: StratumSettings) -> tuple[float | None, float | None]:
+    return edges(rows["label"].to_numpy(), rows["probability"].to_numpy(), settings.alpha)
 
 
 def measure(
@@ -210,6 +233,7 @@ def _row(
     if threshold is None:
         return row | {"reason": "no held-out probabilities: too few patients for a head"}
     row |= {
+        "calibrated_on": threshold.calibrated_on,
         "n_calibration_positive": threshold.n_positive,
         "n_calibration_negative": threshold.n_negative,
         "present_from": threshold.present_from,

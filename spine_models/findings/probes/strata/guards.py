@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,10 +42,17 @@ from spine_models.findings.probes.strata.scope import (
     scores,
 )
 from spine_models.findings.probes.strata.tables import GUARD_PATIENTS
-from spine_models.findings.probes.studies import model_versions, study_labels
+from spine_models.findings.probes.studies import (
+    model_versions,
+    of_another_encoder,
+    preprocessing_versions,
+    study_labels,
+)
 
 WEIGHTS: Final = "scope.safetensors"
 CARD: Final = "card.json"
+FORMAT: Final = 2
+"""2: the preprocessing beside the encoder's version, and whom a threshold was calibrated on."""
 SAME: Final = 1e-3
 """How far a head's answer may be from the prediction written beside it; heads are stored as float32."""
 
@@ -98,7 +105,7 @@ def fit_guards(
         ProbeInputError: mixed model versions, a patient in two splits or two evaluations.
     """
     truth = study_labels(labels, splits)
-    versions = model_versions(study_vectors)
+    versions, preprocessings = model_versions(study_vectors), preprocessing_versions(study_vectors)
     thresholds = calibrate(predictions, settings)
     _same_heads(predictions, study_vectors, heads)
     folds = train_folds(truth, probes)
@@ -121,9 +128,10 @@ def fit_guards(
     arrays = {f"{route}.{name}": a for route, scope in scopes.items() for name, a in _arrays(scope).items()}
     card: dict[str, Any] = {
         "kind": "probe_guards",
-        "format": 1,
+        "format": FORMAT,
         "heads_version": heads.version,
         "model_versions": {route: versions[route] for route in scopes},
+        "preprocessing_versions": {r: preprocessings[r] for r in scopes if r in preprocessings},
         "level": settings.scope_level,
         "thresholds": [asdict(one) for one in thresholds],
         "unscoped": unscoped,
@@ -150,6 +158,7 @@ class Guards:
         version: content hash.
         heads_version: of the only heads whose predictions they judge.
         model_versions: encoder version by route of the scopes.
+        preprocessing_versions: that of their slices by route.
         level: a study whose score is at most this is out of scope.
         thresholds: by condition and sequence set.
         scopes: by route.
@@ -161,6 +170,7 @@ class Guards:
     level: float
     thresholds: Mapping[tuple[str, str], Threshold]
     scopes: Mapping[str, RouteScope]
+    preprocessing_versions: Mapping[str, str] = field(default_factory=dict)
 
     def judge(self, vectors: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
         """The predictions with decision, reason, out_of_scope and in_scope; row order is kept.
@@ -174,15 +184,13 @@ class Guards:
         always abstains.
 
         Raises:
-            GuardsError: vectors of another encoder version than the scope was fitted on.
+            GuardsError: vectors of another encoder or preprocessing version than the scope was fitted on.
         """
         own = vectors.filter(pl.col("route").is_in(list(self.scopes)))
-        for route, version in model_versions(own).items():
-            if version != self.model_versions[route]:
-                raise GuardsError(
-                    f"the scope of route {route!r} was fitted on encoder version {self.model_versions[route]}, the "
-                    f"vectors are of version {version}: materialise embeddings, probes and guards with one encoder"
-                )
+        if strange := of_another_encoder(own, self.model_versions, self.preprocessing_versions):
+            raise GuardsError(
+                f"the scope was {strange}materialise embeddings, probes and guards with one encoder"
+            )
         found = scores(own, self.scopes).filter(pl.col("route") == STUDY)
         routes = {str(key): part["route"].to_list() for (key,), part in own.group_by("study_key")}
         score_of = dict(found.select("study_key", "score").iter_rows())
@@ -212,6 +220,11 @@ def load_guards(folder: Path, heads: Heads) -> Guards:
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
         raise GuardsError(f"no guards in folder {folder.name}: materialise probes/guards first")
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    if card.get("kind") == "probe_guards" and card.get("format") != FORMAT:
+        raise GuardsError(
+            f"the guards in folder {folder.name} are of format {card.get('format')}, this version reads format "
+            f"{FORMAT}: materialise probes/guards again"
+        )
     arrays = load_file(folder / WEIGHTS)
     if card.get("kind") != "probe_guards" or card.get("guards_version") != _version(arrays, card):
         raise GuardsError(
@@ -230,6 +243,7 @@ def load_guards(folder: Path, heads: Heads) -> Guards:
         level=card["level"],
         thresholds={(one.condition, one.sequence_set): one for one in thresholds},
         scopes={route: _scope(arrays, route) for route in card["model_versions"]},
+        preprocessing_versions=card["preprocessing_versions"],
     )
 
 
@@ -269,7 +283,7 @@ def _scope(arrays: Mapping[str, np.ndarray], route: str) -> RouteScope:
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     """sha256 (first 16 hex digits) over the arrays and what of the card bears on a judgement."""
     digest = hashlib.sha256()
-    names = ("format", "heads_version", "model_versions", "level", "thresholds")
+    names = ("format", "heads_version", "model_versions", "preprocessing_versions", "level", "thresholds")
     digest.update(json.dumps({name: card[name] for name in names}, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name], dtype="<f8")

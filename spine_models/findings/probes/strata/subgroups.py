@@ -17,11 +17,13 @@ import polars as pl
 from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.domain import condition_keys
 from spine_models.findings.probes.evaluate import EVALUATIONS, SPINEFM
+from spine_models.findings.probes.judgement import SEEN
 from spine_models.findings.probes.scores import MAX_BINS, PER_BIN, calibration_error
 from spine_models.findings.probes.strata.resampling import Bootstrap, Replicated, difference, mean_of, too_few
 from spine_models.findings.probes.strata.tables import SUBGROUPS
 
 MEAN: Final = "mean"
+SAW: Final = "the vectors of train studies saw their reports: only test is evaluable"
 DIMENSIONS: Final = {
     "age": ("<40", "40-64", ">=65"),
     "sex": ("F", "M"),
@@ -88,6 +90,8 @@ def subgroup_scores(
             part = known.filter(
                 (pl.col("sequence_set") == sequence_set) & (pl.col("evaluation") == evaluation)
             )
+            seen = known.filter((pl.col("sequence_set") == sequence_set) & (pl.col("evaluation") == SEEN))
+            why = SAW if evaluation == "cv" and seen.height else "no head has been fitted"
             bootstrap = Bootstrap.of(
                 part["patient_key"].to_numpy(), settings.bootstrap, (settings.seed, 14, number)
             )
@@ -96,7 +100,7 @@ def subgroup_scores(
                 for name in names:
                     identity = {"dimension": dimension, "subgroup": name, "encoder": SPINEFM}
                     identity |= {"sequence_set": sequence_set, "evaluation": evaluation}
-                    shown = _subgroup(by_condition, dimension, name, bootstrap, probes, part)
+                    shown = _subgroup(by_condition, dimension, name, bootstrap, probes, part, why)
                     rows += [identity | one for one in shown]
     return pl.DataFrame(rows, schema=SUBGROUPS)
 
@@ -108,6 +112,7 @@ def _subgroup(
     bootstrap: Bootstrap,
     probes: ProbeSettings,
     everybody: pl.DataFrame,
+    unjudged: str,
 ) -> list[dict[str, object]]:
     inside: dict[int, Replicated] = {}
     others: dict[int, Replicated] = {}
@@ -116,7 +121,7 @@ def _subgroup(
         row: dict[str, object] = {"condition": condition, "status": "not_evaluable"}
         part = by_condition.get((condition,))
         if part is None:
-            rows.append(row | {"reason": "no head has been fitted", "n_studies": 0})
+            rows.append(row | {"reason": unjudged, "n_studies": 0})
             continue
         own, rest = part.filter(pl.col(dimension) == name), part.filter(pl.col(dimension) != name)
         row |= _counts(own) | {"n_positive": int((own["label"] == 1).sum())}
@@ -173,7 +178,11 @@ def _gap(part: pl.DataFrame, bootstrap: Bootstrap) -> Replicated:
 
 
 def _error(part: pl.DataFrame, bootstrap: Bootstrap) -> Replicated:
-    """Expected calibration error; replicates keep the bins of all studies."""
+    """Expected calibration error; replicates keep the bins of all studies.
+
+    A resample's error exceeds the sample's by sampling noise: replicates are moved down by that bias, not below zero,
+    as in ``bootstrap.Replicates.interval``.
+    """
     chances, labels = part["probability"].to_numpy(), part["label"].to_numpy().astype(np.float64)
     n = len(labels)
     bins = min(MAX_BINS, max(1, n // PER_BIN))
@@ -185,4 +194,7 @@ def _error(part: pl.DataFrame, bootstrap: Bootstrap) -> Replicated:
     totals = weights.sum(axis=1)
     sums = np.abs(weights @ gaps).sum(axis=1)
     replicates = np.divide(sums, totals, out=np.full(len(totals), np.nan), where=totals > 0)
-    return Replicated(calibration_error(labels, chances), replicates)
+    value = calibration_error(labels, chances)
+    known = replicates[np.isfinite(replicates)]
+    bias = float(known.mean()) - value if len(known) else 0.0
+    return Replicated(value, np.clip(replicates - bias, 0.0, 1.0))

@@ -111,7 +111,8 @@ CONFORMAL = pl.Schema(
         **_STATUS,
         "alpha": pl.Float64,
         "nominal": pl.Float64,  # 1 - alpha, of either class
-        "n_calibration_positive": pl.Int32,  # patients of train, one study each
+        "calibrated_on": pl.String,  # cv | val | seen (out of fold of vectors that saw reports: nothing is promised)
+        "n_calibration_positive": pl.Int32,  # patients, one study each
         "n_calibration_negative": pl.Int32,
         "present_from": pl.Float64,  # probabilities from here on allow "present"; null: not attainable
         "absent_to": pl.Float64,  # probabilities up to here allow "absent"

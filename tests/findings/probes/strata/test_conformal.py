@@ -212,3 +212,22 @@ def test_only_our_own_linear_heads_calibrate():
     assert calibrate(rows.with_columns(encoder=pl.lit("pixel_pca")), SETTINGS) == []
     assert calibrate(rows.clear(), SETTINGS) == []
     assert measure(rows.clear(), [], SETTINGS).height == 17 * len(ROUTES_OF_SET)
+
+
+def test_vectors_that_saw_reports_are_guarded_by_val_patients_where_these_suffice():
+    rng = np.random.default_rng(7)
+    seen, few, many = (simulated(rng, n) for n in (200, 12, 120))
+    calibrated = {}
+    for name, val in (("few", few), ("many", many)):
+        rows = pl.concat([table("seen", *seen), table("val", *val), table("test", *simulated(rng, 50))])
+        (threshold,) = calibrate(rows, SETTINGS)
+        calibrated[name] = threshold
+        measured = measure(rows, [threshold], SETTINGS).filter(status="evaluated")
+        assert measured["calibrated_on"].to_list() == [threshold.calibrated_on]
+    assert [one.calibrated_on for one in calibrated.values()] == ["seen", "val"]
+    labels, chances = many
+    expected = edges(labels, chances, SETTINGS.alpha)
+    assert (calibrated["many"].present_from, calibrated["many"].absent_to) == expected
+    assert calibrated["few"].n_positive + calibrated["few"].n_negative == 200
+    honest = pl.concat([table("cv", *seen), table("val", *many)])
+    assert calibrate(honest, SETTINGS)[0].calibrated_on == "cv"

@@ -141,8 +141,48 @@ def test_vectors_of_another_encoder_are_refused(made, tmp_path):
     heads, _ = build(made, tmp_path)
     guards = load_guards(tmp_path / "guards", heads)
     retrained = made.vectors.with_columns(model_version=pl.lit("m-new"))
-    with pytest.raises(GuardsError, match="version m-t1, the vectors are of version m-new"):
+    with pytest.raises(GuardsError, match="version m-t1 of route 't1', the vectors are of version m-new"):
         guards.judge(retrained, heads.predict(made.vectors))
+
+
+def test_vectors_of_another_preprocessing_are_refused(made, tmp_path):
+    heads, fitted = build(made, tmp_path)
+    assert fitted.card["preprocessing_versions"] == {"t1": "p1", "t2": "p1"}
+    guards = load_guards(tmp_path / "guards", heads)
+    other = made.vectors.with_columns(preprocessing_version=pl.lit("p2"))
+    with pytest.raises(
+        GuardsError, match="preprocessing version p1 of route 't1', the vectors are of version p2"
+    ):
+        guards.judge(other, heads.predict(made.vectors))
+
+
+def test_guards_of_the_former_format_are_refused(made, tmp_path):
+    heads, fitted = build(made, tmp_path)
+    place = tmp_path / "guards" / "card.json"
+    place.write_text(json.dumps({**fitted.card, "format": 1}))
+    with pytest.raises(GuardsError, match="are of format 1, this version reads format 2"):
+        load_guards(tmp_path / "guards", heads)
+
+
+def test_vectors_that_saw_reports_are_guarded_and_no_test_patient_is_in_it(made, tmp_path):
+    made.vectors = made.vectors.with_columns(
+        encoder=pl.when(pl.col("route") == "t1").then(pl.lit("synthesizer-conditional")).otherwise("encoder"),
+        route=pl.col("route").replace({"t1": "other"}),
+    )
+    split = pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("val")).otherwise("split")
+    made.splits = made.splits.with_columns(
+        split=pl.when(pl.col("split") == "train").then(split).otherwise("split")
+    )
+    heads, fitted = build(made, tmp_path)
+    guards = load_guards(tmp_path / "guards", heads)
+    on = {key: one.calibrated_on for key, one in guards.thresholds.items()}
+    assert (on["canal", "t2"], on["canal", "all"], on["canal", "other"]) == ("cv", "val", "val")
+    of = dict(made.splits.select("patient_key", "split").iter_rows())
+    parts = {
+        name: {of[key] for key in part["patient_key"]} for (name,), part in fitted.patients.group_by("part")
+    }
+    assert parts == {"conformal": {"train", "val"}, "scope": {"train"}}
+    assert {"present", "absent"} <= set(guarded(made.vectors, heads, guards)["decision"])
 
 
 def test_same_input_same_guards_and_damage_is_seen(made, tmp_path):

@@ -120,6 +120,24 @@ def test_numbers_are_those_of_the_subgroup_alone():
     assert row["prevalence_low"] < row["prevalence"] < row["prevalence_high"]
 
 
+def test_every_interval_holds_its_value():
+    """Few studies: a resample's calibration error is mostly noise, and larger than the sample's."""
+    table = run(*predictions(n=300, seed=4)).filter(status="evaluated")
+    for name in ("ece", "auroc", "gap"):
+        held = table.drop_nulls(name)
+        assert (held[f"{name}_low"] <= held[name]).all(), name
+        assert (held[name] <= held[f"{name}_high"]).all(), name
+    assert table.drop_nulls("ece").height == 6
+
+
+def test_vectors_that_saw_reports_say_why_cv_has_no_subgroups():
+    frame, studies, series = predictions()
+    rows = run(pl.concat([frame, frame.with_columns(evaluation=pl.lit("seen"))]), studies, series)
+    assert rows.filter(evaluation="cv", condition="canal")["reason"].unique().to_list() == [
+        "the vectors of train studies saw their reports: only test is evaluable"
+    ]
+
+
 def test_empty_subgroups_have_a_reason_and_a_lone_one_no_difference():
     table = run(*predictions())
     empty = one(table, "3 T")
