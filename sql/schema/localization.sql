@@ -37,8 +37,8 @@ CREATE TABLE localization.findings (
     heads_version VARCHAR -- of probes/heads
 );
 
--- One row per condition, supervision and method, on test patients, with bootstrap intervals over patients; a figure that
--- fewer than two patients have is null.
+-- One row per condition, supervision and method, on test patients, with bootstrap intervals over patients.
+-- A figure that fewer than two patients have is null.
 -- stored: copy
 CREATE TABLE localization.scores (
     condition VARCHAR,

@@ -40,6 +40,9 @@ class StubHeads:
     probabilities: Mapping[str, float]
     version: str = "heads-a"
     model_versions: Mapping[str, str] = field(default_factory=lambda: {"t1": "v-t1", "t2": "v-t2"})
+    preprocessing_versions: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("t1", "t2", "other"), "pp")
+    )
     seen: list[pl.DataFrame] = field(default_factory=list)
 
     @property

@@ -92,15 +92,13 @@ def constants(
 
     Whatever the heads add for a route that is missing is in it. NaN where they judge no such study by this set.
     """
-    # Cards of before preprocessing was kept name none, and compare none.
-    preprocessing = heads.card.get("preprocessing_versions") or {}
     average = pl.DataFrame(
         [
             {
                 "study_key": "average",
                 "route": route,
                 "model_version": heads.model_versions[route],
-                "preprocessing_version": preprocessing.get(route, ""),
+                "preprocessing_version": heads.preprocessing_versions[route],
                 "vector": terms[route].centre.astype(np.float32).tolist(),
             }
             for route in routes

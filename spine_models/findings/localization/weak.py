@@ -82,7 +82,7 @@ def check_heads(heads: Heads, rows: pl.DataFrame) -> None:
     check_versions(
         rows,
         heads.model_versions,
-        heads.card.get("preprocessing_versions") or {},
+        heads.preprocessing_versions,
         by="the probes' heads were",
         remedy="materialise embeddings and probes again",
     )

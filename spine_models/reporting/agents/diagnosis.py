@@ -40,7 +40,7 @@ class Reason(StrEnum):
     NO_VECTORS = "no T1 or T2 image could be encoded"
     ENCODER_UNTRAINED = "the image encoder is untrained"
     NO_HEADS = "no diagnosis head has been trained"
-    OTHER_ENCODER = "the images were encoded by another encoder version than the heads were trained on"
+    OTHER_ENCODER = "the images were prepared or encoded by another version than the heads were trained on"
     NO_HEAD = "no trained head: too few positive or negative studies"
     NO_HEAD_FOR_SEQUENCES = "no trained head for the sequences present"
     OUT_OF_SCOPE = "the images are unlike those that the agents were trained on"
@@ -170,9 +170,13 @@ def _gate(
 ) -> tuple[Reason | None, pl.DataFrame]:
     """Why a whole study cannot be assessed (None when it can), and the vectors that may be used."""
     fitted = heads.model_versions if heads is not None else {}
-    held = vectors.select("route", "model_version").rows()
-    trained = [(route, version) for route, version in held if version not in untrained]
-    fits = [pair in trained and fitted.get(pair[0]) == pair[1] for pair in held]
+    prepared = heads.preprocessing_versions if heads is not None else {}
+    held = vectors.select("route", "model_version", "preprocessing_version").rows()
+    trained = [(route, version) for route, version, _ in held if version not in untrained]
+    fits = [
+        (route, version) in trained and fitted.get(route) == version and prepared.get(route) == preprocessing
+        for route, version, preprocessing in held
+    ]
     reason: Reason | None = None
     if examination.region == Region.OTHER:
         reason = Reason.NOT_SPINE

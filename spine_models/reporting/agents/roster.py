@@ -34,6 +34,10 @@ class Heads(Protocol):
     def model_versions(self) -> Mapping[str, str]:
         """Encoder version by route that the heads were fitted on; vectors of another are refused."""
 
+    @property
+    def preprocessing_versions(self) -> Mapping[str, str]:
+        """Preprocessing version by route of the vectors that they were fitted on."""
+
     def predict(self, study_vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities: study_key, condition, sequence_set (t1 | t2 | all), probability."""
 

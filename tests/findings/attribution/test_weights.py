@@ -164,10 +164,10 @@ def test_many_studies_are_those_one_by_one(batch, heads):
 
 
 class Asking:
-    """Heads that keep what they are asked, with a card of their own."""
+    """Heads that keep what they are asked."""
 
-    def __init__(self, heads, **card):
-        self.heads, self.card, self.asked = heads, heads.card | card, []
+    def __init__(self, heads):
+        self.heads, self.asked = heads, []
 
     def __getattr__(self, name):
         return getattr(self.heads, name)
@@ -179,10 +179,7 @@ class Asking:
 
 def test_the_average_study_is_of_the_preprocessing_that_the_heads_know(heads):
     terms = terms_of(heads, "all", {"t1": DIM, "t2": DIM})
-    known = Asking(heads, preprocessing_versions={"t1": "p1", "t2": "p2"})
-    said = constants(known, "all", ["t1", "t2"], terms)
-    assert known.asked[0].select("route", "preprocessing_version").rows() == [("t1", "p1"), ("t2", "p2")]
-    # A card of before it was kept names none.
-    older = Asking(heads, preprocessing_versions=None)
-    np.testing.assert_array_equal(constants(older, "all", ["t1", "t2"], terms), said)
+    asking = Asking(heads)
+    said = constants(asking, "all", ["t1", "t2"], terms)
+    assert asking.asked[0].select("route", "preprocessing_version").rows() == [("t1", "p1"), ("t2", "p1")]
     assert np.isfinite(said[0])

@@ -228,6 +228,13 @@ def test_series_that_nobody_encoded_are_no_source(archive, heads) -> None:
     assert claim["source_series"] == ["a-s1"]
 
 
+def test_vectors_of_another_preprocessing_are_not_judged(archive, heads) -> None:
+    prepared = heads(ALL, preprocessing_versions={"t1": "newer", "t2": "newer"})
+    claims = archive({"a": T1_T2}).diagnose(prepared)
+    assert reasons(claims) == {str(Reason.OTHER_ENCODER)}
+    assert claims["probability"].null_count() == claims.height == 17
+
+
 def test_a_study_of_other_sequences_alone_is_read_where_they_are_encoded(archive, heads) -> None:
     tables = archive({"a": T1_T2, "b": [("PD", "sagittal", "other")]})
     own = tables.studies.filter(study_key="b").row(0, named=True)
