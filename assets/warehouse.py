@@ -101,11 +101,14 @@ def warehouse(context: AssetExecutionContext, config: Sweep, hospital: Hospital)
     yield dg.AssetCheckResult(
         asset_key=["warehouse", "duckdb"],
         check_name=BYTES.name,
-        passed=swept.hits.is_empty(),
+        passed=swept.hits.is_empty() and not swept.unread,
+        # Originals out of reach for a night are no leak: the sweep is only not finished.
+        severity=dg.AssetCheckSeverity.ERROR if swept.hits.height else dg.AssetCheckSeverity.WARN,
         metadata={
             "hits": swept.hits.height,
             "batches": len(batches),
             "files_searched": swept.searched,
             "files_clean_before": swept.remembered,
+            "originals_not_read": swept.unread,
         },
     )
