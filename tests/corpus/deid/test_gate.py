@@ -21,6 +21,8 @@ import spine_models.corpus.deid.gate as gate
 import spine_models.corpus.deid.gate.identifiers as identifiers_module
 import spine_models.corpus.deid.gate.lake as lake_module
 import spine_models.corpus.deid.gate.memory as memory_module
+from assets.warehouse import archived
+from pipelines.runtime.storage import Zone
 from spine_models.config import ArchiveSettings, DeidSettings
 from spine_models.corpus.archive import ArchiveTables, index_batch, scan_inbox
 from spine_models.corpus.deid import deidentify_batch, gate_batch, sweep_lake
@@ -355,6 +357,28 @@ def test_a_whole_sweep_reads_originals_again_and_keeps_what_was_known_of_lost_on
     assert record.read_bytes() == whole_record
     left = sweep_lake([archive], lake, key=KEY, memory=memory, whole=False)
     assert left.remembered == 1, "what was clean by all that is known stays so"
+
+
+def test_tables_of_batches_that_have_not_changed_are_not_read(released, tmp_path):
+    _, archive, _ = released
+    zone, lake, memory = Zone(tmp_path / "restricted"), tmp_path / "lake", tmp_path / "memory"
+    lake.mkdir()
+    for name in ("files", "instances", "series", "studies", "reports", "ehr"):
+        zone.write_table(("archive", name), "b", getattr(archive, name))
+    read = []
+
+    def sweep(text: str):
+        (lake / "a.txt").write_text(text)
+        batch = archived(zone, "b")
+        lazy = replace(batch, load=lambda: (read.append(1), batch.load())[1])
+        return sweep_lake([lazy], lake, key=KEY, memory=memory, whole=False).hits["rule"].to_list()
+
+    assert sweep("spine") == []
+    assert sweep("odalys wexbury") == ["name"]
+    assert len(read) == 1
+    zone.write_table(("archive", "ehr"), "b", archive.ehr.clear())
+    assert sweep("spine 2") == []
+    assert len(read) == 2
 
 
 def test_ordinary_text_raises_no_alarm():

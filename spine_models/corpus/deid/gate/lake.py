@@ -24,7 +24,14 @@ import polars as pl
 
 from spine_models.corpus.deid.gate.frames import FrameSearch
 from spine_models.corpus.deid.gate.identifiers import Known, known_of
-from spine_models.corpus.deid.gate.memory import Identity, SweepMemory, identity_of, join_known
+from spine_models.corpus.deid.gate.memory import (
+    ArchivedBatch,
+    Identity,
+    SweepMemory,
+    identity_of,
+    join_known,
+    loaded,
+)
 from spine_models.corpus.deid.gate.needles import Haystack
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.tables import GATE
@@ -154,7 +161,7 @@ class _Sweep:
 
 
 def sweep_lake(
-    archive_tables: Sequence[ArchiveTables],
+    archive_tables: Sequence[ArchiveTables | ArchivedBatch],
     lake: Path,
     *,
     key: bytes | None = None,
@@ -165,7 +172,7 @@ def sweep_lake(
     """Every known identifier of the archive that any file of the lake contains.
 
     Args:
-        archive_tables: the frames of all batches.
+        archive_tables: the frames of all batches, or where to read them.
         lake: the folder of everything that left the restricted zone.
         key: with the pseudonym key, rows that name a patient are also searched for that patient's single words.
         workers: processes that share the files where there are many; the rows are the same for any number.
@@ -183,7 +190,7 @@ def sweep_lake(
     if remembered is None:
         known = Known()
         for archive in archive_tables:
-            join_known(known, known_of(archive, Pseudonymizer(key) if key else None, workers=workers))
+            join_known(known, known_of(loaded(archive), Pseudonymizer(key) if key else None, workers=workers))
     else:
         known = remembered.known(archive_tables, workers=workers, anew=whole)
     found = dict(zip(due, _swept(due, known, lake, workers), strict=True))

@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -54,6 +55,19 @@ class Identity(NamedTuple):
     mtime_ns: int
 
 
+@dataclass(frozen=True)
+class ArchivedBatch:
+    """A batch whose archive tables are read only where its originals have to be.
+
+    Args:
+        version: another one whenever a row of the batch's instances or EHR tables may be another; identifies nobody.
+        load: reads the tables.
+    """
+
+    version: str
+    load: Callable[[], ArchiveTables]
+
+
 class SweepMemory:
     """The records of one installation, in a folder of its restricted zone.
 
@@ -67,13 +81,15 @@ class SweepMemory:
         self._names = Pseudonymizer(key) if key else None
         self._key_id = hashlib.sha256(b"sweep" + (key or b"")).hexdigest()[:16]
 
-    def known(self, archives: Sequence[ArchiveTables], *, workers: int, anew: bool = False) -> Known:
+    def known(
+        self, archives: Sequence[ArchiveTables | ArchivedBatch], *, workers: int, anew: bool = False
+    ) -> Known:
         """Everything that the originals of all batches are known to hold; only changed batches are read.
 
         A batch of which an original could not be read is not recorded, so it is read again next time.
 
         Args:
-            archives: frames of every batch.
+            archives: frames of every batch, or where to read them: of batches that have not changed they are not.
             workers: processes that share the reading.
             anew: read all originals again, whatever is remembered of them; what was known of those that cannot be
                 read now still counts.
@@ -84,7 +100,7 @@ class SweepMemory:
             kept.add(place.name)
             held = place.is_file()
             if anew or not held:
-                one = known_of(archive, self._names, workers=workers)
+                one = known_of(loaded(archive), self._names, workers=workers)
                 if not one.unread:
                     self._write(place, _frame(one))
                 elif held:
@@ -117,8 +133,11 @@ class SweepMemory:
             return pl.DataFrame(schema=FILES)
         return pl.read_parquet(place).filter(format=FORMAT, key_id=self._key_id)
 
-    def _fingerprint(self, archive: ArchiveTables) -> str:
-        """Of the originals and EHR rows of a batch, whatever order they stand in."""
+    def _fingerprint(self, archive: ArchiveTables | ArchivedBatch) -> str:
+        """Of the originals and EHR rows of a batch, whatever order they stand in, or of their version."""
+        if isinstance(archive, ArchivedBatch):
+            parts = [FORMAT, self._key_id, archive.version]
+            return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
         columns = [
             "inbox",
             "relative_path",
@@ -140,6 +159,11 @@ class SweepMemory:
             os.replace(aside, place)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def loaded(archive: ArchiveTables | ArchivedBatch) -> ArchiveTables:
+    """The frames of a batch, read now where they were not yet."""
+    return archive.load() if isinstance(archive, ArchivedBatch) else archive
 
 
 def join_known(into: Known, more: Known) -> None:
