@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipelines.cli_models import models_app
+from pipelines.plain_errors import plain_errors
 
 app = typer.Typer(
     name="spineagent",
@@ -50,25 +49,6 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Show the reason of an expected error as one line and exit with 2; anything else keeps its traceback."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from pipelines.runner import RunFailed
-        from pipelines.runtime.storage import StorageError
-        from pipelines.study import StudyRefused
-        from sql.warehouse import WarehouseError
-
-        try:
-            return command(*args, **kwargs)
-        except (ValueError, StorageError, RunFailed, StudyRefused, WarehouseError) as error:
-            _say(f"spineagent: {error}")
-            raise typer.Exit(2) from None
-
-    return wrapped
-
-
 def _progress_to_stderr() -> None:
     logger = logging.getLogger("spineagent")
     if not logger.handlers:
@@ -80,7 +60,7 @@ def _progress_to_stderr() -> None:
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def phantom(
     out: Annotated[Path, typer.Argument(help="folder to write inbox/ and truth/ into")],
     patients: Annotated[int, typer.Option(min=1, help="number of patients")] = 24,
@@ -109,7 +89,7 @@ def phantom(
 
 
 @key_app.command("new")
-@_plain_errors
+@plain_errors
 def key_new(
     file: Annotated[Path, typer.Argument(help="file to write, mode 0600; never overwritten")],
 ) -> None:
@@ -123,7 +103,7 @@ def key_new(
 
 
 @key_app.command("rotate")
-@_plain_errors
+@plain_errors
 def key_rotate(
     file: Annotated[Path, typer.Argument(help="the new key file; made, mode 0600, where it does not exist")],
 ) -> None:
@@ -141,7 +121,7 @@ def key_rotate(
 
 
 @key_app.command("reverse")
-@_plain_errors
+@plain_errors
 def key_reverse(
     pseudonym: Annotated[str, typer.Argument(help="32 hex digits of a patient, study, series or instance")],
 ) -> None:
@@ -158,7 +138,7 @@ def key_reverse(
 
 
 @key_app.command("purge")
-@_plain_errors
+@plain_errors
 def key_purge(
     key_id: Annotated[str, typer.Argument(help="fingerprint of a retired key, as `rotate` printed it")],
 ) -> None:
@@ -172,7 +152,7 @@ def key_purge(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def run(
     inbox: Annotated[Path, typer.Argument(help="folder that a site dropped")],
     through: Annotated[str, typer.Option(help="last stage: archive, deid, ... reports")] = "reports",
@@ -200,7 +180,7 @@ def run(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def refresh() -> None:
     """Take what is new or stale in the known inboxes through to the drafts, and say why; nothing is trained."""
     from pipelines.definitions import build_defs
@@ -220,7 +200,7 @@ def refresh() -> None:
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def sql(
     question: Annotated[
         str | None, typer.Argument(help="name of a query in sql/queries, or a SELECT")
@@ -240,7 +220,7 @@ def sql(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def sizes(
     profile: Annotated[
         str | None, typer.Option(help="profile, or path of one; default that of SPINE_PROFILE")
@@ -272,7 +252,7 @@ def sizes(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def embed(
     dicom_dir: Annotated[Path, typer.Argument(help="folder of one study")],
     out: Annotated[Path, typer.Option(help="Parquet file to write")],
@@ -296,7 +276,7 @@ def embed(
 
 
 @app.command()
-@_plain_errors
+@plain_errors
 def report(
     dicom_dir: Annotated[Path, typer.Argument(help="folder of one study")],
     pages: Annotated[Path | None, typer.Option(help="folder to write HTML pages into")] = None,

@@ -34,6 +34,7 @@ from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
 
 _SLICES = dg.AssetKey(["shards", "slices"])
+_PINS = "models.json"
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -190,13 +191,22 @@ def drop(hospital: Hospital, name: str) -> None:
         raise GenerationError(f"generation {name} is served: switch to another one first")
     with alone(hospital, f"generation-{name}"):
         room = generations.room(lake, name)
-        # Without its pins it is no generation any more, whatever of the rest a kill leaves behind.
-        (room / "models.json").unlink(missing_ok=True)
-        shutil.rmtree(room, ignore_errors=True)
         if name == FIRST:
             for stage in generations.GENERATION_STAGES:
-                shutil.rmtree(lake / stage, ignore_errors=True)
-        shutil.rmtree(own_storage(hospital, name).parent, ignore_errors=True)
+                _remove(lake / stage)
+        _remove(own_storage(hospital, name).parent)
+        # The pins last: cut off before that, it still is a generation, which `list` names and `drop` drops.
+        for place in (p for p in room.glob("*") if p.name != _PINS):
+            _remove(place)
+        (room / _PINS).unlink(missing_ok=True)
+        _remove(room)
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def known(hospital: Hospital, name: str) -> None:

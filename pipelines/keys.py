@@ -14,12 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.runtime import generations
+from pipelines.runtime.frozen import tars_of
+from pipelines.runtime.locks import if_free
 from pipelines.runtime.resources import Hospital
+from pipelines.runtime.storage import StorageError
 from spine_models.corpus.deid import KeyFileError, Pseudonymizer, new_key_file, read_key_file
 from spine_models.corpus.deid.crosswalk import CrosswalkError, seal, unseal
 
 _DICOM = ("deid", "dicom")
 _CROSSWALK = ("deid", "crosswalk")
+_MANIFEST = ("shards", "manifest")
+_GIVEN = "clip-inputs-"
+"""Slices, reports and vectors that trainings with reports are given; made anew for the next one."""
 _RETIRED = "retired_crosswalks"
 
 
@@ -95,14 +101,15 @@ def reverse(hospital: Hospital, pseudonym: str) -> list[tuple[str, str]]:
 
 
 def purge(hospital: Hospital, key_id: str) -> int:
-    """Forget a retired key: its crosswalks, every superseded version in the lake and the log of answers go.
+    """Forget a retired key: its crosswalks, every superseded version in the lake, the log of answers, and what
+    trainings were given and left behind go; only trainings on the manifest that is frozen now stay, to be resumed.
 
     Returns:
         How many crosswalks went.
 
     Raises:
         KeyFileError: no such retired key, batches of the lake are still under another key than the one in use, or
-            generations beside the served one may hold its pseudonyms.
+            generations beside the served one may hold its pseudonyms, or a training is under way.
     """
     folder = _folder(hospital, key_id)
     if not key_id.isalnum() or not folder.is_dir():
@@ -120,6 +127,7 @@ def purge(hospital: Hospital, key_id: str) -> int:
             f"generations {', '.join(beside)} may hold pseudonyms of the retired key: drop them with `spineagent "
             "models drop NAME`, or switch to what you want to keep, then purge"
         )
+    trainings = _trainings_to_drop(hospital)
     count = len(list(folder.glob("*.bin")))
     pinned = set(generations.pins(lake, served).values())
     for pointer in lake.rglob("current.json"):
@@ -127,8 +135,44 @@ def purge(hospital: Hospital, key_id: str) -> int:
     _drop_superseded_crosswalks(hospital)
     # The answers of language models quote reports as the retired key released them; their tables are made anew.
     shutil.rmtree(hospital.answers_root, ignore_errors=True)
+    for training in trainings:
+        shutil.rmtree(training)
     shutil.rmtree(folder)
     return count
+
+
+def _trainings_to_drop(hospital: Hospital) -> list[Path]:
+    """Folders of trainings that may name patients of a retired key: what they were given, and all that began before
+    the manifest was frozen or while it named tars that have been written anew since.
+
+    Raises:
+        KeyFileError: one of them is in use.
+    """
+    root = hospital.training_root
+    folders = sorted(p for p in root.glob("*") if p.is_dir())
+    for folder in folders:
+        with if_free(folder.with_name(f".{folder.name}.lock")) as free:
+            if not free:
+                raise KeyFileError("a training is under way: wait until it ends, then purge")
+    frozen = _frozen_at(hospital)
+    return [f for f in folders if frozen is None or f.name.startswith(_GIVEN) or _begun_at(f) < frozen]
+
+
+def _frozen_at(hospital: Hospital) -> int | None:
+    """When the manifest was written (ns); None where there is none of the lake as it is."""
+    place = hospital.lake.table_path(_MANIFEST)
+    if not place.is_file():
+        return None
+    try:
+        tars_of(hospital, hospital.lake.read_table(_MANIFEST, [None]))
+    except StorageError:
+        return None
+    return place.stat().st_mtime_ns
+
+
+def _begun_at(folder: Path) -> int:
+    """The oldest change of anything in a folder (ns)."""
+    return min(p.stat().st_mtime_ns for p in (folder, *folder.rglob("*")))
 
 
 def _batches(hospital: Hospital) -> list[str]:

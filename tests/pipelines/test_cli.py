@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -69,6 +71,33 @@ def test_a_wrong_profile_names_the_right_ones(spineagent, tmp_path, monkeypatch)
     result = spineagent("run", tmp_path / "inbox")
     assert result.exit_code == 2
     assert "paper, phantom, phantom_llm, study, workstation" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["list"], ["build", "g2"], ["switch", "g2"], ["drop", "g2"]])
+def test_models_show_an_expected_mistake_as_one_line(spineagent, monkeypatch, command):
+    monkeypatch.setenv("SPINE_PROFILE", "gigantic")
+    # Some mistakes show while the definitions are imported: asset modules read the profile.
+    for name in [name for name in sys.modules if name == "pipelines.generations"]:
+        monkeypatch.delitem(sys.modules, name)
+    blocked = ModuleType("pipelines.definitions")
+    blocked.__getattr__ = lambda _: (_ for _ in ()).throw(ValueError("no profile 'gigantic'"))
+    monkeypatch.setitem(sys.modules, "pipelines.definitions", blocked)
+    result = spineagent("models", *command)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("spineagent: no profile 'gigantic'")
+
+
+def test_models_show_a_refusal_of_the_warehouse_as_one_line(spineagent, monkeypatch):
+    from pipelines import generations
+    from sql.warehouse import WarehouseError
+
+    def refuse(*_: object):
+        raise WarehouseError("the file is open for writing elsewhere")
+
+    monkeypatch.setattr(generations, "switch", refuse)
+    result = spineagent("models", "switch", "g2")
+    assert result.exit_code == 2, result.output
+    assert result.stderr == "spineagent: the file is open for writing elsewhere\n"
 
 
 def test_a_question_before_the_first_run_says_what_to_do(spineagent):

@@ -20,11 +20,12 @@ from pipelines.retelling import settle
 from pipelines.runner import Runner
 from pipelines.runtime import generations as places
 from pipelines.runtime.generations import GenerationError
+from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
 from spine_models.encoder.backbone.encoder import save_encoder
 from spine_models.encoder.backbone.network import Backbone
 from sql.warehouse import open_lake
-from tests.conftest import install
+from tests.conftest import install, tiny_profile
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster")
 VECTORS = ("embeddings", "slices")
@@ -178,6 +179,23 @@ def test_a_generation_that_is_not_whole_is_not_served(site):
     generations.drop(site.hospital, "half")
     assert "half" not in places.names(lake)
     assert places.served(lake) == "g1"
+
+
+def test_a_drop_that_was_cut_off_is_finished_by_the_same_words(tmp_path, monkeypatch):
+    hospital = Hospital(profile=str(tiny_profile(tmp_path)), home=str(tmp_path), key_file="")
+    lake = hospital.lake.root
+    places.write_pins(lake, "cut", {"backbone/anchored/t1": "0" * 16})
+    table = places.room(lake, "cut") / "embeddings" / "slices" / "b.parquet"
+    table.parent.mkdir(parents=True)
+    table.write_bytes(b"")
+    with monkeypatch.context() as patch:
+        patch.setattr(generations.shutil, "rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            generations.drop(hospital, "cut")
+    assert table.exists()
+    assert "cut" in places.names(lake), "a generation while any of its tables is there"
+    generations.drop(hospital, "cut")
+    assert not places.room(lake, "cut").exists()
 
 
 def test_a_switch_that_was_cut_off_is_told_by_whoever_comes_next(site, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 
 import polars as pl
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app
 from pipelines.keys import batches_under_another_key, reverse
+from pipelines.runtime.locks import exclusive
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 from spine_models.corpus.deid import Pseudonymizer, read_key_file
@@ -89,6 +91,30 @@ def test_a_rotation_from_beginning_to_end(site, tmp_path, monkeypatch):
     site("key", "rotate", tmp_path / "third.key")
     monkeypatch.setenv("SPINE_KEY_FILE", str(tmp_path / "third.key"))
     assert reverse(hospital(), new) == [("patient", "0012345678")], "reversible before the next run too"
+
+
+def test_a_purge_leaves_only_trainings_on_the_manifest_of_now(site, monkeypatch):
+    old_id = "0123456789ab"
+    (hospital().restricted.root / "retired_crosswalks" / old_id).mkdir(parents=True)
+    root = hospital().training_root
+    for name in ("backbone-pretrained-t1-old", "clip-inputs-all-0", "backbone-pretrained-t1-new"):
+        (root / name).mkdir(parents=True)
+        (root / name / "seen.parquet").write_bytes(b"")
+    # The manifest was frozen between the old training and the new one.
+    manifest = pl.DataFrame(schema={"batch_key": pl.String, "shard": pl.String, "sha256": pl.String})
+    at = hospital().lake.write_table(("shards", "manifest"), None, manifest).stat().st_mtime
+    for name, later in (("old", -60), ("new", 60)):
+        for path in (root / f"backbone-pretrained-t1-{name}").glob("*"):
+            os.utime(path, (at + later, at + later))
+        os.utime(root / f"backbone-pretrained-t1-{name}", (at + 60, at + 60))
+    lock = root / ".backbone-pretrained-t1-new.lock"
+    with exclusive(lock, "a training"), monkeypatch.context() as patch:
+        # A lock is of a thread, and the purge runs in this one.
+        patch.setattr("pipelines.runtime.locks._held", {})
+        assert "a training is under way" in site("key", "purge", old_id, code=2)
+    assert len([p for p in root.iterdir() if p.is_dir()]) == 3
+    site("key", "purge", old_id)
+    assert [p.name for p in root.iterdir() if p.is_dir()] == ["backbone-pretrained-t1-new"]
 
 
 def two_keys_break_a_rule() -> None:

@@ -7,5 +7,6 @@ policy or the text cleaner; what they overlook must not be overlooked here for t
 from spine_models.corpus.deid.gate.batch import gate_batch
 from spine_models.corpus.deid.gate.intervals import date_integrity
 from spine_models.corpus.deid.gate.lake import sweep_lake
+from spine_models.corpus.deid.gate.memory import ArchivedBatch
 
-__all__ = ["date_integrity", "gate_batch", "sweep_lake"]
+__all__ = ["ArchivedBatch", "date_integrity", "gate_batch", "sweep_lake"]

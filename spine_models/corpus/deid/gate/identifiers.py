@@ -113,6 +113,8 @@ class Known:
     own: dict[str, set[Needle]] = field(default_factory=dict)
     births: dict[str, set[date]] = field(default_factory=dict)
     studies: dict[str, set[date]] = field(default_factory=dict)
+    unread: int = 0
+    """Originals that the operating system did not hand out; what they hold is not known."""
 
     def add(self, patient: str, kind: str, value: str) -> None:
         """Record one value of a patient (an empty patient for rows of nobody)."""
@@ -161,11 +163,17 @@ def parse_day(text: str) -> date | None:
 
 
 def read_source(path: Path, *, pixels: bool) -> pydicom.Dataset | None:
-    """An original as pydicom reads it, or None where it cannot."""
+    """An original as pydicom reads it, or None where it is not DICOM that can be read.
+
+    Raises:
+        OSError: it is not there or cannot be read now, so nothing is known of what it holds.
+    """
     try:
         with warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
             return pydicom.dcmread(path, stop_before_pixels=not pixels)
+    except OSError:
+        raise
     except Exception:
         # What cannot be read was not released; the gate then has nothing to compare and nothing to learn.
         return None
@@ -211,7 +219,7 @@ def every_element(dataset: pydicom.Dataset) -> Iterator[Any]:
 
 
 def known_of(archive: ArchiveTables, names: Pseudonymizer | None, *, workers: int = 1) -> Known:
-    """Everything that a batch's archive knows.
+    """Everything that a batch's archive knows; ``unread`` counts the originals that could not be read now.
 
     Args:
         archive: frames of one batch.
@@ -225,7 +233,8 @@ def known_of(archive: ArchiveTables, names: Pseudonymizer | None, *, workers: in
     for row, told in zip(rows, _told(paths, workers), strict=True):
         patient = _patient(names, row["patient_id"], row["issuer_of_patient_id"])
         by_mrn[normalise_patient_id(row["patient_id"] or "")] = patient
-        for kind, value in told:
+        known.unread += told is None
+        for kind, value in told or ():
             known.add(patient, kind, value)
         for kind, column in (
             ("number", "patient_id"),
@@ -240,7 +249,7 @@ def known_of(archive: ArchiveTables, names: Pseudonymizer | None, *, workers: in
     return known
 
 
-def _told(paths: Sequence[Path], workers: int) -> Iterator[list[tuple[str, str]]]:
+def _told(paths: Sequence[Path], workers: int) -> Iterator[list[tuple[str, str]] | None]:
     if workers > 1 and len(paths) >= _INLINE_BELOW and not current_process().daemon:
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             yield from pool.map(_identifying, paths, chunksize=_CHUNK)
@@ -248,8 +257,11 @@ def _told(paths: Sequence[Path], workers: int) -> Iterator[list[tuple[str, str]]
         yield from map(_identifying, paths)
 
 
-def _identifying(path: Path) -> list[tuple[str, str]]:
-    dataset = read_source(path, pixels=False)
+def _identifying(path: Path) -> list[tuple[str, str]] | None:
+    try:
+        dataset = read_source(path, pixels=False)
+    except OSError:
+        return None
     return sorted(set(values_of(dataset))) if dataset is not None else []
 
 

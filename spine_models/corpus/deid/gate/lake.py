@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 import zlib
@@ -23,7 +24,14 @@ import polars as pl
 
 from spine_models.corpus.deid.gate.frames import FrameSearch
 from spine_models.corpus.deid.gate.identifiers import Known, known_of
-from spine_models.corpus.deid.gate.memory import SweepMemory, join_known
+from spine_models.corpus.deid.gate.memory import (
+    ArchivedBatch,
+    Identity,
+    SweepMemory,
+    identity_of,
+    join_known,
+    loaded,
+)
 from spine_models.corpus.deid.gate.needles import Haystack
 from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 from spine_models.corpus.deid.tables import GATE
@@ -66,11 +74,13 @@ class Swept(NamedTuple):
         hits: GATE rows without a batch key; the subject is the file's path in the lake.
         searched: files that were searched now.
         remembered: files that an earlier sweep found clean and that have not changed since.
+        unread: originals that could not be read now; where there are any, nothing searched now is noted as clean.
     """
 
     hits: pl.DataFrame
     searched: int
     remembered: int
+    unread: int = 0
 
 
 class _Sweep:
@@ -79,13 +89,17 @@ class _Sweep:
         self.text = Haystack(known.shared)
         self.binary = Haystack(known.shared, shortest=9)
 
-    def rows(self, path: Path, lake: Path) -> list[dict[str, object]]:
-        """GATE rows of one file."""
+    def rows(self, path: Path, lake: Path) -> list[dict[str, object]] | None:
+        """GATE rows of one file; None where it has gone since it was listed."""
         relative = path.relative_to(lake).as_posix()
         named = self.text.hits(relative.encode("utf-8", "surrogateescape"))
         subject = relative.split("/")[0] if named and "/" in relative else "lake" if named else relative
         try:
             found = self.data(path.name, path.read_bytes())
+        except (
+            FileNotFoundError
+        ):  # a version or a table that was replaced meanwhile: the new one is another file
+            return None
         except (
             OSError,
             ValueError,
@@ -147,7 +161,7 @@ class _Sweep:
 
 
 def sweep_lake(
-    archive_tables: Sequence[ArchiveTables],
+    archive_tables: Sequence[ArchiveTables | ArchivedBatch],
     lake: Path,
     *,
     key: bytes | None = None,
@@ -158,35 +172,54 @@ def sweep_lake(
     """Every known identifier of the archive that any file of the lake contains.
 
     Args:
-        archive_tables: the frames of all batches.
+        archive_tables: the frames of all batches, or where to read them.
         lake: the folder of everything that left the restricted zone.
         key: with the pseudonym key, rows that name a patient are also searched for that patient's single words.
         workers: processes that share the files where there are many; the rows are the same for any number.
         memory: folder of the restricted zone where what was read and searched is remembered; None remembers nothing.
-        whole: search files too that an earlier sweep found clean, so for patients who came after it.
+        whole: search files too that an earlier sweep found clean, so for patients who came after it, and read every
+            original again.
     """
     remembered = SweepMemory(memory, key) if memory is not None else None
-    paths = sorted(p for p in lake.rglob("*") if p.is_file())
-    due = paths if whole or remembered is None else remembered.unsearched(paths, lake)
+    # Before anything is read: a file that is written anew while this goes on must not be noted as searched.
+    files = _listed(lake)
+    clean = remembered.clean() if remembered is not None else set()
+    due = [path for path, identity in files.items() if whole or identity not in clean]
     if not due:
-        return Swept(pl.DataFrame(schema=GATE), 0, len(paths))
+        return Swept(pl.DataFrame(schema=GATE), 0, len(files))
     if remembered is None:
         known = Known()
         for archive in archive_tables:
-            join_known(known, known_of(archive, Pseudonymizer(key) if key else None, workers=workers))
+            join_known(known, known_of(loaded(archive), Pseudonymizer(key) if key else None, workers=workers))
     else:
-        known = remembered.known(archive_tables, workers=workers)
-    found = list(_swept(due, known, lake, workers))
+        known = remembered.known(archive_tables, workers=workers, anew=whole)
+    found = dict(zip(due, _swept(due, known, lake, workers), strict=True))
     if remembered is not None:
-        dirty = {path for path, rows in zip(due, found, strict=True) if rows}
-        remembered.remember((path for path in paths if path not in dirty), lake)
-    rows = [row for rows in found for row in rows]
-    return Swept(pl.DataFrame(rows, schema=GATE), len(due), len(paths) - len(due))
+        # Searched for too little, a file is not clean; what a whole search found clean before still is.
+        passed = [
+            identity
+            for path, identity in files.items()
+            if found.get(path, []) == [] and (identity in clean or (path in found and not known.unread))
+        ]
+        remembered.remember(passed)
+    rows = [row for rows in found.values() for row in rows or ()]
+    return Swept(pl.DataFrame(rows, schema=GATE), len(due), len(files) - len(due), known.unread)
+
+
+def _listed(lake: Path) -> dict[Path, Identity]:
+    """Every file below the lake as it is now, sorted by path, but for locks, which are empty and come and go."""
+    found: dict[Path, Identity] = {}
+    for folder, _, names in os.walk(lake):
+        for path in (Path(folder, name) for name in names):
+            identity = identity_of(path, lake)
+            if identity is not None and not (path.suffix == ".lock" and identity.size_bytes == 0):
+                found[path] = identity
+    return dict(sorted(found.items()))
 
 
 def _swept(
     paths: Sequence[Path], known: Known, lake: Path, workers: int
-) -> Iterator[list[dict[str, object]]]:
+) -> Iterator[list[dict[str, object]] | None]:
     # A daemonic process may not have children of its own. A worker that dies raises: the sweep never guesses.
     if workers > 1 and len(paths) >= _INLINE_BELOW and not current_process().daemon:
         with ProcessPoolExecutor(workers, get_context("spawn"), _open_sweep, (known, lake)) as pool:
@@ -204,6 +237,6 @@ def _open_sweep(known: Known, lake: Path) -> None:
     _sweeps[:] = [(_Sweep(known), lake)]
 
 
-def _sweep_one(path: Path) -> list[dict[str, object]]:
+def _sweep_one(path: Path) -> list[dict[str, object]] | None:
     sweep, lake = _sweeps[0]
     return sweep.rows(path, lake)

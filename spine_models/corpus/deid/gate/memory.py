@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -26,7 +28,7 @@ from spine_models.corpus.deid.pseudonyms import Pseudonymizer
 if TYPE_CHECKING:
     from spine_models.corpus.archive import ArchiveTables
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Raise it when needles or the search change: everything is read and searched again then."""
 
 FILES: Final = pl.Schema(
@@ -45,6 +47,27 @@ _NEEDLES: Final = pl.Schema(
 )
 
 
+class Identity(NamedTuple):
+    """What tells a file from another one in its place: path in the lake, size, time of its last change."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class ArchivedBatch:
+    """A batch whose archive tables are read only where its originals have to be.
+
+    Args:
+        version: another one whenever a row of the batch's instances or EHR tables may be another; identifies nobody.
+        load: reads the tables.
+    """
+
+    version: str
+    load: Callable[[], ArchiveTables]
+
+
 class SweepMemory:
     """The records of one installation, in a folder of its restricted zone.
 
@@ -58,37 +81,49 @@ class SweepMemory:
         self._names = Pseudonymizer(key) if key else None
         self._key_id = hashlib.sha256(b"sweep" + (key or b"")).hexdigest()[:16]
 
-    def known(self, archives: Sequence[ArchiveTables], *, workers: int) -> Known:
-        """Everything that the originals of all batches are known to hold; only changed batches are read."""
+    def known(
+        self, archives: Sequence[ArchiveTables | ArchivedBatch], *, workers: int, anew: bool = False
+    ) -> Known:
+        """Everything that the originals of all batches are known to hold; only changed batches are read.
+
+        A batch of which an original could not be read is not recorded, so it is read again next time.
+
+        Args:
+            archives: frames of every batch, or where to read them: of batches that have not changed they are not.
+            workers: processes that share the reading.
+            anew: read all originals again, whatever is remembered of them; what was known of those that cannot be
+                read now still counts.
+        """
         joined, kept = Known(), set()
         for archive in archives:
             place = self._folder / f"known-{self._fingerprint(archive)}.parquet"
             kept.add(place.name)
-            if place.is_file():
-                one = _known(pl.read_parquet(place))
+            held = place.is_file()
+            if anew or not held:
+                one = known_of(loaded(archive), self._names, workers=workers)
+                if not one.unread:
+                    self._write(place, _frame(one))
+                elif held:
+                    join_known(one, _known(pl.read_parquet(place)))
             else:
-                one = known_of(archive, self._names, workers=workers)
-                self._write(place, _frame(one))
+                one = _known(pl.read_parquet(place))
             join_known(joined, one)
         for former in self._folder.glob("known-*.parquet"):
             if former.name not in kept:
                 former.unlink(missing_ok=True)
         return joined
 
-    def unsearched(self, paths: Iterable[Path], lake: Path) -> list[Path]:
-        """The files that no sweep has found clean as they are now."""
-        held = self._files().select("path", "size_bytes", "mtime_ns").rows()
-        clean = set(held)
-        return [path for path in paths if _identity(path, lake) not in clean]
+    def clean(self) -> set[Identity]:
+        """The files that a sweep found clean, as they were before they were searched."""
+        return {Identity(*row) for row in self._files().select(Identity._fields).iter_rows()}
 
-    def remember(self, paths: Iterable[Path], lake: Path) -> None:
+    def remember(self, files: Iterable[Identity]) -> None:
         """Note files as clean; others are forgotten.
 
         Args:
-            paths: every file of the lake that is clean now, searched just now or before.
-            lake: its root.
+            files: every file of the lake that is clean, searched just now or before, as it was before the search.
         """
-        rows = [(*identity, FORMAT, self._key_id) for p in paths if (identity := _identity(p, lake))]
+        rows = [(*identity, FORMAT, self._key_id) for identity in files]
         frame = pl.DataFrame(sorted(rows), schema=FILES, orient="row")
         self._write(self._folder / "files.parquet", frame)
 
@@ -98,8 +133,11 @@ class SweepMemory:
             return pl.DataFrame(schema=FILES)
         return pl.read_parquet(place).filter(format=FORMAT, key_id=self._key_id)
 
-    def _fingerprint(self, archive: ArchiveTables) -> str:
-        """Of the originals and EHR rows of a batch, whatever order they stand in."""
+    def _fingerprint(self, archive: ArchiveTables | ArchivedBatch) -> str:
+        """Of the originals and EHR rows of a batch, whatever order they stand in, or of their version."""
+        if isinstance(archive, ArchivedBatch):
+            parts = [FORMAT, self._key_id, archive.version]
+            return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
         columns = [
             "inbox",
             "relative_path",
@@ -123,20 +161,29 @@ class SweepMemory:
             aside.unlink(missing_ok=True)
 
 
+def loaded(archive: ArchiveTables | ArchivedBatch) -> ArchiveTables:
+    """The frames of a batch, read now where they were not yet."""
+    return archive.load() if isinstance(archive, ArchivedBatch) else archive
+
+
 def join_known(into: Known, more: Known) -> None:
     """Add one batch's knowledge to that of others."""
     into.shared |= more.shared
+    into.unread += more.unread
     for store, added in ((into.own, more.own), (into.births, more.births), (into.studies, more.studies)):
         for patient, values in added.items():
             store.setdefault(patient, set()).update(values)  # type: ignore[arg-type]
 
 
-def _identity(path: Path, lake: Path) -> tuple[str, int, int] | None:
+def identity_of(path: Path, lake: Path) -> Identity | None:
+    """A file as it is now; None where it has gone or is no ordinary file."""
     try:
         told = path.stat()
     except FileNotFoundError:  # a version that was replaced meanwhile
         return None
-    return path.relative_to(lake).as_posix(), told.st_size, told.st_mtime_ns
+    if not stat.S_ISREG(told.st_mode):
+        return None
+    return Identity(path.relative_to(lake).as_posix(), told.st_size, told.st_mtime_ns)
 
 
 def _frame(known: Known) -> pl.DataFrame:

@@ -159,7 +159,10 @@ def check_file(subject: Subject, keeper: Gatekeeper) -> Counter[str]:
         parts = parts_of(data)
     except NotStrict:
         return Counter({"not_strict_part10": 1})
-    source = read_source(subject.source, pixels=True)
+    try:
+        source = read_source(subject.source, pixels=True)
+    except OSError:
+        source = None
     if source is None:
         return Counter({"source_unreadable": 1})
     found: Counter[str] = Counter()
