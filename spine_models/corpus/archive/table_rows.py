@@ -34,8 +34,11 @@ from spine_models.corpus.archive.records import (
 from spine_models.corpus.archive.studies import studies_by_accession
 from spine_models.corpus.archive.text_tables import TextTableError, ehr_rows, normalised_mrn, report_rows
 
-UNREADABLE: Final = b""
-"""Of a table that was read and holds no usable rows; null where it was not read."""
+UNREADABLE: Final = b"!"
+"""In place of the rows of a table that the index rejects; its hash stands before it, where its bytes could be read.
+
+Not empty, as the rows of a table with a header alone are. Null is a table that was not read.
+"""
 
 _PACKED: Final = np.dtype([("row", "<u4"), ("whose", "<u8"), ("content", "<u8")])
 _SHA_BYTES: Final = 32
@@ -94,27 +97,31 @@ def packed(path: Path, kind: str, table: str, settings: ArchiveSettings) -> byte
     examined = examine_table(path, settings)
     if examined.reason is not None or examined.sha256 is None:
         return UNREADABLE
+    sha256 = bytes.fromhex(examined.sha256)
     try:
         rows = np.fromiter(_ehr(path, table) if kind == "ehr" else _reports(path), dtype=_PACKED)
     except (TextTableError, OSError, RecursionError, MemoryError):
-        return UNREADABLE
-    return bytes.fromhex(examined.sha256) + rows.tobytes()
+        return sha256 + UNREADABLE
+    return sha256 + rows.tobytes()
 
 
 def taken(cohort: pl.DataFrame) -> Taken:
     """From the ledger of one cohort, by the same rules as ``records.index_reports`` and ``records.index_ehr``."""
     tables = cohort.filter(is_text_table() & pl.col("size_bytes").is_not_null())
-    known = pl.col("table_rows").is_not_null() & (pl.col("table_rows") != UNREADABLE)
+    # A table may be a copy of one that cannot be read, as a csv file can be of a jsonl file.
+    hashed = pl.col("table_rows").bin.size().fill_null(0) >= _SHA_BYTES
+    readable = hashed & (pl.col("table_rows").bin.size() != _SHA_BYTES + len(UNREADABLE))
     named = named_rows(cohort)
     parts, repeats = [], {}
     for kind, resolved in (("ehr", _of_patients), ("report", _of_studies)):
         files, copies = _without_copies(
-            tables.filter((pl.col("kind") == kind) & known).sort(_FILE_ORDER).to_dicts()
+            tables.filter((pl.col("kind") == kind) & hashed).sort(_FILE_ORDER).to_dicts()
         )
         for copy in copies:
             repeats.setdefault(copy["batch_key"], []).append(
                 f"{kind}\t{copy['inbox']}\t{copy['relative_path']}"
             )
+        files = [f for f in files if len(f["table_rows"]) != _SHA_BYTES + len(UNREADABLE)]
         if files:
             parts.append(resolved(_unpacked(files), files, named))
     rows: dict[str, str] = {}
@@ -125,7 +132,7 @@ def taken(cohort: pl.DataFrame) -> Taken:
             for name in ("file", "row", "content", "owner"):
                 digest.update(own[name].cast(pl.UInt64).to_numpy().tobytes())
             rows[str(batch)] = digest.hexdigest()
-    return Taken(rows, repeats, tables.filter(~known))
+    return Taken(rows, repeats, tables.filter(~readable.fill_null(value=False)))
 
 
 def _ehr(path: Path, table: str) -> Iterator[tuple[int, int, int]]:
