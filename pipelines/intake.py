@@ -75,12 +75,25 @@ def _register(hospital: Hospital, inbox: Path, cohort: str) -> Registration:
         # A report that waited for its study moves to the study's batch: the batch that it leaves must run too.
         known = before.filter((pl.col("inbox") == str(inbox)) & (pl.col("cohort") == cohort))
         touched |= set(known.join(mine, on=identity, how="anti", nulls_equal=True)["batch_key"])
-    tables = new.filter(
-        (pl.col("kind") == "ehr") | pl.col("relative_path").str.contains(r"(?i)\.(csv|jsonl)$")
-    )
-    if not tables.is_empty():
-        # Rows of a table concern studies of any batch: every batch of the cohort must see them.
-        touched |= set(after.filter(pl.col("cohort") == cohort)["batch_key"])
-    if not new.is_empty():
+    if before is not None:
+        # Rows of a table concern studies of any batch; those whose index takes none of what is new are left alone.
+        touched |= _resting_on_other_rows(before, after, cohort)
+    if before is None or not after.equals(before):
         hospital.write_ledger(after)
     return Registration(sorted(set(mine["batch_key"])), sorted(touched), mine.height)
+
+
+def _resting_on_other_rows(before: pl.DataFrame, after: pl.DataFrame, cohort: str) -> set[str]:
+    """Batches of the cohort whose fingerprint a table changed; looked at only where some table is another one."""
+    from spine_models.corpus.archive import fingerprints
+
+    table = pl.col("kind").is_in(["ehr", "report", "annotation"])
+    identity = ["cohort", "inbox", "relative_path", "size_bytes", "mtime_ns"]
+    one, two = (
+        rows.filter(table & (pl.col("cohort") == cohort)).select(identity) for rows in (before, after)
+    )
+    if one.equals(two):
+        return set()
+    batches = set(after.filter(pl.col("cohort") == cohort)["batch_key"])
+    was, now = fingerprints(before, batches), fingerprints(after, batches)
+    return {batch for batch in now if was.get(batch) != now[batch]}

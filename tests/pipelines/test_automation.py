@@ -65,11 +65,36 @@ def test_a_new_file_requests_its_batch_and_an_unchanged_inbox_nothing(hospital, 
     assert hospital.ledger().height == 2
 
 
-def test_a_late_ehr_table_requests_every_batch_of_its_cohort(hospital, inbox):
+def test_a_late_ehr_table_touches_its_own_batch(hospital, inbox):
     register(hospital, inbox, cohort="site")
     (inbox / "ehr").mkdir()
     (inbox / "ehr" / "patients.csv").write_text("mrn,sex\n1,F\n")
     assert register(hospital, inbox, cohort="site").touched == ["site-0001"]
+
+
+def test_a_late_ehr_table_touches_the_batches_of_its_patients(hospital, inbox):
+    register(hospital, inbox, cohort="site")
+    one = hospital.ledger()
+    # Three batches with a patient each, as if their images lay in an inbox that is away.
+    images = [
+        one.with_columns(
+            pl.lit(f"{number}.dcm").alias("relative_path"),
+            pl.lit("elsewhere").alias("inbox"),
+            pl.lit("dicom").alias("kind"),
+            pl.lit(f"1.2.{number}").alias("study_uid"),
+            pl.lit(str(number)).alias("patient_id"),
+            pl.lit(f"site-000{number}").alias("batch_key"),
+        )
+        for number in (1, 2, 3)
+    ]
+    hospital.write_ledger(pl.concat([one, *images]))
+    (inbox / "ehr").mkdir()
+    (inbox / "ehr" / "day.csv").write_text("mrn,sex\n2,F\n")
+    assert register(hospital, inbox, cohort="site").touched == ["site-0002", "site-0003"]
+    before = hospital.ledger()
+    assert before.filter(kind="ehr")["table_rows"].null_count() == 0
+    assert register(hospital, inbox, cohort="site").touched == []
+    assert hospital.ledger().equals(before)
 
 
 def test_the_night_requests_what_is_new_and_nothing_that_trains(hospital, inbox, tmp_path):

@@ -9,7 +9,7 @@ from spine_models.corpus.archive.batch import ArchiveTables, index_batch
 from spine_models.corpus.archive.folder import source_path
 from spine_models.corpus.archive.inbox import scan_inbox
 from spine_models.corpus.archive.reasons import InboxError, Reason
-from spine_models.corpus.archive.rests import fingerprints
+from spine_models.corpus.archive.rests import fingerprints, settled
 
 __all__ = [
     "ArchiveTables",
@@ -18,5 +18,6 @@ __all__ = [
     "fingerprints",
     "index_batch",
     "scan_inbox",
+    "settled",
     "source_path",
 ]

@@ -65,7 +65,7 @@ def index_batch(
         settings: limits of `ArchiveSettings`.
         progress: called with (files read, files to read).
     """
-    ledger = as_ledger(ledger)
+    ledger = as_ledger(ledger).drop("table_rows")
     own = ledger.filter(batch_key=batch_key).sort(_FILE_ORDER).to_dicts()
     cohort = ledger.filter(pl.col("batch_key").str.replace(r"-\d+$", "") == cohort_of(batch_key))
     reports = index_reports(cohort, batch_key, settings)

@@ -7,7 +7,6 @@ Does not belong here: checking or indexing content (`batch`), running anything.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,8 @@ from spine_models.corpus.archive.conflicts import uid_hash
 from spine_models.corpus.archive.folder import Entry, Progress, list_entries, read_all, source_path
 from spine_models.corpus.archive.instance import identify
 from spine_models.corpus.archive.reasons import InboxError
+from spine_models.corpus.archive.studies import is_named, studies_by_accession
+from spine_models.corpus.archive.table_rows import with_tables_read
 from spine_models.corpus.archive.tables import LEDGER
 from spine_models.corpus.archive.text_tables import (
     TextTableError,
@@ -49,7 +50,8 @@ def scan_inbox(
     ledger knows go to its batch, whichever cohort saw it first; new studies fill new batches of the cohort, those of
     one patient next to each other. A report waiting without its study moves to the study's batch when that
     comes. Rows of files that have gone stay, without size and time, and are rejected as vanished when their batch
-    runs; files below a folder that cannot be listed at the moment have not gone.
+    runs; files below a folder that cannot be listed at the moment have not gone. Report and EHR tables that are new
+    or changed are read once, for whose rows they hold.
 
     Args:
         inbox: folder as a site drops it (``dicom``, ``reports``, ``ehr``, ``annotations``, or DICOM only).
@@ -92,27 +94,14 @@ def scan_inbox(
     default = next(iter(fresh.values())) if fresh else f"{cohort}-{max(last, 1):04d}"
     _place_rest([*reports, *found], studies_by_accession(named), batch_of_study, default)
     rows = pl.DataFrame([*reports, *found], schema=LEDGER)
-    return pl.concat([old.filter(~may_move), rows]).sort(_ORDER)
-
-
-def studies_by_accession(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Study UID per normalised accession number; an accession of several studies resolves to none."""
-    studies: defaultdict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row["study_uid"] is not None and row["accession_number"] is not None:
-            studies[normalised_accession(row["accession_number"])].add(row["study_uid"])
-    return {accession: next(iter(uids)) for accession, uids in studies.items() if len(uids) == 1}
+    everything = pl.concat([old.filter(~may_move), rows]).sort(_ORDER)
+    return with_tables_read(everything, folder, settings)
 
 
 def as_ledger(ledger: pl.DataFrame) -> pl.DataFrame:
     """A ledger of an earlier version with the columns of this one; what it did not record is null."""
     absent = [pl.lit(None, dtype).alias(name) for name, dtype in LEDGER.items() if name not in ledger.columns]
     return ledger.with_columns(absent).select(LEDGER.names()).cast(LEDGER)
-
-
-def is_named() -> pl.Expr:
-    """Ledger rows of files that are there and name a study."""
-    return pl.col("study_uid").is_not_null() & pl.col("size_bytes").is_not_null()
 
 
 def cohort_of(batch_key: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -17,9 +17,9 @@ import polars as pl
 
 from spine_models.config import ArchiveSettings
 from spine_models.corpus.archive.folder import source_path
-from spine_models.corpus.archive.inbox import is_named, studies_by_accession
 from spine_models.corpus.archive.instance import Examined, examine_table
 from spine_models.corpus.archive.reasons import Reason
+from spine_models.corpus.archive.studies import is_named, studies_by_accession
 from spine_models.corpus.archive.text_tables import (
     ACCESSION_COLUMNS,
     MRN_COLUMNS,
@@ -36,6 +36,8 @@ from spine_models.corpus.archive.text_tables import (
 _FILE_ORDER: Final = ("batch_key", "inbox", "relative_path")
 
 Row = dict[str, Any]
+Key = tuple[str, str]
+"""Kind (patient, study, accession) and value."""
 Parsed = TypeVar("Parsed")
 
 
@@ -53,7 +55,7 @@ def index_reports(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSetting
     A row whose accession number names no study of the cohort, or several, has none and stays with its file.
     ``cohort`` is the ledger of the whole cohort.
     """
-    named = _named(cohort)
+    named = named_rows(cohort)
     study_of = studies_by_accession(named)
     own_studies = {row["study_uid"] for row in named if row["batch_key"] == batch_key}
     reports = cohort.filter(kind="report").to_dicts()
@@ -63,8 +65,8 @@ def index_reports(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSetting
     def take(row: Row, reports: Iterator[ReportRow]) -> list[Row]:
         own_file, taken = row["batch_key"] == batch_key, []
         for report in reports:
-            accession = report.accession_number
-            study = study_of.get(normalised_accession(accession)) if accession else None
+            accession, key = report.accession_number, key_of_report(report)
+            study = study_of.get(key[1]) if key else None
             if study in own_studies or (study is None and own_file):
                 taken.append(
                     {
@@ -93,12 +95,9 @@ def index_ehr(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -
     The first batch of a patient owns the row; a row of nobody known belongs to the batch of its file. The
     same row in a later export of the same table counts once. ``cohort`` is the ledger of the whole cohort.
     """
-    named = _named(cohort)
+    named = named_rows(cohort)
     first_batch = first_batches(named)
-    own_patients = {
-        normalised_mrn(r["patient_id"]) for r in named if r["patient_id"] and r["batch_key"] == batch_key
-    }
-    patient_of_study = {r["study_uid"]: normalised_mrn(r["patient_id"]) for r in named if r["patient_id"]}
+    patients, patient_of_study = own_patients(named, batch_key), patients_of_studies(named)
     study_of = studies_by_accession(named)
     tables = cohort.filter(kind="ehr").to_dicts()
     rows: list[Row] = []
@@ -112,14 +111,14 @@ def index_ehr(cohort: pl.DataFrame, batch_key: str, settings: ArchiveSettings) -
             set(),
         )
         for number, line in enumerate(lines, start=1):
-            values = json.dumps(line, ensure_ascii=False)
-            digest = hashlib.blake2b(f"{table}\0{values}".encode("utf-8", "replace"), digest_size=16).digest()
+            values = ehr_values(line)
+            digest = ehr_digest(table, values)
             if digest in seen or digest in new:
                 continue
             new.add(digest)
             patient = _patient_named(line, study_of, patient_of_study)
             known = patient in first_batch
-            if patient in own_patients or (own_file and not known):
+            if patient in patients or (own_file and not known):
                 taken.append(
                     {
                         "batch_key": batch_key,
@@ -177,7 +176,7 @@ def _unique(
             yield row, examined, taken
 
 
-def _named(cohort: pl.DataFrame) -> list[Row]:
+def named_rows(cohort: pl.DataFrame) -> list[Row]:
     """Each (batch, study, patient, accession number) of the cohort once: as many as studies, not as files."""
     names = ("batch_key", "study_uid", "patient_id", "accession_number")
     return cohort.filter(is_named()).select(names).unique().sort(names).to_dicts()
@@ -201,13 +200,52 @@ def first_batches(named: Iterable[Row]) -> dict[str, str]:
     return first
 
 
-def _patient_named(line: Row, study_of: dict[str, str], patient_of_study: dict[str, str]) -> str | None:
-    """The patient of a row by its medical record number, else by its study or accession number."""
+def own_patients(named: Iterable[Row], batch_key: str) -> set[str]:
+    """Normalised ids of the patients of a batch, of `named_rows`."""
+    return {normalised_mrn(r["patient_id"]) for r in named if r["patient_id"] and r["batch_key"] == batch_key}
+
+
+def patients_of_studies(named: Iterable[Row]) -> dict[str, str]:
+    """Normalised patient id by study UID, of `named_rows`."""
+    return {row["study_uid"]: normalised_mrn(row["patient_id"]) for row in named if row["patient_id"]}
+
+
+def key_of_ehr(line: Mapping[str, object]) -> Key | None:
+    """What says whose an EHR row is: its medical record number, else its study, else its accession number."""
     mrn = cell_of(line, MRN_COLUMNS)
     if mrn is not None:
-        return normalised_mrn(mrn)
+        return "patient", normalised_mrn(mrn)
     study = cell_of(line, STUDY_UID_COLUMNS)
-    if study is None:
-        accession = cell_of(line, ACCESSION_COLUMNS)
-        study = study_of.get(normalised_accession(accession)) if accession else None
-    return patient_of_study.get(study) if study else None
+    if study is not None:
+        return "study", study
+    accession = cell_of(line, ACCESSION_COLUMNS)
+    return ("accession", normalised_accession(accession)) if accession else None
+
+
+def key_of_report(report: ReportRow) -> Key | None:
+    """What says whose a report is: its accession number."""
+    accession = report.accession_number
+    return ("accession", normalised_accession(accession)) if accession else None
+
+
+def ehr_values(line: Mapping[str, str | None]) -> str:
+    """The row as ``archive.EHR`` keeps it: its cells as JSON, in the file's column order."""
+    return json.dumps(line, ensure_ascii=False)
+
+
+def ehr_digest(table: str, values: str) -> bytes:
+    """16 bytes that the same row of the same table has in every export."""
+    return hashlib.blake2b(f"{table}\0{values}".encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def _patient_named(line: Row, study_of: dict[str, str], patient_of_study: dict[str, str]) -> str | None:
+    match key_of_ehr(line):
+        case ("patient", patient):
+            return patient
+        case ("study", study):
+            return patient_of_study.get(study)
+        case ("accession", accession):
+            named = study_of.get(accession)
+            return patient_of_study.get(named) if named else None
+        case _:
+            return None

@@ -23,6 +23,7 @@ LEDGER = pl.Schema(
         "series_hash": pl.UInt64,  # 64 bits of the UID: enough to find one that is used twice
         "sop_hash": pl.UInt64,
         "batch_key": pl.String,
+        "table_rows": pl.Binary,  # whose rows a report or EHR table holds; null: not read, empty: unreadable
     }
 )
 """Which batch each inbox file belongs to; written by ``scan_inbox``, read by ``index_batch``."""

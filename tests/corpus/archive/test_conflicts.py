@@ -150,10 +150,10 @@ def test_what_lies_below_a_closed_folder_has_not_gone(put, inbox, monkeypatch):
 def test_a_fingerprint_of_one_batch_is_that_among_all(put, inbox):
     for study in "123":
         put(f"dicom/{study}", study=study)
-    put("ehr/patients.csv", "mrn\n1\n2\n")
+    put("ehr/patients.csv", "mrn\n1\n4\n")
     ledger = scan(inbox)
     every = fingerprints(ledger)
     assert {batch: fingerprints(ledger, [batch])[batch] for batch in every} == every
     put("dicom/4", study="4")
-    # A new study changes nothing for the others, but for the batch that holds the rows of people not yet known.
+    # A new study changes nothing for the others, but for the batch that held rows of the new patient.
     assert changed(ledger, scan(inbox, ledger)) == {"internal-0001", "internal-0004"}
