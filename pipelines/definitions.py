@@ -19,7 +19,7 @@ from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse, weekly_sweep
-from pipelines.sensors import changed_tables, new_adjudications, new_batches
+from pipelines.sensors import canceled_runs, changed_tables, failed_runs, new_adjudications, new_batches
 
 
 def build_defs(
@@ -43,7 +43,7 @@ def build_defs(
         asset_checks=[sql_rules],
         jobs=all_jobs(),
         schedules=[nightly_refresh, nightly_warehouse, weekly_sweep],
-        sensors=[new_batches, new_adjudications, changed_tables],
+        sensors=[new_batches, new_adjudications, changed_tables, failed_runs, canceled_runs],
         resources=resources | dict(overrides or {}),
         executor=dg.multiprocess_executor.configured({"max_concurrent": 2}),
     )

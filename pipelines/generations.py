@@ -135,9 +135,9 @@ def missing(hospital: Hospital, log: LakeLog, name: str) -> list[str]:
     for step in (step for step in findings_steps() if step.stage != ABLATIONS):
         due: dict[str, list[str | None]] = {}
         for batch in batches if step.per_batch else [None]:
-            for reason in log.reasons(
-                step.keys, batch, models=candidate.models_version, ignore_batches=step.fitted
-            )[:1]:
+            for reason in log.reasons(step.keys, batch, models=candidate.models_version, fitted=step.fitted)[
+                :1
+            ]:
                 due.setdefault(reason, []).append(batch)
         for reason, where in due.items():
             lacks.append(f"{step.stage}: {f'{len(where)} batches ' if step.per_batch else ''}{reason}")

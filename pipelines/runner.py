@@ -15,7 +15,7 @@ from typing import Self
 import dagster as dg
 
 from assets import STAGES, all_assets
-from pipelines.freshness import due
+from pipelines.freshness import due, newest
 from pipelines.intake import alone, register
 from pipelines.jobs import (
     ABLATIONS,
@@ -86,7 +86,8 @@ class Runner:
     def run(self, inbox: Path, *, through: str, cohort: str = "internal", retrain: bool = False) -> list[str]:
         """Register an inbox and materialise its batches up to a stage.
 
-        Training stages run where they have never run, or with ``retrain``; a new batch alone never trains.
+        Training stages run where they have never run, or with ``retrain``; neither a new batch nor a newer freeze nor
+        newer code trains by itself, and what is served moves to newer models only with ``retrain``.
 
         Returns:
             The inbox's batches.
@@ -114,14 +115,19 @@ class Runner:
         trained = self._models(stages, retrain)
         steps = [step for step in findings_steps() if step.stage in stages]
         if steps:
-            # Whoever trains here wants its vectors: the served generation moves to the new models where it lies.
+            # Whoever asks for training wants its vectors: the served generation moves to the new models where it lies.
             before = self.hospital.models_version
-            self.hospital.pin(again=trained or retrain)
+            self.hospital.pin(again=retrain)
             moved = (trained or retrain) and before != self.hospital.models_version
-            batches = log.partitions(_SLICES) if moved else intake.batches
             log.reread(log.definitions)
+            # Also one that an earlier run moved and was cut off before the batches of every inbox were through.
+            whole = moved or self._on_other_models(log, steps)
             for step in steps:
-                self._step(log, step, batches, again=moved or (retrain and step.fitted))
+                batches = set(log.partitions(_SLICES)) if whole else set(intake.batches)
+                if step.gathers:
+                    # What rests on the index of the whole lake is as old as that, whichever inbox it came from.
+                    batches |= {batch for key in step.keys for batch in log.partitions(key)}
+                self._step(log, step, sorted(batches), again=moved or (retrain and step.fitted))
         self._tail_where_due(log)
         return intake.batches
 
@@ -137,11 +143,13 @@ class Runner:
             RunFailed: a job failed; what was done before stays.
         """
         self._prepare()
-        rests_on = look_into_inboxes(self.hospital, self.instance)
+        rests_on, held = look_into_inboxes(self.hospital, self.instance)
         log = LakeLog(self.instance)
         plan = plan_refresh(self.hospital, log, rests_on)
         self.say(f"{len(plan.batches)} of {len(rests_on)} batches have something to refresh")
         rows = _Noted(self.hospital)
+        if held:
+            rows += held
         for batch in plan.batches_of(CORPUS_JOB):
             self._refresh_corpus(log, batch, rests_on.get(batch, ""), plan.due, rows)
         for batch in plan.batches_of(AGREE_JOB):
@@ -256,7 +264,7 @@ class Runner:
         for batch in batches if step.per_batch else [None]:
 
             def reasons(batch: str | None = batch) -> list[str]:
-                found = log.reasons(step.keys, batch, models=models, ignore_batches=step.fitted)
+                found = log.reasons(step.keys, batch, models=models, fitted=step.fitted)
                 return found or (["asked for"] if again else [])
 
             self._where_due(log, step.job, step.keys, batch, reasons, rows, step.stage)
@@ -290,8 +298,16 @@ class Runner:
                     rows += [Refreshed(partition, stage, job, tuple(told), spent, outcome)]
             log.reread(keys, partition)
 
+    def _on_other_models(self, log: LakeLog, steps: Sequence[Step]) -> bool:
+        """Whether any batch has tables of other models than the generation pins now."""
+        models = self.hospital.models_version
+        keys = [key for step in steps if step.per_batch for key in step.keys]
+        return any(made.models not in (None, models) for key in keys for _, made in log.partitions_made(key))
+
     def _models(self, stages: Sequence[str], retrain: bool) -> bool:
-        """Trainings in order; each is due where it has never run, or where what it rests on was made anew.
+        """Trainings in order: where there is none yet, and what rests on one that is the first of its kind just now.
+
+        Everything else that is out of date is named, and left to ``retrain``.
 
         Returns:
             Whether anything was trained.
@@ -299,21 +315,43 @@ class Runner:
         if "backbone" not in stages:
             return False
         before = len(self.executed)
-        if retrain or self._due(asset_keys(MODEL_KEYS), None):
-            self._execute("freeze", None)
-        frozen = [(key, None) for key in asset_keys(MODEL_KEYS)]
+        first: set[str] = set()
+        stale: list[str] = []
+
+        def train(
+            job: str,
+            keys: Sequence[dg.AssetKey],
+            route: str | None,
+            above: Sequence[tuple[dg.AssetKey, str | None]],
+            *rests_on: str,
+        ) -> None:
+            name = f"{job} {route}" if route else job
+            new = any(newest(self.instance, key, route) is None for key in keys)
+            if new:
+                first.add(job)
+            if retrain or new or first.intersection(rests_on):
+                self._execute(job, route)
+            elif self._due(keys, route, above):
+                stale.append(name)
+
+        train("freeze", asset_keys(MODEL_KEYS), None, ())
+        frozen: list[tuple[dg.AssetKey, str | None]] = [(key, None) for key in asset_keys(MODEL_KEYS)]
         for route in encoder_sequences.get_partition_keys():
             own = asset_keys(ENCODER_KEYS)
-            if retrain or self._due(own, route, frozen):
-                self._execute("pretrain", route)
-            if retrain or self._due(asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)]):
-                self._execute("anchor", route)
+            train("pretrain", own, route, frozen, "freeze")
+            # The other route's first encoder is no reason to anchor this one's anew.
+            begun = f"pretrain {route}"
+            if ("pretrain", route) in self.executed[before:]:
+                first.add(begun)
+            train("anchor", asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)], "freeze", begun)
         above = [*frozen, *_anchored()]
-        if "clip" in stages and (retrain or self._due(keys_of_stage("clip"), None, above)):
-            self._execute("align", None)
+        if "clip" in stages:
+            train("align", keys_of_stage("clip"), None, above, "freeze", "anchor")
         above.append((dg.AssetKey(["clip", "aligned"]), None))
-        if "synthesizer" in stages and (retrain or self._due(keys_of_stage("synthesizer"), None, above)):
-            self._execute("synthesize", None)
+        if "synthesizer" in stages:
+            train("synthesize", keys_of_stage("synthesizer"), None, above, "freeze", "anchor", "align")
+        if stale:
+            self.say(f"newer manifest or code than {', '.join(stale)}: run with --retrain to train on it")
         return len(self.executed) > before
 
     def _due(

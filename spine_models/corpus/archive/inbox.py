@@ -95,6 +95,21 @@ def scan_inbox(
     return pl.concat([old.filter(~may_move), rows]).sort(_ORDER)
 
 
+def mostly_gone(inbox: Path, ledger: pl.DataFrame) -> bool:
+    """Whether more than half of an inbox's files that the ledger knows as present have gone; opens none.
+
+    Files below a folder that cannot be listed at the moment have not gone.
+
+    Raises:
+        InboxError: the folder is missing, cannot be listed or holds no file.
+    """
+    mine = as_ledger(ledger).filter(
+        pl.col("inbox") == str(inbox.absolute()), pl.col("size_bytes").is_not_null()
+    )
+    after = _with_gone_marked(mine, str(inbox.absolute()), _entries(inbox))
+    return 2 * after["size_bytes"].null_count() > after.height
+
+
 def studies_by_accession(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Study UID per normalised accession number; an accession of several studies resolves to none."""
     studies: defaultdict[str, set[str]] = defaultdict(set)
