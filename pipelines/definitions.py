@@ -14,7 +14,7 @@ from assets import all_assets
 from assets.corpus.labels import CONFIGURED
 from pipelines.checks import sql_rules
 from pipelines.jobs import all_jobs
-from pipelines.runtime.io_managers import ParquetIOManager
+from pipelines.runtime.io_managers import parquet_io_manager
 from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
@@ -36,7 +36,7 @@ def build_defs(
     resources = {
         "hospital": hospital,
         "language_models": LanguageModels.from_settings(settings),
-        "io_manager": ParquetIOManager(hospital=hospital),
+        "io_manager": parquet_io_manager,
     }
     return dg.Definitions(
         assets=all_assets(),

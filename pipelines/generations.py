@@ -34,7 +34,13 @@ from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
 
 _SLICES = dg.AssetKey(["shards", "slices"])
-_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass(frozen=True)
@@ -159,8 +165,7 @@ def switch(hospital: Hospital, instance: dg.DagsterInstance, name: str, say: Cal
         say(f"generation {name} is served already")
         return
     with alone(hospital, "switch"):
-        if running := _running(hospital, instance):
-            raise GenerationError(f"{running} runs are under way: switch when they are through")
+        _refuse_while_running(hospital, instance)
         log = LakeLog(instance)
         if lacks := missing(hospital, log, name):
             raise GenerationError(
@@ -171,6 +176,8 @@ def switch(hospital: Hospital, instance: dg.DagsterInstance, name: str, say: Cal
             target = LakeLog(own)
             told = {GENERATION: before, "models": hospital.models_version}
             retell(log, target, generation_keys(log), **told)
+        # What was copied above took its time: a run may have begun since.
+        _refuse_while_running(hospital, instance)
         generations.serve(lake, name)
         settle(hospital, instance)
     say(f"generation {name} is served; `spineagent models switch {before}` goes back")
@@ -213,6 +220,11 @@ def known(hospital: Hospital, name: str) -> None:
 def _published(lake: Path, model: str, version: str) -> Path:
     stage, thing, *partition = model.split("/")
     return lake / stage / thing / (partition[0] if partition else "all") / version
+
+
+def _refuse_while_running(hospital: Hospital, instance: dg.DagsterInstance) -> None:
+    if running := _running(hospital, instance):
+        raise GenerationError(f"{running} runs are under way: switch when they are through")
 
 
 def _running(hospital: Hospital, instance: dg.DagsterInstance) -> int:
