@@ -15,7 +15,7 @@ import dagster as dg
 
 from pipelines.definitions import build_defs
 from pipelines.intake import alone
-from pipelines.jobs import ABLATIONS, LAUNCHER_TAG, WAREHOUSE_JOB
+from pipelines.jobs import ABLATIONS
 from pipelines.lake_log import LakeLog
 from pipelines.retelling import (
     GENERATION,
@@ -29,18 +29,11 @@ from pipelines.retelling import (
 from pipelines.runner import Runner
 from pipelines.runtime import generations
 from pipelines.runtime.generations import FIRST, GenerationError
-from pipelines.runtime.locks import if_free
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
+from pipelines.under_way import running
 
 _SLICES = dg.AssetKey(["shards", "slices"])
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass(frozen=True)
@@ -223,21 +216,5 @@ def _published(lake: Path, model: str, version: str) -> Path:
 
 
 def _refuse_while_running(hospital: Hospital, instance: dg.DagsterInstance) -> None:
-    if running := _running(hospital, instance):
-        raise GenerationError(f"{running} runs are under way: switch when they are through")
-
-
-def _running(hospital: Hospital, instance: dg.DagsterInstance) -> int:
-    """Runs under way; those of a command line that was killed hold no lock any more."""
-    count = 0
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if LAUNCHER_TAG in run.tags:
-            what = run.tags.get("dagster/partition") or run.job_name or WAREHOUSE_JOB
-            lock = Path(hospital.home) / "locks" / f"{what}.lock"
-            if not lock.exists():
-                continue
-            with if_free(lock) as free:
-                if free:
-                    continue
-        count += 1
-    return count
+    if others := running(hospital, instance):
+        raise GenerationError(f"{others} runs are under way: switch when they are through")

@@ -42,6 +42,7 @@ from pipelines.retelling import settle
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
+from pipelines.under_way import bury_dead, running
 
 _IN_PROCESS = {LAUNCHER_TAG: "command_line"}
 _PARTITION_TAG = "dagster/partition"
@@ -117,6 +118,11 @@ class Runner:
         if steps:
             # Whoever asks for training wants its vectors: the served generation moves to the new models where it lies.
             before = self.hospital.models_version
+            if retrain and (others := running(self.hospital, self.instance)):
+                raise RunFailed(
+                    f"{others} runs are under way and the models are not changed under them: run with --retrain again "
+                    "when they are through"
+                )
             self.hospital.pin(again=retrain)
             moved = (trained or retrain) and before != self.hospital.models_version
             log.reread(log.definitions)
@@ -185,6 +191,8 @@ class Runner:
 
     def _prepare(self) -> None:
         self.hospital.key()
+        if dead := bury_dead(self.instance):
+            self.say(f"{len(dead)} runs whose process is gone were closed")
         for zone in (self.hospital.restricted, self.hospital.lake):
             zone.sweep()
         if settle(self.hospital, self.instance):

@@ -14,6 +14,7 @@ from pipelines.refreshing import FOLLOWS, look_into_inboxes, plan_refresh
 from pipelines.retelling import settle
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
+from pipelines.under_way import bury_dead
 
 
 @dg.schedule(
@@ -27,6 +28,7 @@ def nightly_refresh(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request what is due, batch by batch; what the whole lake needs afterwards follows by ``changed_tables``."""
     when = context.scheduled_execution_time
+    bury_dead(context.instance)
     settle(hospital, context.instance)
     rests_on, held = look_into_inboxes(hospital, context.instance)
     plan = plan_refresh(hospital, LakeLog(context.instance), rests_on)

@@ -15,6 +15,7 @@ from pipelines.retelling import settle
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
+from pipelines.under_way import bury_dead
 
 
 @dg.sensor(
@@ -143,6 +144,7 @@ def _after_a_loss(
 
 def _others(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int:
     """Other runs under way; one that a killed command line left behind says so itself when it runs again."""
+    bury_dead(instance)
     return sum(
         other.run_id != run.run_id and LAUNCHER_TAG not in other.tags
         for other in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -25,6 +26,9 @@ from spine_models.config import FREE_ON_RESUME, Profile, load_profile
 
 RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
 """Assets of the restricted zone beside every ``archive`` asset."""
+
+HOST_TAG = "spineagent/host"
+"""Of runs: where their process is."""
 
 ENCODER = ("backbone", "anchored")
 """The encoder of a route that everything downstream embeds with."""
@@ -54,6 +58,9 @@ class Hospital(dg.ConfigurableResource):
         self._held = None
         name = str(self.lake.generation)
         self._held = (name, generations.pins(self.lake.root, name))
+        run = context.run
+        if context.instance is not None and run is not None and HOST_TAG not in run.tags:
+            context.instance.add_run_tags(run.run_id, {HOST_TAG: socket.gethostname()})
 
     def refuse_if_moved(self) -> None:
         """Whether what this step began with is still what is served; models pinned since for the first time are.

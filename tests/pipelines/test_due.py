@@ -14,7 +14,7 @@ from pipelines.intake import Registration
 from pipelines.jobs import ABLATIONS
 from pipelines.lake_log import LakeLog
 from pipelines.retelling import USER_TAG
-from pipelines.runner import Runner
+from pipelines.runner import RunFailed, Runner
 from pipelines.runtime import generations as places
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
@@ -157,6 +157,17 @@ def test_the_served_generation_moves_only_with_retrain(make, hospital, monkeypat
     assert places.pins(hospital.lake.root, "g1")["backbone/anchored/t1"] == "1" * 16
     make().run(Path("inbox"), through="embeddings", retrain=True)
     assert places.pins(hospital.lake.root, "g1") == newer
+
+
+def test_models_are_not_moved_under_a_run(make, instance, hospital, monkeypatch):
+    before = {"backbone/anchored/t1": "1" * 16}
+    places.write_pins(hospital.lake.root, "g1", before)
+    monkeypatch.setattr(Hospital, "newest_models", lambda _: {"backbone/anchored/t1": "2" * 16})
+    monkeypatch.setattr(Runner, "_models", lambda *_: True)
+    instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.NOT_STARTED))
+    with pytest.raises(RunFailed, match="1 runs are under way.*--retrain"):
+        make().run(Path("inbox"), through="embeddings", retrain=True)
+    assert places.pins(hospital.lake.root, "g1") == before
 
 
 def everything_found(instance, hospital) -> None:
