@@ -6,11 +6,9 @@ Belongs here: the order of jobs and what is skipped. Does not belong here: what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import dagster as dg
 
@@ -36,13 +34,13 @@ from pipelines.jobs import (
 )
 from pipelines.keys import batches_under_another_key
 from pipelines.lake_log import LakeLog
-from pipelines.nights import Refreshed, note
+from pipelines.nights import Noted, Refreshed
 from pipelines.refreshing import Due, corpus_reasons, look_into_inboxes, plan_refresh, registered, waiting
 from pipelines.retelling import settle
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
-from pipelines.under_way import bury_dead, running
+from pipelines.under_way import bury_dead, reason_of, running
 
 _IN_PROCESS = {LAUNCHER_TAG: "command_line"}
 _PARTITION_TAG = "dagster/partition"
@@ -51,20 +49,6 @@ _SLICES = dg.AssetKey(["shards", "slices"])
 
 class RunFailed(RuntimeError):
     """A job of the run failed; names job, partition, step and the reason."""
-
-
-class _Noted(list[Refreshed]):
-    """Lines of a refresh, on the disk as they come, so that one that is killed has told what it did."""
-
-    def __init__(self, hospital: Hospital) -> None:
-        super().__init__()
-        self._hospital, self._began = hospital, datetime.now(UTC)
-
-    def __iadd__(self, rows: Iterable[Refreshed]) -> Self:
-        """Keep more lines."""
-        self.extend(rows)
-        note(self._hospital, "command", self, self._began)
-        return self
 
 
 @dataclass
@@ -153,7 +137,7 @@ class Runner:
         log = LakeLog(self.instance)
         plan = plan_refresh(self.hospital, log, rests_on)
         self.say(f"{len(plan.batches)} of {len(rests_on)} batches have something to refresh")
-        rows = _Noted(self.hospital)
+        rows = Noted(self.hospital)
         if held:
             rows += held
         for batch in plan.batches_of(CORPUS_JOB):
@@ -228,7 +212,7 @@ class Runner:
             self._where_due(log, through_job(stages[-1]), keys, batch, reasons)
 
     def _refresh_corpus(
-        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: _Noted
+        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: Noted
     ) -> None:
         """One batch's corpus; a row for each of its stages."""
         mine = [d for d in planned if d.batch == batch and d.job == CORPUS_JOB]
@@ -247,7 +231,7 @@ class Runner:
                 spent = time.monotonic() - started
                 rows += [Refreshed(batch, d.stage, d.job, d.reasons, spent, outcome) for d in mine]
 
-    def _agree(self, log: LakeLog, batch: str, rows: _Noted | None = None) -> None:
+    def _agree(self, log: LakeLog, batch: str, rows: Noted | None = None) -> None:
         """Let the consensus of a batch hear what people have decided since."""
         consensus = dg.AssetKey(["labels", "consensus"])
 
@@ -265,7 +249,7 @@ class Runner:
         batches: Sequence[str],
         *,
         again: bool = False,
-        rows: _Noted | None = None,
+        rows: Noted | None = None,
     ) -> None:
         """Run a step where it is due: for its batches, or once."""
         models = self.hospital.models_version
@@ -284,7 +268,7 @@ class Runner:
         keys: Sequence[dg.AssetKey],
         partition: str | None,
         reasons: Callable[[], list[str]],
-        rows: _Noted | None = None,
+        rows: Noted | None = None,
         stage: str = "",
     ) -> None:
         """Run a job if there is a reason, also after another process had its turn."""
@@ -401,20 +385,10 @@ class Runner:
                 f"  check {'/'.join(check.asset_key.path)}: {check.check_name} did not pass ({check.severity.value})"
             )
         if not result.success:
-            raise RunFailed(f"{name} failed: {_reason(result)}")
+            raise RunFailed(f"{name} failed: {reason_of(result)}")
         self.say(f"{name}: {time.monotonic() - started:.0f} s")
 
 
 def _anchored() -> list[tuple[dg.AssetKey, str | None]]:
     """The encoders that everything downstream embeds with."""
     return [(dg.AssetKey(list(ENCODER)), route) for route in encoder_sequences.get_partition_keys()]
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
-        if event.event_type_value == "STEP_FAILURE":
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return f"step {event.step_key}: {error.message.strip() if error else 'no reason recorded'}"
-    return "no step reported a reason"

@@ -80,3 +80,14 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def reason_of(result: dg.ExecuteInProcessResult) -> str:
+    """Step and message of the first failure of a run."""
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return f"step {event.step_key}: {error.message.strip() if error else 'no reason recorded'}"
+    return "no step reported a reason"

@@ -165,7 +165,7 @@ def test_models_are_not_moved_under_a_run(make, instance, hospital, monkeypatch)
     monkeypatch.setattr(Hospital, "newest_models", lambda _: {"backbone/anchored/t1": "2" * 16})
     monkeypatch.setattr(Runner, "_models", lambda *_: True)
     instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.NOT_STARTED))
-    with pytest.raises(RunFailed, match="1 runs are under way.*--retrain"):
+    with pytest.raises(RunFailed, match=r"1 runs are under way.*--retrain"):
         make().run(Path("inbox"), through="embeddings", retrain=True)
     assert places.pins(hospital.lake.root, "g1") == before
 
