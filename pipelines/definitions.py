@@ -14,12 +14,12 @@ from assets import all_assets
 from assets.corpus.labels import CONFIGURED
 from pipelines.checks import sql_rules
 from pipelines.jobs import all_jobs
-from pipelines.runtime.io_managers import ParquetIOManager
+from pipelines.runtime.io_managers import parquet_io_manager
 from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse, weekly_sweep
-from pipelines.sensors import changed_tables, new_adjudications, new_batches
+from pipelines.sensors import canceled_runs, changed_tables, failed_runs, new_adjudications, new_batches
 
 
 def build_defs(
@@ -36,14 +36,14 @@ def build_defs(
     resources = {
         "hospital": hospital,
         "language_models": LanguageModels.from_settings(settings),
-        "io_manager": ParquetIOManager(hospital=hospital),
+        "io_manager": parquet_io_manager,
     }
     return dg.Definitions(
         assets=all_assets(),
         asset_checks=[sql_rules],
         jobs=all_jobs(),
         schedules=[nightly_refresh, nightly_warehouse, weekly_sweep],
-        sensors=[new_batches, new_adjudications, changed_tables],
+        sensors=[new_batches, new_adjudications, changed_tables, failed_runs, canceled_runs],
         resources=resources | dict(overrides or {}),
         executor=dg.multiprocess_executor.configured({"max_concurrent": 2}),
     )

@@ -15,7 +15,7 @@ import dagster as dg
 
 from pipelines.definitions import build_defs
 from pipelines.intake import alone
-from pipelines.jobs import ABLATIONS, LAUNCHER_TAG, WAREHOUSE_JOB
+from pipelines.jobs import ABLATIONS
 from pipelines.lake_log import LakeLog
 from pipelines.retelling import (
     GENERATION,
@@ -29,13 +29,12 @@ from pipelines.retelling import (
 from pipelines.runner import Runner
 from pipelines.runtime import generations
 from pipelines.runtime.generations import FIRST, GenerationError
-from pipelines.runtime.locks import if_free
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
+from pipelines.under_way import running
 
 _SLICES = dg.AssetKey(["shards", "slices"])
 _PINS = "models.json"
-_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,9 @@ def missing(hospital: Hospital, log: LakeLog, name: str) -> list[str]:
     for step in (step for step in findings_steps() if step.stage != ABLATIONS):
         due: dict[str, list[str | None]] = {}
         for batch in batches if step.per_batch else [None]:
-            for reason in log.reasons(
-                step.keys, batch, models=candidate.models_version, ignore_batches=step.fitted
-            )[:1]:
+            for reason in log.reasons(step.keys, batch, models=candidate.models_version, fitted=step.fitted)[
+                :1
+            ]:
                 due.setdefault(reason, []).append(batch)
         for reason, where in due.items():
             lacks.append(f"{step.stage}: {f'{len(where)} batches ' if step.per_batch else ''}{reason}")
@@ -160,8 +159,7 @@ def switch(hospital: Hospital, instance: dg.DagsterInstance, name: str, say: Cal
         say(f"generation {name} is served already")
         return
     with alone(hospital, "switch"):
-        if running := _running(hospital, instance):
-            raise GenerationError(f"{running} runs are under way: switch when they are through")
+        _refuse_while_running(hospital, instance)
         log = LakeLog(instance)
         if lacks := missing(hospital, log, name):
             raise GenerationError(
@@ -172,6 +170,8 @@ def switch(hospital: Hospital, instance: dg.DagsterInstance, name: str, say: Cal
             target = LakeLog(own)
             told = {GENERATION: before, "models": hospital.models_version}
             retell(log, target, generation_keys(log), **told)
+        # What was copied above took its time: a run may have begun since.
+        _refuse_while_running(hospital, instance)
         generations.serve(lake, name)
         settle(hospital, instance)
     say(f"generation {name} is served; `spineagent models switch {before}` goes back")
@@ -225,17 +225,6 @@ def _published(lake: Path, model: str, version: str) -> Path:
     return lake / stage / thing / (partition[0] if partition else "all") / version
 
 
-def _running(hospital: Hospital, instance: dg.DagsterInstance) -> int:
-    """Runs under way; those of a command line that was killed hold no lock any more."""
-    count = 0
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if LAUNCHER_TAG in run.tags:
-            what = run.tags.get("dagster/partition") or run.job_name or WAREHOUSE_JOB
-            lock = Path(hospital.home) / "locks" / f"{what}.lock"
-            if not lock.exists():
-                continue
-            with if_free(lock) as free:
-                if free:
-                    continue
-        count += 1
-    return count
+def _refuse_while_running(hospital: Hospital, instance: dg.DagsterInstance) -> None:
+    if others := running(hospital, instance):
+        raise GenerationError(f"{others} runs are under way: switch when they are through")

@@ -20,7 +20,7 @@ from pipelines.freshness import Materialised, materialised, newest
 from pipelines.jobs import PAGE_KEYS, PANEL_KEYS
 from pipelines.runtime.generations import MODELS
 from pipelines.runtime.partitions import study_batches
-from pipelines.steps import ASIDE
+from pipelines.steps import ASIDE, findings_steps
 
 MANY: Final = 100
 """From so many partitions on, Dagster notes of an input the data version of its last partition alone."""
@@ -94,7 +94,7 @@ class LakeLog:
         partition: str | None,
         *,
         models: str,
-        ignore_batches: bool = False,
+        fitted: bool = False,
     ) -> list[str]:
         """Why a job has to run for a partition, one phrase a reason, in order; empty where it is fresh.
 
@@ -102,7 +102,8 @@ class LakeLog:
             keys: assets of the job.
             partition: the batch, None for jobs of the whole lake.
             models: hash of the models that the generation pins.
-            ignore_batches: do not look at tables of batches; what is fitted on frozen patients does not follow them.
+            fitted: the job is fitted or scored on the frozen patients: it follows other such jobs alone, neither
+                batches nor what gathers them nor a newer freeze.
         """
         found: dict[str, None] = {}
         for key in keys:
@@ -115,14 +116,15 @@ class LakeLog:
                 found["other code"] = None
             if made.models not in (None, models):
                 found["other models"] = None
-            for name in self._changed(key, made, partition, ignore_batches):
+            for name in self._changed(key, made, partition, fitted):
                 found[f"{name} changed"] = None
         return list(found)
 
     def _changed(
-        self, key: dg.AssetKey, made: Materialised, partition: str | None, ignore_batches: bool
+        self, key: dg.AssetKey, made: Materialised, partition: str | None, fitted: bool
     ) -> list[str]:
         own = self.definitions[key]
+        followed = {key for step in findings_steps() if step.fitted for key in step.keys} if fitted else None
         changed = []
         for above in sorted(
             {dep.asset_key for dep in own.specs_by_key[key].deps} - set(own.keys), key=lambda k: k.path
@@ -130,9 +132,9 @@ class LakeLog:
             # Models are pinned: `models` speaks of them.
             if tuple(above.path) in MODELS or not self._made.get(above):
                 continue
-            batches = self.definitions[above].partitions_def == study_batches
-            if batches and ignore_batches:
+            if followed is not None and above not in followed:
                 continue
+            batches = self.definitions[above].partitions_def == study_batches
             if batches and partition is None and len(self._made[above]) >= MANY:
                 stale = max(m.storage_id for m in self._made[above].values()) > made.storage_id
             else:

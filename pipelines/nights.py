@@ -6,9 +6,10 @@ Belongs here: writing a refresh's lines down, and showing them. Does not belong 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import polars as pl
 
@@ -74,3 +75,17 @@ def told(rows: Sequence[Refreshed]) -> list[str]:
             because = ", ".join(f"{reason} ({n})" if n > 1 else reason for reason, n in why.items())
             lines.append(f"{outcome} {stage}: {where}; {because}")
     return lines
+
+
+class Noted(list[Refreshed]):
+    """Lines of a refresh, on the disk as they come, so that one that is killed has told what it did."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        super().__init__()
+        self._hospital, self._began = hospital, datetime.now(UTC)
+
+    def __iadd__(self, rows: Iterable[Refreshed]) -> Self:
+        """Keep more lines."""
+        self.extend(rows)
+        note(self._hospital, "command", self, self._began)
+        return self

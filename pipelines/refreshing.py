@@ -27,6 +27,7 @@ from pipelines.jobs import (
 )
 from pipelines.keys import batches_under_another_key
 from pipelines.lake_log import LakeLog
+from pipelines.nights import Refreshed
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
@@ -84,18 +85,48 @@ class Plan:
         return hashlib.sha256(f"{mine} {self.rests_on.get(batch)}".encode()).hexdigest()[:12]
 
 
-def look_into_inboxes(hospital: Hospital, instance: dg.DagsterInstance) -> dict[str, str]:
-    """Register what lies in the known inboxes; what every batch rests on now, by batch.
+def register_inboxes(hospital: Hospital) -> tuple[set[str], list[Refreshed]]:
+    """Register what lies in the known inboxes, each by itself.
 
-    An inbox that is not there, an unmounted disk for one, is passed over: its batches stay as they are.
+    An inbox that is not there or empty, an unmounted disk for one, or that has lost more than half of its files is
+    held back: its batches stay as they are. A person who means it runs `spineagent run INBOX`.
+
+    Returns:
+        Batches with news, and a line for each inbox that was held back.
     """
+    from spine_models.corpus.archive import InboxError
+    from spine_models.corpus.archive.inbox import mostly_gone
+
+    touched: set[str] = set()
+    held: list[Refreshed] = []
     for name, inbox in hospital.inboxes().items():
-        if inbox.is_dir():
-            register(hospital, inbox, cohort=name.split(":", 1)[0])
+        cohort = name.split(":", 1)[0]
+        try:
+            ledger = hospital.ledger()
+            if ledger is not None and mostly_gone(inbox, ledger):
+                raise InboxError(
+                    "more than half of its files are gone: if that is meant, `spineagent run INBOX`"
+                )
+            touched |= set(register(hospital, inbox, cohort=cohort).touched)
+        except InboxError as error:
+            told = f"an inbox of cohort {cohort} is held back: {error}"
+            held.append(Refreshed(None, "archive", "", (told,), None, "waits"))
+    return touched, held
+
+
+def look_into_inboxes(
+    hospital: Hospital, instance: dg.DagsterInstance
+) -> tuple[dict[str, str], list[Refreshed]]:
+    """Register what lies in the known inboxes (``register_inboxes``).
+
+    Returns:
+        What every batch rests on now, by batch, and a line for each inbox that was held back.
+    """
+    _, held = register_inboxes(hospital)
     rests_on = registered(hospital)
     new = sorted(set(rests_on) - set(instance.get_dynamic_partitions("study_batches")))
     instance.add_dynamic_partitions("study_batches", new)
-    return rests_on
+    return rests_on, held
 
 
 def registered(hospital: Hospital) -> dict[str, str]:

@@ -6,16 +6,14 @@ Belongs here: the order of jobs and what is skipped. Does not belong here: what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import dagster as dg
 
 from assets import STAGES, all_assets
-from pipelines.freshness import due
+from pipelines.freshness import due, newest
 from pipelines.intake import alone, register
 from pipelines.jobs import (
     ABLATIONS,
@@ -36,12 +34,13 @@ from pipelines.jobs import (
 )
 from pipelines.keys import batches_under_another_key
 from pipelines.lake_log import LakeLog
-from pipelines.nights import Refreshed, note
+from pipelines.nights import Noted, Refreshed
 from pipelines.refreshing import Due, corpus_reasons, look_into_inboxes, plan_refresh, registered, waiting
 from pipelines.retelling import settle
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
+from pipelines.under_way import bury_dead, reason_of, running
 
 _IN_PROCESS = {LAUNCHER_TAG: "command_line"}
 _PARTITION_TAG = "dagster/partition"
@@ -50,20 +49,6 @@ _SLICES = dg.AssetKey(["shards", "slices"])
 
 class RunFailed(RuntimeError):
     """A job of the run failed; names job, partition, step and the reason."""
-
-
-class _Noted(list[Refreshed]):
-    """Lines of a refresh, on the disk as they come, so that one that is killed has told what it did."""
-
-    def __init__(self, hospital: Hospital) -> None:
-        super().__init__()
-        self._hospital, self._began = hospital, datetime.now(UTC)
-
-    def __iadd__(self, rows: Iterable[Refreshed]) -> Self:
-        """Keep more lines."""
-        self.extend(rows)
-        note(self._hospital, "command", self, self._began)
-        return self
 
 
 @dataclass
@@ -86,7 +71,8 @@ class Runner:
     def run(self, inbox: Path, *, through: str, cohort: str = "internal", retrain: bool = False) -> list[str]:
         """Register an inbox and materialise its batches up to a stage.
 
-        Training stages run where they have never run, or with ``retrain``; a new batch alone never trains.
+        Training stages run where they have never run, or with ``retrain``; neither a new batch nor a newer freeze nor
+        newer code trains by itself, and what is served moves to newer models only with ``retrain``.
 
         Returns:
             The inbox's batches.
@@ -114,14 +100,24 @@ class Runner:
         trained = self._models(stages, retrain)
         steps = [step for step in findings_steps() if step.stage in stages]
         if steps:
-            # Whoever trains here wants its vectors: the served generation moves to the new models where it lies.
+            # Whoever asks for training wants its vectors: the served generation moves to the new models where it lies.
             before = self.hospital.models_version
-            self.hospital.pin(again=trained or retrain)
+            if retrain and (others := running(self.hospital, self.instance)):
+                raise RunFailed(
+                    f"{others} runs are under way and the models are not changed under them: run with --retrain again "
+                    "when they are through"
+                )
+            self.hospital.pin(again=retrain)
             moved = (trained or retrain) and before != self.hospital.models_version
-            batches = log.partitions(_SLICES) if moved else intake.batches
             log.reread(log.definitions)
+            # Also one that an earlier run moved and was cut off before the batches of every inbox were through.
+            whole = moved or self._on_other_models(log, steps)
             for step in steps:
-                self._step(log, step, batches, again=moved or (retrain and step.fitted))
+                batches = set(log.partitions(_SLICES)) if whole else set(intake.batches)
+                if step.gathers:
+                    # What rests on the index of the whole lake is as old as that, whichever inbox it came from.
+                    batches |= {batch for key in step.keys for batch in log.partitions(key)}
+                self._step(log, step, sorted(batches), again=moved or (retrain and step.fitted))
         self._tail_where_due(log)
         return intake.batches
 
@@ -137,11 +133,13 @@ class Runner:
             RunFailed: a job failed; what was done before stays.
         """
         self._prepare()
-        rests_on = look_into_inboxes(self.hospital, self.instance)
+        rests_on, held = look_into_inboxes(self.hospital, self.instance)
         log = LakeLog(self.instance)
         plan = plan_refresh(self.hospital, log, rests_on)
         self.say(f"{len(plan.batches)} of {len(rests_on)} batches have something to refresh")
-        rows = _Noted(self.hospital)
+        rows = Noted(self.hospital)
+        if held:
+            rows += held
         for batch in plan.batches_of(CORPUS_JOB):
             self._refresh_corpus(log, batch, rests_on.get(batch, ""), plan.due, rows)
         for batch in plan.batches_of(AGREE_JOB):
@@ -177,6 +175,8 @@ class Runner:
 
     def _prepare(self) -> None:
         self.hospital.key()
+        if dead := bury_dead(self.instance):
+            self.say(f"{len(dead)} runs whose process is gone were closed")
         for zone in (self.hospital.restricted, self.hospital.lake):
             zone.sweep()
         if settle(self.hospital, self.instance):
@@ -212,7 +212,7 @@ class Runner:
             self._where_due(log, through_job(stages[-1]), keys, batch, reasons)
 
     def _refresh_corpus(
-        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: _Noted
+        self, log: LakeLog, batch: str, rests_on: str, planned: Sequence[Due], rows: Noted
     ) -> None:
         """One batch's corpus; a row for each of its stages."""
         mine = [d for d in planned if d.batch == batch and d.job == CORPUS_JOB]
@@ -231,7 +231,7 @@ class Runner:
                 spent = time.monotonic() - started
                 rows += [Refreshed(batch, d.stage, d.job, d.reasons, spent, outcome) for d in mine]
 
-    def _agree(self, log: LakeLog, batch: str, rows: _Noted | None = None) -> None:
+    def _agree(self, log: LakeLog, batch: str, rows: Noted | None = None) -> None:
         """Let the consensus of a batch hear what people have decided since."""
         consensus = dg.AssetKey(["labels", "consensus"])
 
@@ -249,14 +249,14 @@ class Runner:
         batches: Sequence[str],
         *,
         again: bool = False,
-        rows: _Noted | None = None,
+        rows: Noted | None = None,
     ) -> None:
         """Run a step where it is due: for its batches, or once."""
         models = self.hospital.models_version
         for batch in batches if step.per_batch else [None]:
 
             def reasons(batch: str | None = batch) -> list[str]:
-                found = log.reasons(step.keys, batch, models=models, ignore_batches=step.fitted)
+                found = log.reasons(step.keys, batch, models=models, fitted=step.fitted)
                 return found or (["asked for"] if again else [])
 
             self._where_due(log, step.job, step.keys, batch, reasons, rows, step.stage)
@@ -268,7 +268,7 @@ class Runner:
         keys: Sequence[dg.AssetKey],
         partition: str | None,
         reasons: Callable[[], list[str]],
-        rows: _Noted | None = None,
+        rows: Noted | None = None,
         stage: str = "",
     ) -> None:
         """Run a job if there is a reason, also after another process had its turn."""
@@ -290,8 +290,16 @@ class Runner:
                     rows += [Refreshed(partition, stage, job, tuple(told), spent, outcome)]
             log.reread(keys, partition)
 
+    def _on_other_models(self, log: LakeLog, steps: Sequence[Step]) -> bool:
+        """Whether any batch has tables of other models than the generation pins now."""
+        models = self.hospital.models_version
+        keys = [key for step in steps if step.per_batch for key in step.keys]
+        return any(made.models not in (None, models) for key in keys for _, made in log.partitions_made(key))
+
     def _models(self, stages: Sequence[str], retrain: bool) -> bool:
-        """Trainings in order; each is due where it has never run, or where what it rests on was made anew.
+        """Trainings in order: where there is none yet, and what rests on one that is the first of its kind just now.
+
+        Everything else that is out of date is named, and left to ``retrain``.
 
         Returns:
             Whether anything was trained.
@@ -299,21 +307,43 @@ class Runner:
         if "backbone" not in stages:
             return False
         before = len(self.executed)
-        if retrain or self._due(asset_keys(MODEL_KEYS), None):
-            self._execute("freeze", None)
-        frozen = [(key, None) for key in asset_keys(MODEL_KEYS)]
+        first: set[str] = set()
+        stale: list[str] = []
+
+        def train(
+            job: str,
+            keys: Sequence[dg.AssetKey],
+            route: str | None,
+            above: Sequence[tuple[dg.AssetKey, str | None]],
+            *rests_on: str,
+        ) -> None:
+            name = f"{job} {route}" if route else job
+            new = any(newest(self.instance, key, route) is None for key in keys)
+            if new:
+                first.add(job)
+            if retrain or new or first.intersection(rests_on):
+                self._execute(job, route)
+            elif self._due(keys, route, above):
+                stale.append(name)
+
+        train("freeze", asset_keys(MODEL_KEYS), None, ())
+        frozen: list[tuple[dg.AssetKey, str | None]] = [(key, None) for key in asset_keys(MODEL_KEYS)]
         for route in encoder_sequences.get_partition_keys():
             own = asset_keys(ENCODER_KEYS)
-            if retrain or self._due(own, route, frozen):
-                self._execute("pretrain", route)
-            if retrain or self._due(asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)]):
-                self._execute("anchor", route)
+            train("pretrain", own, route, frozen, "freeze")
+            # The other route's first encoder is no reason to anchor this one's anew.
+            begun = f"pretrain {route}"
+            if ("pretrain", route) in self.executed[before:]:
+                first.add(begun)
+            train("anchor", asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)], "freeze", begun)
         above = [*frozen, *_anchored()]
-        if "clip" in stages and (retrain or self._due(keys_of_stage("clip"), None, above)):
-            self._execute("align", None)
+        if "clip" in stages:
+            train("align", keys_of_stage("clip"), None, above, "freeze", "anchor")
         above.append((dg.AssetKey(["clip", "aligned"]), None))
-        if "synthesizer" in stages and (retrain or self._due(keys_of_stage("synthesizer"), None, above)):
-            self._execute("synthesize", None)
+        if "synthesizer" in stages:
+            train("synthesize", keys_of_stage("synthesizer"), None, above, "freeze", "anchor", "align")
+        if stale:
+            self.say(f"newer manifest or code than {', '.join(stale)}: run with --retrain to train on it")
         return len(self.executed) > before
 
     def _due(
@@ -355,20 +385,10 @@ class Runner:
                 f"  check {'/'.join(check.asset_key.path)}: {check.check_name} did not pass ({check.severity.value})"
             )
         if not result.success:
-            raise RunFailed(f"{name} failed: {_reason(result)}")
+            raise RunFailed(f"{name} failed: {reason_of(result)}")
         self.say(f"{name}: {time.monotonic() - started:.0f} s")
 
 
 def _anchored() -> list[tuple[dg.AssetKey, str | None]]:
     """The encoders that everything downstream embeds with."""
     return [(dg.AssetKey(list(ENCODER)), route) for route in encoder_sequences.get_partition_keys()]
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
-        if event.event_type_value == "STEP_FAILURE":
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return f"step {event.step_key}: {error.message.strip() if error else 'no reason recorded'}"
-    return "no step reported a reason"

@@ -10,10 +10,11 @@ import dagster as dg
 from pipelines.jobs import REFRESH_JOB, WAREHOUSE_JOB, refresh_keys
 from pipelines.lake_log import LakeLog
 from pipelines.nights import Refreshed, note
-from pipelines.refreshing import look_into_inboxes, plan_refresh
+from pipelines.refreshing import FOLLOWS, look_into_inboxes, plan_refresh
 from pipelines.retelling import settle
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
+from pipelines.under_way import bury_dead
 
 
 @dg.schedule(
@@ -27,13 +28,22 @@ def nightly_refresh(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request what is due, batch by batch; what the whole lake needs afterwards follows by ``changed_tables``."""
     when = context.scheduled_execution_time
+    bury_dead(context.instance)
     settle(hospital, context.instance)
-    rests_on = look_into_inboxes(hospital, context.instance)
+    rests_on, held = look_into_inboxes(hospital, context.instance)
     plan = plan_refresh(hospital, LakeLog(context.instance), rests_on)
     allowed = set(refresh_keys())
     requested = [d for d in plan.due if d.batch is not None and allowed.issuperset(d.keys)]
+    gathering = {step.job for step in findings_steps() if step.gathers}
+    gathered = {
+        d.stage: ", ".join(d.reasons) for d in plan.due if d.job in gathering and d.reasons != (FOLLOWS,)
+    }
     if not requested:
-        waits = "; ".join(f"{stage}: {told}" for stage, told in plan.waits.items())
+        if held:
+            note(hospital, "schedule", held, when)
+        told = [reason for line in held for reason in line.reasons]
+        told += [f"{stage}: {why}, follows the warehouse" for stage, why in gathered.items()]
+        waits = "; ".join([*(f"{stage}: {told}" for stage, told in plan.waits.items()), *told])
         yield dg.SkipReason("nothing new and nothing stale" + (f" ({waits})" if waits else ""))
         return
     # A stage that waits for training is in no run.
@@ -41,7 +51,7 @@ def nightly_refresh(
     note(
         hospital,
         "schedule",
-        [Refreshed(d.batch, d.stage, d.job, d.reasons, None, "requested") for d in requested],
+        [*held, *(Refreshed(d.batch, d.stage, d.job, d.reasons, None, "requested") for d in requested)],
         when,
     )
     for batch in sorted({d.batch for d in requested if d.batch is not None}):

@@ -14,6 +14,12 @@ from sql.generations import GENERATION_STAGES
 SCHEMA_KEY = "spine/schema"
 
 
+@dg.io_manager(required_resource_keys={"hospital"})  # type: ignore[misc, arg-type]
+def parquet_io_manager(context: dg.InitResourceContext) -> "ParquetIOManager":
+    """Of the hospital as the step holds it, with one generation from its beginning to its end."""
+    return ParquetIOManager(context.resources.hospital)
+
+
 class ParquetIOManager(dg.IOManager):
     """Stores frames in the zone of their asset key and refuses a frame that breaks its declared schema.
 
@@ -28,6 +34,7 @@ class ParquetIOManager(dg.IOManager):
         """Write one frame.
 
         Raises:
+            GenerationError: another generation is served than when the step began.
             StorageError: columns or types differ from the declared ones (names asset and columns).
         """
         key = context.asset_key.path
@@ -35,6 +42,8 @@ class ParquetIOManager(dg.IOManager):
         if declared is not None:
             check_schema("/".join(key), obj, getattr(declared, "data", declared))
         partition = context.asset_partition_key if context.has_asset_partitions else None
+        if key[0] in GENERATION_STAGES:
+            self.hospital.refuse_if_moved()
         self.hospital.zone_of(key).write_table(key, partition, obj)
         metadata: dict[str, object] = {
             "dagster/row_count": obj.height,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from pydantic import PrivateAttr
 
 from pipelines.runtime import generations
+from pipelines.runtime.generations import GenerationError
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.storage import WHOLE, Draft, Zone
@@ -23,6 +26,9 @@ from spine_models.config import FREE_ON_RESUME, Profile, load_profile
 
 RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
 """Assets of the restricted zone beside every ``archive`` asset."""
+
+HOST_TAG = "spineagent/host"
+"""Of runs: where their process is."""
 
 ENCODER = ("backbone", "anchored")
 """The encoder of a route that everything downstream embeds with."""
@@ -45,6 +51,33 @@ class Hospital(dg.ConfigurableResource):
     home: str
     key_file: str
     generation: str = ""
+    _held: tuple[str, dict[str, str]] | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Hold the generation and its pins as they are now: one step reads and writes one generation."""
+        self._held = None
+        name = str(self.lake.generation)
+        self._held = (name, generations.pins(self.lake.root, name))
+        run = context.run
+        if context.instance is not None and run is not None and HOST_TAG not in run.tags:
+            context.instance.add_run_tags(run.run_id, {HOST_TAG: socket.gethostname()})
+
+    def refuse_if_moved(self) -> None:
+        """Whether what this step began with is still what is served; models pinned since for the first time are.
+
+        Raises:
+            GenerationError: another generation is served, or the generation rests on other models.
+        """
+        if self._held is None:
+            return
+        name, before = self._held
+        now = generations.pins(self.lake.root, name)
+        other = not self.generation and generations.served(self.lake.root) != name
+        if other or any(now.get(model) != version for model, version in before.items()):
+            raise GenerationError(
+                f"generation {name} was switched away from, or rests on other models, since this step began: "
+                "nothing was written, run it again"
+            )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Hospital:
@@ -60,7 +93,8 @@ class Hospital(dg.ConfigurableResource):
     def lake(self) -> Zone:
         """Everything de-identified, with the models and findings of this hospital's generation."""
         root = Path(self.home) / "lake"
-        return Zone(root, generation=self.generation or generations.served(root))
+        held = self._held[0] if self._held else ""
+        return Zone(root, generation=self.generation or held or generations.served(root))
 
     @property
     def restricted(self) -> Zone:

@@ -13,7 +13,7 @@ from pipelines.intake import register
 from pipelines.jobs import CORPUS, batch_keys
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
-from pipelines.sensors import changed_tables, new_adjudications, new_batches
+from pipelines.sensors import canceled_runs, changed_tables, failed_runs, new_adjudications, new_batches
 from spine_models.corpus.deid import new_key_file
 from tests.conftest import tiny_profile
 
@@ -174,3 +174,110 @@ def test_the_warehouse_follows_the_last_of_several_runs_and_the_rules_follow_it(
         assert [r.job_name for r in after(hospital, instance, "rebuild_warehouse")] == ["lake_rules"]
         (end,) = after(hospital, instance, "lake_rules")
         assert isinstance(end, dg.SkipReason)
+
+
+def test_an_empty_inbox_holds_back_itself_and_no_other(hospital, inbox, tmp_path):
+    new_key_file(Path(hospital.key_file))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("one")
+    register(hospital, inbox, cohort="north")
+    register(hospital, other, cohort="south")
+    (inbox / "a.txt").unlink()
+    (other / "b.txt").write_text("two")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = evaluate(new_batches, hospital, instance)
+        requests = tonight(hospital, instance)
+    assert [request.partition_key for request in result.run_requests] == ["south-0001"]
+    assert {request.partition_key for request in requests} == {"north-0001", "south-0001"}, "both are new"
+    noted = pl.concat([pl.read_parquet(file) for file in sorted(hospital.nights_root.glob("*.parquet"))])
+    (waits,) = noted.filter(outcome="waits")["reasons"].to_list()
+    assert "cohort north is held back" in waits[0]
+    assert "holds no files" in waits[0]
+    assert str(inbox) not in waits[0]
+
+
+def test_an_inbox_that_lost_more_than_half_is_held_back_with_a_line(hospital, inbox, tmp_path):
+    for name in ("b", "c"):
+        (inbox / f"{name}.txt").write_text(name)
+    register(hospital, inbox, cohort="site")
+    before = hospital.ledger()
+    (inbox / "a.txt").unlink()
+    (inbox / "b.txt").unlink()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = evaluate(new_batches, hospital, instance)
+    assert isinstance(result, dg.SkipReason)
+    assert "more than half" in result.skip_message
+    assert hospital.ledger().equals(before)
+    (inbox / "b.txt").write_text("b")
+    with dg.DagsterInstance.ephemeral() as instance:
+        evaluate(new_batches, hospital, instance)
+    assert hospital.ledger()["size_bytes"].null_count() == 1, "a third gone is news"
+
+
+def test_an_older_configuration_is_given_monitoring_once_and_keeps_what_a_site_set(tmp_path):
+    from pipelines.home import CONFIG, open_instance
+
+    (tmp_path / "dagster.yaml").write_text(CONFIG.replace("default_limit: 1", "default_limit: 3"))
+    with open_instance(tmp_path) as instance:
+        assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_start_timeout_seconds == 600
+    first = (tmp_path / "dagster.yaml").read_text()
+    assert "default_limit: 3" in first
+    with open_instance(tmp_path):
+        assert (tmp_path / "dagster.yaml").read_text() == first
+
+
+def test_the_ui_gives_a_tick_more_than_a_minute(tmp_path, monkeypatch):
+    import subprocess
+
+    from pipelines import home
+
+    monkeypatch.setenv("SPINE_ROOT", str(tmp_path))
+    for tick in ("SCHEDULE", "SENSOR"):
+        monkeypatch.delenv(f"DAGSTER_{tick}_GRPC_TIMEOUT_SECONDS", raising=False)
+    seen = {}
+    monkeypatch.setattr(subprocess, "call", lambda *_: seen.update(home.os.environ) or 0)
+    with pytest.raises(SystemExit):
+        home.main()
+    for tick in ("SCHEDULE", "SENSOR"):
+        assert int(seen[f"DAGSTER_{tick}_GRPC_TIMEOUT_SECONDS"]) >= 600
+        monkeypatch.delenv(f"DAGSTER_{tick}_GRPC_TIMEOUT_SECONDS")
+
+
+@pytest.mark.parametrize(
+    ("sensor", "event"),
+    [
+        (failed_runs, dg.DagsterEventType.PIPELINE_FAILURE),
+        (canceled_runs, dg.DagsterEventType.PIPELINE_CANCELED),
+    ],
+)
+def test_a_last_run_that_fails_does_not_starve_the_rest(hospital, tmp_path, sensor, event):
+    def ended(job, tags=None):
+        run = dg.DagsterRun(job_name=job, tags=tags)
+        heard = dg.DagsterEvent(event_type_value=event.value, job_name=job)
+        context = dg.build_run_status_sensor_context(
+            sensor.name, heard, instance, run, resources={"hospital": hospital}
+        )
+        return list(sensor(context))
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert [r.job_name for r in ended("refresh")] == ["rebuild_warehouse"]
+        for job, tags in (("rebuild_warehouse", None), ("refresh", {"spineagent/launcher": "command_line"})):
+            (end,) = ended(job, tags)
+            assert isinstance(end, dg.SkipReason)
+
+
+def test_what_was_not_gathered_is_asked_for_after_the_warehouse_once(hospital, tmp_path, monkeypatch):
+    from pipelines import sensors
+    from pipelines.refreshing import Due, Plan
+    from pipelines.steps import findings_steps
+
+    index = next(step for step in findings_steps() if step.gathers and not step.per_batch)
+    due = Plan([Due(None, index.stage, index.job, ("never made",), index.keys)])
+    monkeypatch.setattr(sensors, "plan_refresh", lambda *_: due)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        first = after(hospital, instance, "rebuild_warehouse")
+        again = after(hospital, instance, "rebuild_warehouse")
+    assert [request.job_name for request in first] == ["lake_rules", index.job]
+    assert first[1].run_key == again[1].run_key, "one that fails is not asked for by its own end"

@@ -2,7 +2,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from pipelines.runtime.io_managers import ParquetIOManager, check_schema, describe
+from pipelines.runtime import generations as places
+from pipelines.runtime.io_managers import ParquetIOManager, check_schema, describe, parquet_io_manager
 from pipelines.runtime.metadata import table_out, table_result
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import StorageError
@@ -61,3 +62,30 @@ def test_archive_tables_and_quarantine_are_restricted(tmp_path):
 def test_a_frame_that_breaks_its_schema_is_refused_by_column(frame, named):
     with pytest.raises(StorageError, match=rf"stage/thing breaks its declared schema in: {named}$"):
         check_schema("stage/thing", frame, describe(SCHEMA))
+
+
+@pytest.mark.parametrize("moves", ["pointer", "pins", "nothing", "first pins"])
+def test_a_step_writes_the_generation_it_began_with_or_nothing(tmp_path, moves):
+    hospital = Hospital(profile="phantom", home=str(tmp_path), key_file="none")
+    lake = hospital.lake.root
+    if moves != "first pins":
+        places.write_pins(lake, "g1", {"clip/aligned": "1"})
+
+    @dg.multi_asset(outs={"rows": table_out(("retrieval", "rows"), SCHEMA, "rows", layer="findings")})
+    def found(hospital: Hospital):
+        if moves == "pointer":
+            places.serve(lake, "g2")
+        elif moves != "nothing":
+            places.write_pins(lake, "g1", {"clip/aligned": "2"})
+        assert hospital.lake.generation == "g1"
+        yield table_result(("retrieval", "rows"), pl.DataFrame({"a": [1]}))
+
+    resources = {"io_manager": parquet_io_manager, "hospital": hospital}
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([found], instance=instance, resources=resources, raise_on_error=False)
+    assert done.success == (moves in ("nothing", "first pins"))
+    assert hospital.lake.generation == ("g2" if moves == "pointer" else "g1"), "held by the step alone"
+    for generation in ("g1", "g2"):
+        own = Hospital(profile="phantom", home=str(tmp_path), key_file="none", generation=generation)
+        there = own.lake.table_path(("retrieval", "rows")).is_file()
+        assert there == (done.success and generation == "g1")

@@ -98,6 +98,21 @@ def scan_inbox(
     return with_tables_read(everything, folder, settings)
 
 
+def mostly_gone(inbox: Path, ledger: pl.DataFrame) -> bool:
+    """Whether more than half of an inbox's files that the ledger knows as present have gone; opens none.
+
+    Files below a folder that cannot be listed at the moment have not gone.
+
+    Raises:
+        InboxError: the folder is missing, cannot be listed or holds no file.
+    """
+    mine = as_ledger(ledger).filter(
+        pl.col("inbox") == str(inbox.absolute()), pl.col("size_bytes").is_not_null()
+    )
+    after = _with_gone_marked(mine, str(inbox.absolute()), _entries(inbox))
+    return 2 * after["size_bytes"].null_count() > after.height
+
+
 def as_ledger(ledger: pl.DataFrame) -> pl.DataFrame:
     """A ledger of an earlier version with the columns of this one; what it did not record is null."""
     absent = [pl.lit(None, dtype).alias(name) for name, dtype in LEDGER.items() if name not in ledger.columns]
