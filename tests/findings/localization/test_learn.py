@@ -41,6 +41,7 @@ class FixedHeads:
     asked: tuple[str, ...] = ("cyst", "synovial")
     version: str = "h1"
     model_versions: dict[str, str] = field(default_factory=lambda: {"t2": "m-t2"})
+    preprocessing_versions: dict[str, str] = field(default_factory=lambda: {"t2": "p1"})
     card: dict[str, Any] = field(default_factory=lambda: {"conditions": list(condition_keys())})
     sets: dict[str, LinearHeads] = field(default_factory=lambda: {"t2": brightness_head()})
 
@@ -262,7 +263,8 @@ def test_another_preprocessing_is_refused_by_models_that_know_theirs(world, lear
     later = replace(world, vectors=world.vectors.with_columns(new), slices=world.slices.with_columns(new))
     with pytest.raises(LocalizationError, match="fitted on preprocessing p1 of route 't2', asked with p2"):
         search(later, learned.models)
-    assert search(later, old(learned.models)).height > 0
+    prepared = FixedHeads(preprocessing_versions={"t2": "p2"})
+    assert search(later, old(learned.models), heads=prepared).height > 0
     two = replace(world, vectors=mixed(world.vectors, "preprocessing_version", "p2"))
     with pytest.raises(LocalizationError, match="two preprocessing versions"):
         search(two, old(learned.models), studies=pool_studies(pool_series(world.vectors)))
@@ -283,9 +285,8 @@ def test_weak_heads_of_another_encoder_or_preprocessing_than_the_slices_are_refu
         search(world, learned.models, heads=other)
     with pytest.raises(LocalizationError, match="heads were fitted on encoder m-old"):
         run(world, heads=other)
-    card = {"conditions": list(condition_keys()), "preprocessing_versions": {"t2": "p0"}}
     with pytest.raises(LocalizationError, match="heads were fitted on preprocessing p0"):
-        search(world, learned.models, heads=FixedHeads(card=card))
+        search(world, learned.models, heads=FixedHeads(preprocessing_versions={"t2": "p0"}))
 
 
 def test_preprocessing_is_part_of_the_models_version_and_older_cards_open(learned, tmp_path):
