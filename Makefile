@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## everything from nothing, and a summary
 	$(BIN)/python -m pipelines.demo
 
-study: $(STAMP)  ## the larger phantom experiment behind the README's results, at most 90 minutes on two cores
+study: $(STAMP)  ## the larger phantom experiment with every ablation, made for 90 minutes on two cores
 	SPINE_PROFILE=study $(BIN)/python -m pipelines.experiment
 
 test: $(STAMP)  ## all tests
