@@ -263,7 +263,7 @@ def embed(
     from pipelines.study import embed_study
 
     _progress_to_stderr()
-    vectors = embed_study(Hospital.from_settings(Settings()), dicom_dir)
+    vectors, without = embed_study(Hospital.from_settings(Settings()), dicom_dir)
     aside = out.with_name(f".{out.name}.partial")
     vectors.write_parquet(aside)
     aside.replace(out)
@@ -271,8 +271,10 @@ def embed(
     _say(
         f"wrote {out}: " + ", ".join(f"{n} {unit} vectors" for unit, n in units.items())
         if units
-        else f"wrote {out}: no T1 or T2 series, no vectors"
+        else f"wrote {out}: no series of this folder has vectors"
     )
+    for reason in without:
+        _say(f"without vectors: {reason}")
 
 
 @app.command()

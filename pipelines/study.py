@@ -6,10 +6,11 @@ Belongs here: the composition for ``spineagent embed`` and ``spineagent report``
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -47,6 +48,8 @@ class Study:
     series_vectors: pl.DataFrame
     study_vectors: pl.DataFrame
     outcomes: pl.DataFrame
+    without_vectors: list[str]
+    """Why usable series have none, a sentence a route; empty where every one has."""
 
 
 @contextmanager
@@ -94,10 +97,11 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
             raise StudyRefused(f"no usable MR instance in the folder: {told}")
         series = classify_series(instances, settings=numbers.sequences)
         written = write_shards(instances, series, dicom=dicom, out=tars, settings=numbers.shards)
+        embedders = usable_embedders(folders, synthesizer)
         slice_vectors, _ = embed_slices(
             written.slices,
             shard_root=tars,
-            encoders=usable_embedders(folders, synthesizer).by_route,
+            encoders=embedders.by_route,
             previous=None,
             settings=numbers.embeddings,
         )
@@ -110,18 +114,39 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
             series_vectors,
             pool_studies(series_vectors),
             outcomes,
+            _without_vectors(written.slices, embedders.by_route, embedders.without_other),
         )
 
 
-def embed_study(hospital: Hospital, folder: Path) -> pl.DataFrame:
-    """Slice, series and study vectors of one folder as ``VECTORS``."""
+def _without_vectors(
+    slices: pl.DataFrame, by_route: Mapping[str, object], without_other: str | None
+) -> list[str]:
+    """Routes of the slices that nothing embeds, each with its number of series and the reason."""
+    lacking = slices.filter(~pl.col("route").is_in(list(by_route)))
+    counts = lacking.group_by("route").agg(pl.col("series_key").n_unique()).sort("route")
+    reasons = {"other": without_other}
+    return [
+        f"{n} series of route {route}: {reasons.get(route) or 'its encoder has not been made'}"
+        for route, n in counts.rows()
+    ]
+
+
+class Embedded(NamedTuple):
+    """Vectors of one folder as ``VECTORS``, and why series that could be used have none."""
+
+    vectors: pl.DataFrame
+    without_vectors: list[str]
+
+
+def embed_study(hospital: Hospital, folder: Path) -> Embedded:
+    """Slice, series and study vectors of one folder."""
     with read_study(hospital, folder) as study:
         parts = (
             ("study", study.study_vectors, "study_key"),
             ("series", study.series_vectors, "series_key"),
             ("slice", study.slice_vectors.with_columns(n_slices=pl.lit(1, pl.Int32)), "slice_key"),
         )
-        return pl.concat(
+        vectors = pl.concat(
             frame.select(
                 pl.lit(unit).alias("unit"),
                 "study_key",
@@ -130,6 +155,7 @@ def embed_study(hospital: Hospital, folder: Path) -> pl.DataFrame:
             )
             for unit, frame, key in parts
         )
+        return Embedded(vectors, study.without_vectors)
 
 
 def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> list[str]:

@@ -56,16 +56,16 @@ def routes(vectors: pl.DataFrame) -> set[str]:
 
 def test_a_study_without_t1_and_t2_is_embedded_by_the_synthesizer(installation, series, files, tmp_path):
     others = series.filter((pl.col("route") == "other") & (pl.col("contrast") != "localizer"))
-    vectors = embed_study(
-        installation.hospital, folder_of(files, others["series_instance_uid"], tmp_path / "in")
-    )
+    folder = folder_of(files, others["series_instance_uid"], tmp_path / "in")
+    vectors, without = embed_study(installation.hospital, folder)
+    assert without == []
     assert routes(vectors) == {"other"}
     assert set(vectors["encoder"]) == {"synthesizer-conditional"}
 
 
 def test_one_series_is_a_study(installation, series, files, tmp_path):
     one = series.filter(pl.col("contrast") == "T1")["series_instance_uid"].head(1)
-    vectors = embed_study(installation.hospital, folder_of(files, one, tmp_path / "in"))
+    vectors, _ = embed_study(installation.hospital, folder_of(files, one, tmp_path / "in"))
     assert vectors.filter(pl.col("unit") != "slice").select("unit", "route").rows() == [
         ("study", "t1"),
         ("series", "t1"),
@@ -74,7 +74,7 @@ def test_one_series_is_a_study(installation, series, files, tmp_path):
 
 def test_localizers_alone_have_no_vectors_and_break_nothing(installation, series, files, tmp_path):
     localizers = series.filter(pl.col("contrast") == "localizer")["series_instance_uid"].head(1)
-    vectors = embed_study(installation.hospital, folder_of(files, localizers, tmp_path / "in"))
+    vectors, _ = embed_study(installation.hospital, folder_of(files, localizers, tmp_path / "in"))
     assert (vectors.schema, vectors.height) == (VECTORS, 0)
 
 
@@ -95,5 +95,9 @@ def test_a_dead_synthesizer_costs_route_other_alone(
         ].head(1)
         for route in ("t1", "t2", "other")
     )
-    vectors = embed_study(installation.hospital, folder_of(files, some, tmp_path / "in"))
+    vectors, without = embed_study(installation.hospital, folder_of(files, some, tmp_path / "in"))
     assert routes(vectors) == {"t1", "t2"}
+    reasons = {"absent": "has been made", "untrained": "was not trained", "damaged": "cannot be opened"}
+    (line,) = without
+    assert line.startswith("1 series of route other: ")
+    assert reasons[state] in line
