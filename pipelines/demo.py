@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
-from rich.table import Table
 
 from pipelines.definitions import build_defs
 from pipelines.home import open_instance
@@ -21,6 +20,16 @@ from pipelines.runner import Runner
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
+from pipelines.summaries import (
+    Summary,
+    encoder_table,
+    gate_table,
+    localization_table,
+    recall_table,
+    retrieval_table,
+    saliency_table,
+    training_table,
+)
 
 PATIENTS = 150
 SEED = 7
@@ -35,8 +44,9 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     hospital = Hospital.from_settings(settings)
     source = settings.root.absolute() / "phantom"
     run_phantom(settings, hospital, source, patients=patients, seed=seed, through="reports")
-    summary(console, hospital, source)
-    console.print(f"\nThe whole graph took {time.monotonic() - started:.0f} s.")
+    told = summary(console, hospital, source)
+    told.say(f"\nThe whole graph took {time.monotonic() - started:.0f} s.")
+    told.write(settings.home / "demo.md")
 
 
 def run_phantom(
@@ -75,33 +85,47 @@ def write_phantom(source: Path, *, patients: int, seed: int, layout: str = "hosp
     LOGGER.info("phantom %s of %s patients: %.0f s", layout, patients, time.monotonic() - started)
 
 
-def summary(console: Console, hospital: Hospital, source: Path) -> None:
-    """Print counts, label confusion, the probe table, three drafts and where to look."""
+def summary(console: Console, hospital: Hospital, source: Path) -> Summary:
+    """Print counts, what was read against the truth, scores, three drafts and where to look."""
     from sql.ask import ask
 
     def answer(question: str) -> pl.DataFrame:
         return pl.DataFrame(ask(hospital.warehouse, question))
 
-    show(console, "What became of every file (spineagent sql file_ledger)", answer("file_ledger"))
-    show(console, "Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
-    show(console, "Sequences against the phantom's truth", sequence_accuracy(hospital, source / "truth"))
-    show(console, "Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
-    show(console, "Probes: mean AUROC (sql encoder_comparison)", encoder_table(answer("encoder_comparison")))
-    console.print(
+    told = Summary(console)
+    gates = hospital.lake.read_table(("synthesizer", "gates"), [None])
+    told.table("What became of every file (spineagent sql file_ledger)", answer("file_ledger"))
+    told.table("Series by contrast and route (spineagent sql sequence_counts)", answer("sequence_counts"))
+    told.table("Sequences against the phantom's truth", sequence_accuracy(hospital, source / "truth"))
+    told.table("Rules labeller against the phantom's reports", label_confusion(hospital, source / "truth"))
+    told.table("Probes: mean AUROC (sql encoder_comparison)", encoder_table(answer("encoder_comparison")))
+    told.say(
         "Minutes of CPU training are wiring, not science: read the encoder's row beside its baselines as it came out."
     )
-    title = "Reports, images and slices of test patients find each other (sql retrieval_recall)"
-    show(console, title, recall_table(answer("retrieval_recall")))
-    title = "Slices and boxes of test patients (sql localization_scores)"
-    show(console, title, localization_table(answer("localization_scores")))
-    title = "Saliency over all conditions, beside random orders (sql attribution_scores)"
-    show(console, title, saliency_table(answer("attribution_scores")))
-    title = "Training of the encoders, before and after (sql training_health)"
-    show(console, title, training_table(answer("training_health")))
-    title = "Held-out studies and reports find each other, by chance in brackets (sql alignment_retrieval)"
-    show(console, title, retrieval_table(answer("alignment_retrieval")))
-    title = "Share of the T1 encoder, by layer (sql gate_trust)"
-    show(console, title, gate_table(hospital))
+    for title, frame in (
+        (
+            "Reports, images and slices of test patients find each other (sql retrieval_recall)",
+            recall_table(answer("retrieval_recall")),
+        ),
+        (
+            "Slices and boxes of test patients (sql localization_scores)",
+            localization_table(answer("localization_scores")),
+        ),
+        (
+            "Saliency over all conditions, beside random orders (sql attribution_scores)",
+            saliency_table(answer("attribution_scores")),
+        ),
+        (
+            "Training of the encoders, before and after (sql training_health)",
+            training_table(answer("training_health")),
+        ),
+        (
+            "Held-out studies and reports find each other, by chance in brackets (sql alignment_retrieval)",
+            retrieval_table(answer("alignment_retrieval")),
+        ),
+        ("Share of the T1 encoder, by layer (sql gate_trust)", gate_table(gates)),
+    ):
+        told.table(title, frame)
     drafts = answer(
         "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
         "AS present FROM agents.claims GROUP BY study_key) USING (study_key) QUALIFY row_number() OVER "
@@ -118,16 +142,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> None:
         console.print(f"drafts     {pages[-1]}", highlight=False)
     console.print("questions  .venv/bin/spineagent sql")
     console.print("UI         make ui")
-
-
-def show(console: Console, title: str, frame: pl.DataFrame) -> None:
-    """Print a frame as a table; floats to three places."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left")
-    for row in frame.rows():
-        table.add_row(*("–" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
-    console.print(table)
+    return told
 
 
 def sequence_accuracy(hospital: Hospital, truth: Path) -> pl.DataFrame:
@@ -184,109 +199,6 @@ def label_confusion(hospital: Hospital, truth: Path) -> pl.DataFrame:
         .sort(pl.col("status").replace_strict(order, return_dtype=pl.Int32), descending=True)
         .rename({"status": "truth \\ labelled"})
     )  # fmt: skip
-
-
-def training_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Losses at the end; measures before and after in one cell."""
-
-    def change(first: str, last: str, digits: int) -> pl.Expr:
-        places = [pl.col(name).round(digits).cast(pl.String) for name in (first, last)]
-        return pl.concat_str(places, separator=" → ", ignore_nulls=True)
-
-    return rows.select(
-        "training",
-        "route",
-        "steps",
-        "dino",
-        "gram",
-        change("view_retrieval_first", "view_retrieval", 2).alias("views found"),
-        change("rank_first", "effective_rank", 1).alias("effective rank"),
-    )
-
-
-def retrieval_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Recall at 5 and median rank, chance in brackets."""
-
-    def beside_chance(name: str, digits: int) -> pl.Expr:
-        value, chance = (pl.col(n).round(digits).cast(pl.String) for n in (name, f"chance_{name}"))
-        return pl.format("{} ({})", value, chance)
-
-    return rows.select(
-        "model",
-        "series",
-        pl.format("{} → {}", "query", "gallery").alias("finds"),
-        "n",
-        beside_chance("recall_5", 2).alias("recall at 5"),
-        beside_chance("median_rank", 1).alias("median rank"),
-    )
-
-
-def gate_table(hospital: Hospital) -> pl.DataFrame:
-    """Mean share of the T1 encoder by contrast, one column a layer."""
-    gates = hospital.lake.read_table(("synthesizer", "gates"), [None])
-    shares = gates.group_by("contrast", "layer").agg(pl.col("weight_t1").mean(), series=pl.len())
-    wide = shares.sort("layer").pivot("layer", index=["contrast", "series"], values="weight_t1")
-    return wide.rename({name: f"layer {name}" for name in wide.columns[2:]}).sort("contrast", nulls_last=True)
-
-
-def encoder_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Mean AUROC with its interval by encoder and sequence set, held out and cross-validated."""
-    known = rows.filter((pl.col("metric") == "auroc") & pl.col("mean").is_not_null())
-    cell = with_interval("mean", "mean_low", "mean_high")
-    wide = known.with_columns(cell.alias("cell")).pivot(
-        "evaluation", index=["sequence_set", "encoder", "head"], values=["cell", "conditions"]
-    )
-    order = [
-        name for name in ("cell_test", "conditions_test", "cell_cv", "conditions_cv") if name in wide.columns
-    ]
-    shown = wide.select("sequence_set", "encoder", "head", *order).sort("sequence_set", "encoder", "head")
-    return shown.rename({name: name.removeprefix("cell_") for name in order})
-
-
-def recall_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Recall at 5 with its interval beside chance, and the gain over the best baseline."""
-    known = rows.filter(pl.col("recall_5").is_not_null() & (pl.col("task") != "condition_to_slice"))
-    return known.select(
-        "task",
-        "sequence_set",
-        "encoder",
-        pl.col("n_queries").alias("n"),
-        with_interval("recall_5", "recall_5_low", "recall_5_high").alias("recall at 5"),
-        pl.col("chance_recall_5").alias("chance"),
-        "median_rank",
-        with_interval("gain", "gain_low", "gain_high").alias("gain"),
-    )
-
-
-def localization_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Slice AUROC and overlap of the learned conditions, model beside the position prior."""
-    known = rows.filter(
-        pl.col("slice_auroc").is_not_null() & pl.col("method").is_in(["model", "position_prior"])
-    )
-    wide = known.pivot(
-        "method",
-        index=["condition", "supervision", "n_patients"],
-        values=["slice_auroc", "iou", "found_distance_mm"],
-    )
-    return wide.rename(
-        {name: name.replace("_position_prior", " prior").replace("_model", "") for name in wide.columns}
-    )
-
-
-def saliency_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Deletion, insertion, pointing and mass of every method, chance in brackets."""
-    known = rows.filter((pl.col("condition") == "all") & pl.col("value").is_not_null())
-    value, chance = (pl.col(name).round(3).cast(pl.String) for name in ("value", "chance"))
-    cells = known.with_columns(cell=pl.format("{} ({})", value, chance.fill_null("–")))
-    return cells.pivot("measure", index=["method", "n"], values="cell")
-
-
-def with_interval(value: str, low: str, high: str) -> pl.Expr:
-    """``0.61 [0.55 0.66]``; null where there is no value."""
-    parts = [
-        pl.col(name).map_elements(lambda v: f"{v:.2f}", return_dtype=pl.String) for name in (value, low, high)
-    ]
-    return pl.format("{} [{} {}]", *parts)
 
 
 if __name__ == "__main__":

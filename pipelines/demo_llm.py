@@ -11,9 +11,10 @@ import time
 import polars as pl
 from rich.console import Console
 
-from pipelines.demo import run_phantom, show
+from pipelines.demo import run_phantom
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
+from pipelines.summaries import Summary
 
 PATIENTS = 4
 SEED = 11
@@ -37,38 +38,39 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     def answer(question: str) -> pl.DataFrame:
         return pl.DataFrame(ask(hospital.warehouse, question))
 
-    console.print(
+    told = Summary(console)
+    told.say(
         "A model of 135 million parameters: this shows that prompts, schema, prefix cache and answer log work "
         "together. Its labels are worth nothing."
     )
     cost = answer("label_cost").transpose(
         include_header=True, header_name="label_cost", column_names=["value"]
     )
-    show(console, "What the model was asked (spineagent sql label_cost)", cost)
+    told.table("What the model was asked (spineagent sql label_cost)", cost)
     outcomes = answer(
         "SELECT outcome, finish_reason, count(*) AS n FROM labels.requests GROUP BY ALL ORDER BY n DESC"
     )
-    show(console, "What became of the questions", outcomes)
+    told.table("What became of the questions", outcomes)
     verdicts = answer(
         "SELECT labeller, status, count(*) AS n FROM labels.verdicts GROUP BY ALL ORDER BY labeller, n DESC"
     )
-    show(console, "What each labeller says", verdicts)
+    told.table("What each labeller says", verdicts)
     overall = answer(
         "SELECT first, second, studies, observed, kappa, pabak FROM labels.agreement WHERE condition = 'all'"
     )
-    show(console, "How far they agree (spineagent sql label_agreement)", overall)
+    told.table("How far they agree (spineagent sql label_agreement)", overall)
     reliability = answer(
         "SELECT * FROM labels.reliability WHERE condition = 'all' ORDER BY labeller, measure"
     )
-    show(console, "Reliability", reliability)
+    told.table("Reliability", reliability)
     quotes = answer(
         "SELECT labeller, condition, status, quote FROM queries.label_evidence ORDER BY hash(quote) LIMIT 6"
     )
-    show(console, "Some of the words that labels stand on (spineagent sql label_evidence)", quotes)
+    told.table("Some of the words that labels stand on (spineagent sql label_evidence)", quotes)
     waiting = answer(
         "SELECT rank, condition, reason, statuses FROM labels.review_queue ORDER BY rank LIMIT 6"
     )
-    show(console, "What waits for a person first (spineagent sql review_queue)", waiting)
+    told.table("What waits for a person first (spineagent sql review_queue)", waiting)
     console.print(f"server log  {hospital.home}/llm", highlight=False)
     console.print(f"answers     {hospital.home}/answers", highlight=False)
     console.print(f"\nThe whole demo took {time.monotonic() - started:.0f} s.")

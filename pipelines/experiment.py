@@ -14,19 +14,17 @@ from typing import Final
 import polars as pl
 from rich.console import Console
 
-from pipelines.demo import (
-    LOGGER,
-    encoder_table,
-    localization_table,
-    make_ready,
-    recall_table,
-    saliency_table,
-    show,
-    with_interval,
-    write_phantom,
-)
+from pipelines.demo import make_ready, write_phantom
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
+from pipelines.summaries import (
+    Summary,
+    encoder_table,
+    localization_table,
+    recall_table,
+    saliency_table,
+    with_interval,
+)
 
 PATIENTS: Final = 640
 EXTERNAL_PATIENTS: Final = 160
@@ -53,11 +51,12 @@ def main(patients: int = PATIENTS, external: int = EXTERNAL_PATIENTS, seed: int 
     runner.run(rsna / "inbox", through="embeddings", cohort="rsna")
     runner.run(internal / "inbox", through="ablations")
     runner.run(rsna / "inbox", through="reports", cohort="rsna")
-    LOGGER.info("the study took %.0f s", time.monotonic() - started)
-    summary(Console(width=160), hospital, settings.home / "study")
+    told = summary(Console(width=160), hospital, settings.home / "study")
+    told.say(f"The study took {time.monotonic() - started:.0f} s.")
+    told.write(settings.home / "study" / "study.md")
 
 
-def summary(console: Console, hospital: Hospital, folder: Path) -> None:
+def summary(console: Console, hospital: Hospital, folder: Path) -> Summary:
     """Print the tables in short, and keep them whole as CSV."""
     from sql.ask import ask
 
@@ -65,12 +64,14 @@ def summary(console: Console, hospital: Hospital, folder: Path) -> None:
     answers = {name: pl.DataFrame(ask(hospital.warehouse, name)) for name in QUESTIONS}
     for name, frame in answers.items():
         frame.write_csv(folder / f"{name}.csv")
+    told = Summary(console)
     for title, frame in tables_of(answers):
-        show(console, title, frame)
+        told.table(title, frame)
     console.print(f"All tables, whole: {folder}", highlight=False)
-    console.print(
+    told.say(
         "Minutes of CPU training are wiring, not science: read every gain with its interval and its trend over steps."
     )
+    return told
 
 
 def tables_of(answers: Mapping[str, pl.DataFrame]) -> list[tuple[str, pl.DataFrame]]:

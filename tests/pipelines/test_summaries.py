@@ -1,0 +1,63 @@
+"""The short tables at the end of a demo or a study: what is shown is what the named queries answer."""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from pipelines import demo, experiment
+from pipelines.summaries import Summary, with_interval
+from sql.ask import ask
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster")
+
+
+@pytest.fixture
+def told() -> Summary:
+    return Summary(Console(file=io.StringIO(), width=200))
+
+
+def test_a_table_is_printed_and_kept_as_markdown(told, tmp_path):
+    told.table("What", pl.DataFrame({"name": ["a|b", None], "value": [0.12345, None], "n": [3, 4]}))
+    told.say("A sentence [0.1 0.2].")
+    told.write(tmp_path / "deep" / "told.md")
+    assert (tmp_path / "deep" / "told.md").read_text().splitlines() == [
+        "### What",
+        "",
+        "| name | value | n |",
+        "| --- | ---: | ---: |",
+        "| a\\|b | 0.123 | 3 |",
+        "| – | – | 4 |",
+        "",
+        "A sentence [0.1 0.2].",
+    ]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["told.md"]
+    printed = told.console.file.getvalue()
+    assert "0.123" in printed
+    assert "A sentence [0.1 0.2]." in printed
+
+
+def test_an_interval_is_one_cell():
+    frame = pl.DataFrame({"v": [0.614, None], "l": [0.5, None], "h": [0.7, None]})
+    assert frame.select(with_interval("v", "l", "h"))["v"].to_list() == ["0.61 [0.50 0.70]", None]
+
+
+def test_the_demo_tells_what_the_lake_holds(installation):
+    console = Console(file=io.StringIO(), width=200)
+    told = demo.summary(console, installation.hospital, installation.truth.parent)
+    text = "\n".join(told.markdown)
+    released = ask(
+        installation.hospital.warehouse, "SELECT count(*) AS n FROM deid.files WHERE outcome = 'released'"
+    )
+    assert f"| released | – | {pl.DataFrame(released)['n'][0]} |" in text
+    assert text.count("### ") == 11
+    assert "a drafted" in console.file.getvalue()
+
+
+def test_the_study_has_a_table_and_a_file_a_question(installation, tmp_path):
+    told = experiment.summary(Console(file=io.StringIO(), width=200), installation.hospital, tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.csv")} == set(experiment.QUESTIONS)
+    assert sum(line.startswith("### ") for line in told.markdown) == 10
