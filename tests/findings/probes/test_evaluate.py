@@ -248,7 +248,7 @@ def test_mixed_model_versions_are_refused(cohort):
         .then(pl.lit("old"))
         .otherwise(pl.col("model_version"))
     )
-    with pytest.raises(ProbeInputError, match="route 't1' come from two models"):
+    with pytest.raises(ProbeInputError, match="embeddings/studies, route 't1': model_version has 2 versions"):
         evaluate(made, vectors=mixed)
 
 

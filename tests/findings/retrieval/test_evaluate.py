@@ -271,7 +271,7 @@ def test_two_versions_are_refused(space):
         .otherwise("model_version")
         .alias("model_version")
     )
-    with pytest.raises(RetrievalError, match="c0"):
+    with pytest.raises(RetrievalError, match=r"embeddings/aligned, family 'clip': model_version.*\(c0, c1\)"):
         gather_studies(mixed, ["p001"], {})
     broken = space.aligned.with_columns(pl.col("vector").list.eval(pl.element() * float("nan")))
     with pytest.raises(RetrievalError, match="not finite"):
@@ -329,7 +329,9 @@ def test_frozen_vectors_of_two_kinds_are_refused(column):
     frozen = others(space, noise=1.0, seed=1)
     first = (pl.col("study_key") == frozen["study_key"][0]) & (pl.col("route") == "t2")
     mixed = frozen.with_columns(pl.when(first).then(pl.lit("older")).otherwise(column).alias(column))
-    with pytest.raises(RetrievalError, match=r"route t2 .*older"):
+    with pytest.raises(
+        RetrievalError, match=rf"embeddings/studies, route 't2': {column} has 2 versions .*older"
+    ):
         run(space, frozen=mixed)
 
 
