@@ -47,16 +47,16 @@ def one_version(
     rows: pl.DataFrame,
     table: Table,
     *,
-    columns: Sequence[str] = VERSIONS,
+    columns: Sequence[str] | None = None,
     by: str = "route",
     known: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Versions:
     """The one version in each of ``columns`` of every route.
 
     Args:
-        rows: of ``table``; a column that they lack proves nothing and is not in the answer.
+        rows: of ``table``.
         table: for the refusal.
-        columns: that must hold one version each.
+        columns: that must be there and hold one version each; None for those of ``VERSIONS`` that are there.
         by: column of what is to be of one version.
         known: of earlier rows that these go with.
 
@@ -65,10 +65,12 @@ def one_version(
 
     Raises:
         ValueError: of the class ``table.error``, where a column has several versions; names the table, the route,
-            the column, how many there are and which, and the remedy.
+            the column, how many there are and which, and the remedy. Or where a column is not there.
     """
     found: Versions = {group: dict(told) for group, told in (known or {}).items()}
-    named = [column for column in columns if column in rows.columns]
+    named = [name for name in VERSIONS if name in rows.columns] if columns is None else list(columns)
+    if missing := [name for name in named if name not in rows.columns]:
+        raise table.error(f"{table.name} has no column {missing[0]}: {table.remedy}")
     if not named:
         return found
     kinds = rows.select(by, pl.col(named).fill_null(NONE)).unique()

@@ -19,7 +19,7 @@ import polars as pl
 
 from spine_models.domain import Route, Split, condition_keys
 from spine_models.findings.embeddings.pooling import stack
-from spine_models.findings.embeddings.versions import Table, Versions, one_version
+from spine_models.findings.embeddings.versions import VERSIONS, Table, Versions, one_version
 
 ROUTES_OF_SET: Final[dict[str, tuple[str, ...]]] = {
     "t1": (Route.T1.value,),
@@ -209,7 +209,10 @@ def preprocessing_versions(vectors: pl.DataFrame) -> dict[str, str]:
 
 
 def _versions(vectors: pl.DataFrame, table: Table | None) -> Versions:
-    return one_version(vectors, table or Table("embeddings/studies", EMBED_AGAIN, ProbeInputError))
+    columns = ["model_version", *(n for n in VERSIONS if n in vectors.columns and n != "model_version")]
+    return one_version(
+        vectors, table or Table("embeddings/studies", EMBED_AGAIN, ProbeInputError), columns=columns
+    )
 
 
 def of_another_encoder(

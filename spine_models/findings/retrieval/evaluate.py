@@ -29,7 +29,13 @@ from spine_models.findings.retrieval.scores import (
     slice_scores,
     study_scores,
 )
-from spine_models.findings.retrieval.studies import Studies, gather_studies, one_encoder, one_space
+from spine_models.findings.retrieval.studies import (
+    Studies,
+    gather_studies,
+    one_encoder,
+    one_of_each,
+    one_space,
+)
 from spine_models.findings.retrieval.tables import PRECISION
 
 
@@ -76,6 +82,7 @@ def evaluate_retrieval(
     """
     one_space(vectors.aligned, versions)
     one_encoder(vectors.frozen)
+    one_of_each(vectors.baselines)
     split_of = dict(splits.select("patient_key", "split").unique().rows())
     if len(split_of) != splits.select("patient_key", "split").n_unique():
         raise RetrievalError("a patient is in two splits: materialise shards again with one key")

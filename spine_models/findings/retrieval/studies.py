@@ -143,3 +143,17 @@ def one_encoder(vectors: pl.DataFrame) -> None:
         vectors,
         Table("embeddings/studies", "materialise embeddings/studies of every batch again", RetrievalError),
     )
+
+
+def one_of_each(baselines: pl.DataFrame) -> None:
+    """Refuse vectors of a baseline and route that come from two models, or from two fits of one.
+
+    Args:
+        baselines: encoder, model_version and route of probes.BASELINES.
+
+    Raises:
+        RetrievalError: as ``embeddings.versions.one_version`` says it.
+    """
+    for (name,), own in baselines.sort("encoder").group_by("encoder", maintain_order=True):
+        table = Table(f"probes/baselines of {name}", "materialise probes/baselines again", RetrievalError)
+        one_version(own, table, columns=("model_version",))

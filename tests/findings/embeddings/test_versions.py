@@ -51,10 +51,12 @@ def test_what_is_known_is_kept_and_not_written_to():
     assert list(known) == ["t1"]
 
 
-def test_a_missing_column_proves_nothing_and_a_null_is_a_version():
+def test_a_missing_column_proves_nothing_unless_it_is_asked_for_and_a_null_is_a_version():
     bare = ONE.select("route", "model_version")
     assert one_version(bare, TABLE)["t1"] == {"model_version": "m1"}
     assert one_version(ONE.select("route"), TABLE, known=TOLD) == TOLD
+    with pytest.raises(Refused, match="embeddings/slices has no column model_version: embed again"):
+        one_version(ONE.drop("model_version"), TABLE, columns=["model_version"])
     with pytest.raises(Refused, match=r"preprocessing_version has 2 versions \(none, p\)"):
         one_version(pl.concat([ONE, rows(("t1", "dino", "m1", None))]), TABLE)
 

@@ -38,11 +38,17 @@ def others(space, *, noise, seed):
     return pl.DataFrame(rows)
 
 
+def pixel_pca(space, *, noise):
+    """The only baseline."""
+    return others(space, noise=noise, seed=2).with_columns(encoder=pl.lit("pixel_pca"))
+
+
 def run(space, sentences=None, labels=None, *, noise=3.0, **changes):
-    frozen = changes.pop("frozen", None)
+    frozen, baselines = changes.pop("frozen", None), changes.pop("baselines", None)
     if frozen is None:
         frozen = others(space, noise=1.0, seed=1)
-    baselines = others(space, noise=noise, seed=2).with_columns(encoder=pl.lit("pixel_pca"))
+    if baselines is None:
+        baselines = pixel_pca(space, noise=noise)
     consensus = (
         labels
         if labels is not None
@@ -333,6 +339,16 @@ def test_frozen_vectors_of_two_kinds_are_refused(column):
         RetrievalError, match=rf"embeddings/studies, route 't2': {column} has 2 versions .*older"
     ):
         run(space, frozen=mixed)
+
+
+def test_a_baseline_of_two_versions_is_refused():
+    space = make_space(20)
+    held = pixel_pca(space, noise=3.0)
+    first = (pl.col("study_key") == held["study_key"][0]) & (pl.col("route") == "t1")
+    mixed = held.with_columns(model_version=pl.when(first).then(pl.lit("e0")).otherwise("model_version"))
+    said = r"probes/baselines of pixel_pca, route 't1': model_version has 2 versions \(e0, e1\)"
+    with pytest.raises(RetrievalError, match=said):
+        run(space, baselines=mixed)
 
 
 def test_with_and_without_the_synthesizer_are_asked_the_same():
