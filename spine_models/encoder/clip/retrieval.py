@@ -24,18 +24,15 @@ def standing(
 
     Args:
         queries: [N, D] float.
-        gallery: [N, D] float, row i the answer to query i.
+        gallery: [N, D] float, row i the answer to query i. What is not finite is as far as can be.
         told_apart: [N, N] bool, the rows that compete with the answer of a query; None lets all compete.
 
     Returns:
         int64 [N] each, as ``ties`` takes them with one answer a query.
-
-    Raises:
-        ValueError: vectors that are not finite, which are near to nothing and would come first.
     """
     similarity = queries.double() @ gallery.double().T
-    if not torch.isfinite(similarity).all():
-        raise ValueError("vectors of held-out studies are not finite: look into the training's curves")
+    # Nothing compares with NaN, so that it would come first; it stands behind all numbers, tied with its like.
+    similarity = torch.where(torch.isfinite(similarity), similarity, torch.finfo(torch.float64).min)
     own = similarity.diagonal()[:, None]
     rivals = ~torch.eye(len(own), dtype=torch.bool, device=own.device)
     if told_apart is not None:
@@ -59,9 +56,6 @@ def retrieval(embedded: Embedded, terms: tuple[Pair, ...], alike: Tensor | None 
         terms: of ``variants.pairs``.
         alike: labels [N, 2] of patient and report (``alike.likeness``). A study that shares one does not compete: its
             report is as right an answer. As in the loss, equal reports compete where no report is sought.
-
-    Raises:
-        ValueError: vectors that are not finite, of studies that have both sides of a pair.
     """
     rows = []
     for pair in terms:

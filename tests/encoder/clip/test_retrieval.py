@@ -71,10 +71,17 @@ def test_a_collapsed_embedding_of_nine_is_not_healthy():
     assert (health["pairs_are_found"], health["ranks_above_chance"]) == (False, False)
 
 
-def test_vectors_that_are_not_finite_are_refused_rather_than_first():
-    rows = torch.eye(3)
-    with pytest.raises(ValueError, match="not finite"):
-        of(rows * math.nan, rows)
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_found_by_chance_and_hides_nobody(broken):
+    rows = torch.eye(6)
+    for row in of(rows * broken, rows * broken):
+        assert (row["recall_1"], row["recall_5"]) == pytest.approx((1 / 6, 5 / 6))
+        assert row["median_rank"] == row["chance_median_rank"]
+    some = rows.clone()
+    some[4:] = broken
+    # Four find themselves. Two that ask with nothing find by chance; two that are nothing stand behind the others.
+    asked, sought = (row["recall_1"] for row in of(some, rows))
+    assert (asked, sought) == pytest.approx((4 / 6 + 2 / 36, 4 / 6))
 
 
 def test_both_directions_of_every_pair_among_those_that_have_both():
