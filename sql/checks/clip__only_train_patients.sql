@@ -3,11 +3,6 @@
 -- severity: error
 SELECT seen.training, seen.route, seen.patient_key, seen.role, ledger.split
 FROM clip.patients AS seen
-LEFT JOIN shards.patients AS ledger ON ledger.patient_key = seen.patient_key
-WHERE
-    NOT COALESCE(
-        (seen.role = 'train' AND ledger.may_train)
-        OR (seen.role = 'held_out' AND ledger.split IN ('train', 'val')),
-        FALSE
-    )
+ANTI JOIN shards.roles AS allowed USING (patient_key, role)
+LEFT JOIN shards.patients AS ledger USING (patient_key)
 ORDER BY seen.training, seen.route, seen.patient_key;

@@ -5,7 +5,7 @@
 --   query               what is asked with
 --   gallery             what is sought
 --   n                   held-out studies that have both
---   recall_1            share whose own other half came first
+--   recall_1            share whose own other half came first; of equal ones, how often in random order
 --   chance_recall_1     the same by chance
 --   recall_5            share whose own other half came among the first five
 --   chance_recall_5     the same by chance

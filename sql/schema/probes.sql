@@ -8,6 +8,7 @@ CREATE TABLE probes.baselines (
     patient_key VARCHAR,
     study_key VARCHAR,
     encoder VARCHAR, -- random_init, pixel_pca, efficientnet_lite0, timm:<model>, transformers:<folder>
+    model_version VARCHAR, -- content hash of the weights, or of what was fitted to a route's pixels
     route VARCHAR,
     vector FLOAT[]
 );

@@ -125,3 +125,10 @@ SELECT
 FROM shards.manifest AS manifest
 INNER JOIN shards.slices AS slices
     ON slices.batch_key = manifest.batch_key AND slices.shard = manifest.shard;
+
+-- One row per patient and role that a training may read the patient in: train patients are fitted to, those of train
+-- and val may be held out to measure with.
+CREATE VIEW shards.roles AS
+SELECT patient_key, 'train' AS role FROM shards.patients WHERE may_train
+UNION ALL
+SELECT patient_key, 'held_out' AS role FROM shards.patients WHERE split IN ('train', 'val');

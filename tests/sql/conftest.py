@@ -93,6 +93,7 @@ def _add_study(
             patient_key=key(patient),
             study_key=study,
             encoder="pixel_pca",
+            model_version=f"pca-{route}",
             route=route,
             vector=[1.0],
         )

@@ -303,6 +303,8 @@ CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("embeddings.aligned_slices", model_version="c0"),
     ),
     ("probes__evaluation_matches_split", _scored_in_the_other_evaluation),
+    ("probes__baselines_one_version", lambda lake: lake.change("probes.baselines", model_version="before")),
+    ("probes__baselines_one_version", lambda lake: lake.change("probes.baselines", model_version=None)),
     ("probes__one_fold_per_patient", lambda lake: lake.change("probes.predictions", fold=None)),
     (
         "probes__one_fold_per_patient",

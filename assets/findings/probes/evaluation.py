@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LAYER = "findings"
 CODE_VERSION = "3"
+BASELINES_VERSION = "4"
 COMPLETE = dg.AssetCheckSpec(
     "every_condition_is_accounted",
     asset=["probes", "metrics"],
@@ -48,7 +49,7 @@ COMPLETE = dg.AssetCheckSpec(
             tables.BASELINES,
             "Study vectors of random initialisation, PCA of pixels, EfficientNet-lite0 (ImageNet) and models by name.",
             layer=LAYER,
-            code_version=CODE_VERSION,
+            code_version=BASELINES_VERSION,
         )
     },
     pool="gpu",

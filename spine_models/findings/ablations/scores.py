@@ -19,10 +19,11 @@ from spine_models.config import ProbeSettings
 from spine_models.domain import Split
 from spine_models.findings.ablations.tables import SCORES
 from spine_models.findings.ablations.variants import COMPARISONS, Comparison
+from spine_models.findings.embeddings.versions import Table
 from spine_models.findings.probes.bootstrap import relative
 from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
 from spine_models.findings.probes.scores import INTERVAL, auroc, average_precision, patient_draws
-from spine_models.findings.probes.studies import StudyLabels, model_versions, study_labels
+from spine_models.findings.probes.studies import ProbeInputError, StudyLabels, model_versions, study_labels
 
 MEASURES: Final = {"auroc": auroc, "auprc": average_precision}
 CHUNK: Final = 250
@@ -64,7 +65,10 @@ def score_ablations(
         if comparison.reference not in names or len(names) < 2:
             continue
         for name in names:
-            model_versions(own.filter(pl.col("variant") == name))
+            table = Table(
+                f"ablations/vectors of {name}", "materialise ablations/vectors again", ProbeInputError
+            )
+            model_versions(own.filter(pl.col("variant") == name), table)
         for sequence_set in comparison.sequence_sets:
             fitted = {
                 name: fit_set(own.filter(pl.col("variant") == name), sequence_set, truth, folds, settings)

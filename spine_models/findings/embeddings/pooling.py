@@ -17,8 +17,7 @@ import polars as pl
 from spine_models.domain import Plane
 from spine_models.findings.embeddings.images import EmbeddingError
 from spine_models.findings.embeddings.tables import SERIES, STUDIES
-
-VERSIONS = ["encoder", "model_version", "preprocessing_version"]
+from spine_models.findings.embeddings.versions import VERSIONS
 
 AGAIN: Final = "materialise the embeddings of this batch again"
 
@@ -119,7 +118,7 @@ def _pool(
     for (route,), part in frame.sort("route", *keys, inner).group_by("route", maintain_order=True):
         groups = part.group_by(keys, maintain_order=True).agg(
             pl.col("batch_key", "patient_key", *VERSIONS).first(),
-            pl.struct(VERSIONS).n_unique().alias("_versions"),
+            pl.struct(*VERSIONS).n_unique().alias("_versions"),
             pl.len().alias("_rows"),
             *columns,
         )

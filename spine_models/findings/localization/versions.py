@@ -3,7 +3,8 @@
 Heads are numbers about the vectors of one encoder on slices of one preprocessing; on any others they answer all the
 same, and wrongly.
 
-Belongs here: one version a route, and refusals. Does not belong here: versions of heads and models themselves.
+Belongs here: what heads were fitted on, and refusals. Does not belong here: one version a route
+(``embeddings.versions``), versions of heads and models themselves.
 """
 
 from __future__ import annotations
@@ -13,27 +14,24 @@ from typing import Final
 
 import polars as pl
 
+from spine_models.findings.embeddings.versions import Table, one_version
 from spine_models.findings.localization.tokens import LocalizationError
 
 NAMES: Final = {"model_version": "encoder", "preprocessing_version": "preprocessing"}
 
+EMBEDDED: Final = Table(
+    "embeddings/slices", "materialise shards and embeddings of every batch again", LocalizationError
+)
+
 
 def versions_of(rows: pl.DataFrame, column: str) -> dict[str, str]:
-    """The version in ``column`` by route; a null is a version of its own, "none".
+    """The version in ``column`` of embeddings.SLICES by route.
 
     Raises:
-        LocalizationError: two in one route; names the route and both.
+        LocalizationError: two in one route, as ``one_version`` says it.
     """
-    found: dict[str, str] = {}
-    pairs = rows.select("route", pl.col(column).fill_null("none")).unique().sort("route", column)
-    for route, version in pairs.iter_rows():
-        if route in found:
-            raise LocalizationError(
-                f"vectors or slices of route {route!r} are of two {NAMES[column]} versions, {found[route]} and "
-                f"{version}: materialise shards and embeddings again"
-            )
-        found[route] = version
-    return found
+    found = one_version(rows, EMBEDDED, columns=(column,))
+    return {route: told[column] for route, told in found.items()}
 
 
 def check_versions(

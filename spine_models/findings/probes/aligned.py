@@ -15,7 +15,13 @@ from typing import Final
 
 import polars as pl
 
-from spine_models.findings.probes.studies import ROUTES_OF_SET, WHOLE_STUDY, model_versions
+from spine_models.findings.embeddings.versions import Table
+from spine_models.findings.probes.studies import (
+    ROUTES_OF_SET,
+    WHOLE_STUDY,
+    ProbeInputError,
+    model_versions,
+)
 
 NO_CV: Final = "the reports of the train patients were in the alignment's training: only test is evaluable"
 
@@ -36,7 +42,10 @@ def aligned_routes(aligned: pl.DataFrame) -> pl.DataFrame:
     rows = aligned.filter(probed).select(
         "study_key", pl.col("modality").alias("route"), "model_version", "vector"
     )
-    model_versions(rows)
+    model_versions(
+        rows,
+        Table("embeddings/aligned", "materialise embeddings/aligned of every batch again", ProbeInputError),
+    )
     return rows.select("study_key", "route", "vector")
 
 

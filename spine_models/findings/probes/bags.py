@@ -18,14 +18,12 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from spine_models.findings.embeddings.pooling import VERSIONS, stack
-from spine_models.findings.probes.studies import ProbeInputError
+from spine_models.findings.embeddings.pooling import stack
+from spine_models.findings.embeddings.versions import Table, Versions, one_version
+from spine_models.findings.probes.studies import EMBED_AGAIN, ProbeInputError
 
 KEYS = ["study_key", "series_key", "slice_key", "route"]
 ORDER = "slice_index"
-
-Versions = dict[str, dict[str, str]]
-"""By route what embeddings.SLICES says of the encoder: encoder, model_version, preprocessing_version."""
 
 
 @dataclass(frozen=True)
@@ -174,16 +172,8 @@ def enter_versions(rows: pl.DataFrame, versions: Versions) -> None:
     Raises:
         ProbeInputError: they contradict what is entered, or themselves.
     """
-    columns = [name for name in VERSIONS if name in rows.columns]
-    if not columns:
-        return
-    for row in rows.select("route", *columns).unique().sort("route", *columns).iter_rows(named=True):
-        route = str(row.pop("route"))
-        if versions.setdefault(route, row) != row:
-            raise ProbeInputError(
-                f"slice vectors of route {route!r} come from two models or preprocessings: materialise the "
-                "embeddings of every batch with the present encoder first"
-            )
+    table = Table("embeddings/slices", EMBED_AGAIN, ProbeInputError)
+    versions.update(one_version(rows, table, known=versions))
 
 
 def thinned(rows: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -82,7 +82,9 @@ def baseline_vectors(
         done += len(keys)
         if progress is not None:
             progress(done, rows.height)
-    return _studies(rows, sums, list(models))
+    made = {place[:2] for place in sums}
+    versions = {(name, route): models[name].version(route) for name, route in made}
+    return _studies(rows, sums, versions)
 
 
 def _batches(
@@ -119,30 +121,30 @@ def _pca_slices(rows: pl.DataFrame, shard_roots: Mapping[str, Path]) -> dict[str
 
 
 def _studies(
-    rows: pl.DataFrame, sums: dict[tuple[str, str, str], np.ndarray], names: Sequence[str]
+    rows: pl.DataFrame,
+    sums: dict[tuple[str, str, str], np.ndarray],
+    versions: Mapping[tuple[str, str], str],
 ) -> pl.DataFrame:
     series = rows.group_by("route", "study_key", "series_key").agg(
         pl.col("patient_key").first(), pl.len().alias("n_slices")
     )
     frames = [pl.DataFrame(schema=BASELINES)]
-    for name in sorted(names):
-        for route in sorted(ROUTES):
-            held = [place[2] for place in sums if place[:2] == (name, route)]
-            part = series.filter((pl.col("route") == route) & pl.col("series_key").is_in(held))
-            if part.is_empty():
-                continue
-            part = part.sort("study_key", "series_key")
-            means = np.stack([sums[name, route, key] for key in part["series_key"]])
-            means = (means / part["n_slices"].to_numpy()[:, None]).astype(np.float32)
-            studies = part.group_by("study_key", maintain_order=True).agg(
-                pl.col("patient_key").first(), pl.len().alias("n_series")
-            )
-            vectors = group_means(means, studies["n_series"].to_numpy())
-            frames.append(
-                studies.with_columns(
-                    pl.lit(name).alias("encoder"),
-                    pl.lit(route).alias("route"),
-                    pl.Series("vector", vectors).cast(pl.List(pl.Float32)),
-                ).select(*BASELINES)
-            )
+    for name, route in sorted(versions):
+        held = [place[2] for place in sums if place[:2] == (name, route)]
+        part = series.filter((pl.col("route") == route) & pl.col("series_key").is_in(held))
+        part = part.sort("study_key", "series_key")
+        means = np.stack([sums[name, route, key] for key in part["series_key"]])
+        means = (means / part["n_slices"].to_numpy()[:, None]).astype(np.float32)
+        studies = part.group_by("study_key", maintain_order=True).agg(
+            pl.col("patient_key").first(), pl.len().alias("n_series")
+        )
+        vectors = group_means(means, studies["n_series"].to_numpy())
+        frames.append(
+            studies.with_columns(
+                pl.lit(name).alias("encoder"),
+                pl.lit(versions[name, route]).alias("model_version"),
+                pl.lit(route).alias("route"),
+                pl.Series("vector", vectors).cast(pl.List(pl.Float32)),
+            ).select(*BASELINES)
+        )
     return pl.concat(frames)

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from spine_models.findings.probes.fingerprint import content_version
+
 INPUT_PX: Final = 224
 MEAN: Final = (0.485, 0.456, 0.406)
 DEVIATION: Final = (0.229, 0.224, 0.225)
@@ -58,7 +60,10 @@ class EfficientNetLite0:
 
     def __init__(self) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._layers = _folded(pretrained()).to(self._device, memory_format=torch.channels_last)
+        network = pretrained()
+        told = {"input_px": INPUT_PX, "mean": MEAN, "deviation": DEVIATION}
+        self._version = content_version(network.state_dict(), told)
+        self._layers = _folded(network).to(self._device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def encode(self, images: np.ndarray, route: str) -> np.ndarray:
@@ -69,6 +74,10 @@ class EfficientNetLite0:
             batch = batch.to(self._device, memory_format=torch.channels_last)
             vectors.append(self._layers(batch).mean(dim=(2, 3)).cpu().numpy())
         return np.concatenate(vectors)
+
+    def version(self, route: str) -> str:
+        """Of the packaged weights and the input; the route makes no difference."""
+        return self._version
 
 
 class _Block(nn.Module):

@@ -21,6 +21,7 @@ import polars as pl
 
 from spine_models.config import ProbeSettings
 from spine_models.domain import Split, condition_keys
+from spine_models.findings.embeddings.versions import Table
 from spine_models.findings.probes.aligned import NO_CV, aligned_routes, no_cv_of, reports_seen
 from spine_models.findings.probes.bootstrap import SCORES, Replicates, replicate
 from spine_models.findings.probes.compare import ALIGNED, SPINEFM, Comparable, compare
@@ -35,7 +36,12 @@ from spine_models.findings.probes.fitting import (
 from spine_models.findings.probes.judgement import EVALUATIONS, Judgement, Scored, linear_judgement
 from spine_models.findings.probes.scores import patient_draws
 from spine_models.findings.probes.sources import source_name
-from spine_models.findings.probes.studies import ROUTES_OF_SET, model_versions, study_labels
+from spine_models.findings.probes.studies import (
+    ROUTES_OF_SET,
+    ProbeInputError,
+    model_versions,
+    study_labels,
+)
 from spine_models.findings.probes.tables import METRICS, PREDICTIONS
 
 __all__ = [
@@ -196,5 +202,11 @@ def _encoders(
     if baselines is not None:
         wanted = [source_name(entry) for entry in settings.baselines]
         extra = sorted(set(baselines["encoder"].to_list()) - set(wanted))
-        found += [(name, baselines.filter(pl.col("encoder") == name)) for name in (*wanted, *extra)]
+        for name in (*wanted, *extra):
+            own = baselines.filter(pl.col("encoder") == name)
+            model_versions(
+                own,
+                Table(f"probes/baselines of {name}", "materialise probes/baselines again", ProbeInputError),
+            )
+            found.append((name, own))
     return found

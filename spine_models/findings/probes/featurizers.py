@@ -23,6 +23,7 @@ from spine_models.config import BackboneSettings, ProbeSettings
 from spine_models.encoder.backbone.encoder import load_encoder
 from spine_models.encoder.backbone.train import untrained
 from spine_models.findings.probes.efficientnet import EfficientNetLite0
+from spine_models.findings.probes.fingerprint import content_version
 from spine_models.findings.probes.networks import Network
 from spine_models.findings.probes.sources import source_of
 
@@ -35,6 +36,10 @@ class Featurizer(Protocol):
 
     def encode(self, images: np.ndarray, route: str) -> np.ndarray | None:
         """Vectors float32 [N, D] of slices uint16 [N, S, S], or None where it has nothing for that route."""
+        ...
+
+    def version(self, route: str) -> str:
+        """Content hash of what turns slices of that route into vectors; asked of routes that it has vectors for."""
         ...
 
 
@@ -52,6 +57,10 @@ class RandomInit:
     def encode(self, images: np.ndarray, route: str) -> np.ndarray:
         """CLS, mean and maximum of patch tokens, as SpineFM's vectors."""
         return self._encoders[route].encode(images)
+
+    def version(self, route: str) -> str:
+        """Of the weights as initialised and the network's settings."""
+        return self._encoders[route].version
 
 
 class PixelPca:
@@ -77,6 +86,11 @@ class PixelPca:
         """Scores float32 [N, components]."""
         model = self._models.get(route)
         return None if model is None else model.transform(_pixels(images)).astype(np.float32)
+
+    def version(self, route: str) -> str:
+        """Of the fitted mean and components; another fit has other ones."""
+        model = self._models[route]
+        return content_version({"mean": model.mean_, "components": model.components_}, {"edge": PCA_PX})
 
 
 def featurizer(

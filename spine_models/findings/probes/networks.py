@@ -28,6 +28,7 @@ from torch.nn.functional import interpolate
 
 from spine_models.encoder.torchvision_repair import repair_on_import
 from spine_models.findings.probes.efficientnet import DEVIATION, INPUT_PX, MEAN
+from spine_models.findings.probes.fingerprint import content_version
 from spine_models.findings.probes.sources import RANDOM, Source, source_name
 
 CHUNK: Final = 16
@@ -57,6 +58,11 @@ class Network:
             torch.manual_seed(seed)
             build = _timm if source.library == "timm" else _transformers
             self._model, self._size, self._mean, self._deviation = build(source, weights)
+        told = {
+            "model": f"{source.library}:{type(self._model).__name__}",
+            "input": [list(self._size), list(self._mean), list(self._deviation)],
+        }
+        self._version = content_version(self._model.state_dict(), told)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = self._model.eval().to(self._device)
 
@@ -68,6 +74,10 @@ class Network:
             batch = self.inputs(images[start : start + CHUNK]).to(self._device)
             vectors.append(_pooled(self._model(batch)).float().cpu().numpy())
         return np.concatenate(vectors)
+
+    def version(self, route: str) -> str:
+        """Of the weights, the kind of network and its input; the route makes no difference."""
+        return self._version
 
     def inputs(self, images: np.ndarray) -> Tensor:
         """Normalised float32 [N, C, H, W] of slices uint16 [N, S, S]."""

@@ -19,6 +19,7 @@ import polars as pl
 
 from spine_models.domain import Route, Split, condition_keys
 from spine_models.findings.embeddings.pooling import stack
+from spine_models.findings.embeddings.versions import VERSIONS, Table, Versions, one_version
 
 ROUTES_OF_SET: Final[dict[str, tuple[str, ...]]] = {
     "t1": (Route.T1.value,),
@@ -29,6 +30,8 @@ ROUTES_OF_SET: Final[dict[str, tuple[str, ...]]] = {
 
 WHOLE_STUDY: Final = "study"
 """Block of ``all`` of encoders that have a vector of the whole study beside those of single routes."""
+
+EMBED_AGAIN: Final = "materialise the embeddings of every batch with the present encoder first"
 
 Layout = tuple[tuple[str, int], ...]
 """Blocks of a matrix in their order: route and width."""
@@ -181,39 +184,35 @@ def study_labels(labels: pl.DataFrame, splits: pl.DataFrame) -> StudyLabels:
     return StudyLabels(keys, studies["patient_key"].to_numpy(), split, matrix)
 
 
-def model_versions(vectors: pl.DataFrame) -> dict[str, str]:
-    """The one model version per route of embeddings.STUDIES (or of a frame without preprocessing versions).
+def model_versions(vectors: pl.DataFrame, table: Table | None = None) -> dict[str, str]:
+    """The one model version per route of study vectors.
+
+    Args:
+        vectors: route and model_version of one encoder; encoder and preprocessing_version where there are any, which
+            must be one too.
+        table: where they come from; None for embeddings/studies.
 
     Raises:
         ProbeInputError: study vectors of one route come from two models or two preprocessings.
     """
-    versions: dict[str, str] = {}
-    columns = [
-        name for name in ("route", "model_version", "preprocessing_version") if name in vectors.columns
-    ]
-    pairs = vectors.select(columns).unique().sort(columns)
-    for route, model, *_ in pairs.iter_rows():
-        if route in versions:
-            raise ProbeInputError(
-                f"study vectors of route {route!r} come from two models or preprocessings: materialise the "
-                "embeddings of every batch with the present encoder first"
-            )
-        versions[route] = model
-    return versions
+    return {route: told["model_version"] for route, told in _versions(vectors, table).items()}
 
 
 def preprocessing_versions(vectors: pl.DataFrame) -> dict[str, str]:
-    """The one preprocessing version per route; empty for a frame that has none.
+    """The one preprocessing version per route of embeddings.STUDIES; empty for a frame that has none.
 
     Raises:
         ProbeInputError: as ``model_versions``.
     """
-    routes = model_versions(vectors)
-    if "preprocessing_version" not in vectors.columns:
-        return {}
-    held = vectors.select("route", "preprocessing_version").unique()
-    found = dict(held.iter_rows())
-    return {route: found[route] for route in routes}
+    name = "preprocessing_version"
+    return {route: told[name] for route, told in _versions(vectors, None).items() if name in told}
+
+
+def _versions(vectors: pl.DataFrame, table: Table | None) -> Versions:
+    columns = ["model_version", *(n for n in VERSIONS if n in vectors.columns and n != "model_version")]
+    return one_version(
+        vectors, table or Table("embeddings/studies", EMBED_AGAIN, ProbeInputError), columns=columns
+    )
 
 
 def of_another_encoder(

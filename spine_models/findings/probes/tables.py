@@ -7,6 +7,7 @@ BASELINES = pl.Schema(
         "patient_key": pl.String,
         "study_key": pl.String,
         "encoder": pl.String,  # random_init | pixel_pca | efficientnet_lite0 | timm:<model> | transformers:<folder>
+        "model_version": pl.String,  # content hash of the weights, or of what was fitted to a route's pixels
         "route": pl.String,
         "vector": pl.List(pl.Float32),
     }

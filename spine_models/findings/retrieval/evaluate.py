@@ -29,7 +29,13 @@ from spine_models.findings.retrieval.scores import (
     slice_scores,
     study_scores,
 )
-from spine_models.findings.retrieval.studies import Studies, gather_studies, one_encoder, one_version
+from spine_models.findings.retrieval.studies import (
+    Studies,
+    gather_studies,
+    one_encoder,
+    one_of_each,
+    one_space,
+)
 from spine_models.findings.retrieval.tables import PRECISION
 
 
@@ -74,8 +80,9 @@ def evaluate_retrieval(
     Raises:
         RetrievalError: vectors of two versions or of other models than are published, or a patient in two splits.
     """
-    one_version(vectors.aligned, versions)
+    one_space(vectors.aligned, versions)
     one_encoder(vectors.frozen)
+    one_of_each(vectors.baselines)
     split_of = dict(splits.select("patient_key", "split").unique().rows())
     if len(split_of) != splits.select("patient_key", "split").n_unique():
         raise RetrievalError("a patient is in two splits: materialise shards again with one key")

@@ -2,12 +2,10 @@
 
 A query's rank is that of its best answer among its rivals, from 1; what is neither answer nor rival (another study of
 the same patient, a study with word for word the same report) is not there at all, as in ``encoder.clip.alike``. Equal
-similarities stand in random order, and every figure is its expectation over those orders: a collapsed embedding scores
-chance, neither perfection nor nothing. The mean rank alone does not give it: of nine equal vectors it is 5, but only
-five of nine are among the first five.
+similarities stand in random order, and every figure is its expectation over those orders (``encoder.clip.ties``).
 
 Belongs here: ranks and their statistics, for any vectors. Does not belong here: what is compared with what
-(``scores``).
+(``scores``), what ties are worth.
 """
 
 from __future__ import annotations
@@ -18,10 +16,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from spine_models.encoder.clip.ties import EQUAL_WITHIN, hits, mean_rank, mean_reciprocal, none_among
 from spine_models.findings.probes.scores import INTERVAL, patient_draws
-
-EQUAL_WITHIN: Final = 1e-9
-"""Similarities of float32 vectors summed in float64; parts of a gallery may be summed in another order."""
 
 AT: Final = (1, 5, 10)
 MEASURES: Final = ("recall_1", "recall_5", "recall_10", "median_rank", "mrr")
@@ -59,25 +55,17 @@ class Ranked:
 
     @property
     def ranks(self) -> np.ndarray:
-        """Mean rank float64 [N] from 1: of r answers among t rivals the first comes after t / (r + 1) of them."""
-        return 1.0 + self.above + self.tied / (self.tied_answers + 1)
+        """Mean rank float64 [N], from 1."""
+        return mean_rank(self.above, self.tied, self.tied_answers)
 
     @property
     def reciprocal(self) -> np.ndarray:
         """Mean of 1 / rank, float64 [N]."""
-        found = 1.0 / (1.0 + self.above)
-        for i in np.flatnonzero(self.tied > 0):
-            t, r = int(self.tied[i]), int(self.tied_answers[i])
-            passed = np.arange(t + 1)
-            # That the first answer comes after at least s rivals, then after exactly s.
-            at_least = np.concatenate([[1.0], np.cumprod((t - passed[:t]) / (t + r - passed[:t]))])
-            exactly = at_least * r / (t + r - passed)
-            found[i] = (exactly / (1.0 + self.above[i] + passed)).sum()
-        return found
+        return mean_reciprocal(self.above, self.tied, self.tied_answers)
 
     def hits(self, k: int) -> np.ndarray:
         """Chance of an answer among the first ``k``, float64 [N]."""
-        return 1.0 - _none_among(self.tied, self.tied_answers, np.maximum(k - self.above, 0), k)
+        return hits(self.above, self.tied, self.tied_answers, k)
 
     @property
     def reason(self) -> str | None:
@@ -205,7 +193,7 @@ def chance(answers: np.ndarray, rivals: np.ndarray) -> dict[str, float]:
     (m + 1) / (r + 1) on average.
     """
     found = {
-        f"chance_recall_{k}": float((1 - _none_among(rivals, answers, np.full(len(rivals), k), k)).mean())
+        f"chance_recall_{k}": float((1 - none_among(rivals, answers, np.full(len(rivals), k), k)).mean())
         for k in AT
     }
     return found | {"chance_median_rank": float(np.median((answers + rivals + 1) / (answers + 1)))}
@@ -216,16 +204,6 @@ def _similar(queries: np.ndarray, part: Part) -> np.ndarray:
     if not np.isfinite(gallery).all():
         raise ValueError("the gallery holds values that are not finite: materialise embeddings/aligned again")
     return queries @ gallery.T
-
-
-def _none_among(rivals: np.ndarray, answers: np.ndarray, places: np.ndarray, most: int) -> np.ndarray:
-    """Chance [N] that no answer is in the first ``places`` [N] <= ``most`` of rivals and answers in random order."""
-    beyond = np.ones(len(rivals))
-    for i in range(most):
-        left, m = np.maximum(rivals - i, 0).astype(np.float64), (rivals + answers - i).astype(np.float64)
-        step = np.divide(left, m, out=np.zeros(len(m)), where=m > 0)
-        beyond *= np.where(i < places, step, 1.0)
-    return beyond
 
 
 def _measures(found: Ranked, draws: np.ndarray) -> list[np.ndarray]:

@@ -20,7 +20,7 @@ from spine_models.encoder.clip.variants import IMAGE, REPORT
 from spine_models.findings.embeddings.pooling import stack
 from spine_models.findings.probes.scores import INTERVAL, patient_draws
 from spine_models.findings.retrieval.ranking import MEASURES, Part, chance, rank_pairs, ranked, summary
-from spine_models.findings.retrieval.studies import BOTH, Studies, one_version
+from spine_models.findings.retrieval.studies import BOTH, Studies, one_space
 from spine_models.findings.retrieval.tables import SCORES
 
 IMAGES_OF_SET: Final = {"t1": ("t1",), "t2": ("t2",), "other": ("other",), "all": ("study", BOTH, IMAGE)}
@@ -249,7 +249,7 @@ def _slices(
 ) -> Iterator[tuple[pl.DataFrame, np.ndarray]]:
     """Keys and vectors [n, D] of the slices of ``studies``, some thousand at a time."""
     for batch in read():
-        one_version(batch, studies.versions)
+        one_space(batch, studies.versions, table="embeddings/aligned_slices")
         rows = batch.filter(pl.col("route").is_in(routes), pl.col("study_key").is_in(studies.study_keys))
         for part in rows.iter_slices(ROWS_AT_A_TIME):
             yield part, stack(part["vector"])

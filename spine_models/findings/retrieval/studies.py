@@ -1,6 +1,6 @@
 """Studies of some patients with their vectors in the space of the reports, as arrays.
 
-Belongs here: from tables to arrays, the proof of one version, which reports are alike. Does not belong here: ranks
+Belongs here: from tables to arrays, the proof of one space, which reports are alike. Does not belong here: ranks
 (``ranking``), what is asked (``scores``).
 """
 
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from spine_models.encoder.clip.alike import likeness
 from spine_models.findings.embeddings.pooling import stack
+from spine_models.findings.embeddings.versions import Table, one_version
 from spine_models.findings.retrieval.pool import RetrievalError
 
 BOTH = "t1+t2"
 """Mean of clip's T1 and T2 vectors at unit length, or the one that a study has: all sequences without a synthesizer."""
+
+ALIGN_AGAIN: Final = "materialise embeddings/aligned of every batch again"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def gather_studies(
     Raises:
         RetrievalError: two versions of one encoder, two vectors of one study and modality, or not unit vectors.
     """
-    versions = one_version(aligned)
+    versions = one_space(aligned)
     rows = aligned.filter(pl.col("patient_key").is_in(list(patients))).sort("study_key", "modality")
     if rows.select("study_key", "modality").is_duplicated().any():
         raise RetrievalError("a study has two vectors of one modality: materialise embeddings/aligned again")
@@ -99,35 +103,31 @@ def gather_studies(
     return Studies(keys, who, labels[:, 1], vectors, present, encoders, versions)
 
 
-def one_version(vectors: pl.DataFrame, expected: Mapping[str, str] | None = None) -> dict[str, str]:
+def one_space(
+    vectors: pl.DataFrame, expected: Mapping[str, str] | None = None, *, table: str = "embeddings/aligned"
+) -> dict[str, str]:
     """The one version of each family of models in the space: clip, synthesizer.
 
     Args:
         vectors: encoder and model_version of embeddings.ALIGNED or ALIGNED_SLICES.
         expected: version by family that the vectors must be of; None asks for one version a family, whichever.
+        table: name of the vectors' table.
 
     Raises:
         RetrievalError: vectors of two versions of a family, or of another than expected; names both.
     """
-    found: dict[str, str] = {}
-    families = vectors.select(
-        pl.col("encoder").str.split("-").list.first().alias("family"), "model_version"
-    ).unique()
-    for (family,), part in families.sort("family").group_by("family", maintain_order=True):
-        names = sorted(part["model_version"])
-        if len(names) > 1:
+    families = vectors.with_columns(family=pl.col("encoder").str.split("-").list.first())
+    told = Table(table, ALIGN_AGAIN, RetrievalError)
+    found = one_version(families, told, columns=("model_version",), by="family")
+    versions = {family: own["model_version"] for family, own in found.items()}
+    for family, version in versions.items():
+        wanted = version if expected is None else expected.get(family)
+        if version != wanted:
             raise RetrievalError(
-                f"vectors of {family} are of versions {' and '.join(names)}: materialise "
-                "embeddings/aligned of every batch again"
+                f"{table}: vectors of {family} are of version {version}, what they are compared with is of "
+                f"{wanted or 'none'}: {ALIGN_AGAIN}"
             )
-        wanted = names[0] if expected is None else expected.get(str(family))
-        if names[0] != wanted:
-            raise RetrievalError(
-                f"vectors of {family} are of version {names[0]}, what they are compared with is of "
-                f"{wanted or 'none'}: materialise embeddings/aligned of every batch again"
-            )
-        found[str(family)] = names[0]
-    return found
+    return versions
 
 
 def one_encoder(vectors: pl.DataFrame) -> None:
@@ -137,14 +137,23 @@ def one_encoder(vectors: pl.DataFrame) -> None:
         vectors: route, encoder, model_version and preprocessing_version of embeddings.STUDIES.
 
     Raises:
-        RetrievalError: names the route and both.
+        RetrievalError: as ``embeddings.versions.one_version`` says it.
     """
-    kinds = ["encoder", "model_version", "preprocessing_version"]
-    for (route,), part in (
-        vectors.select("route", *kinds).unique().sort("route", *kinds).group_by("route", maintain_order=True)
-    ):
-        if part.height > 1:
-            named = " and ".join(" ".join(map(str, row)) for row in part.select(kinds).rows())
-            raise RetrievalError(
-                f"study vectors of route {route} come from {named}: materialise embeddings/studies of every batch again"
-            )
+    one_version(
+        vectors,
+        Table("embeddings/studies", "materialise embeddings/studies of every batch again", RetrievalError),
+    )
+
+
+def one_of_each(baselines: pl.DataFrame) -> None:
+    """Refuse vectors of a baseline and route that come from two models, or from two fits of one.
+
+    Args:
+        baselines: encoder, model_version and route of probes.BASELINES.
+
+    Raises:
+        RetrievalError: as ``embeddings.versions.one_version`` says it.
+    """
+    for (name,), own in baselines.sort("encoder").group_by("encoder", maintain_order=True):
+        table = Table(f"probes/baselines of {name}", "materialise probes/baselines again", RetrievalError)
+        one_version(own, table, columns=("model_version",))

@@ -14,6 +14,7 @@ import polars as pl
 from spine_models.config import RetrievalSettings
 from spine_models.domain import Split
 from spine_models.encoder.clip.variants import REPORT
+from spine_models.findings.embeddings.versions import Table, one_version
 from spine_models.findings.retrieval.comparison import mapped_to_reports
 from spine_models.findings.retrieval.paired import Paired, Sides, paired_recall
 from spine_models.findings.retrieval.pool import RetrievalError
@@ -55,7 +56,11 @@ def recall_of_variants(
             f"there are no vectors of {reference}, the variant in use: make its vectors first"
         )
     names.sort(key=lambda name: name != reference)
-    _one_model(vectors)
+    for name in names:
+        one_version(
+            vectors.filter(pl.col("variant") == name),
+            Table(f"ablations/vectors of {name}", "materialise ablations/vectors again", RetrievalError),
+        )
     split = np.asarray(splits, dtype=object)
     mapped = {
         name: mapped_to_reports(
@@ -76,13 +81,3 @@ def recall_of_variants(
         reference, studies.patients(both), studies.alike[both],
         k=k, bootstrap=settings.bootstrap, seed=settings.seed,
     )  # fmt: skip
-
-
-def _one_model(vectors: pl.DataFrame) -> None:
-    kinds = vectors.select("variant", "route", "model_version").unique()
-    mixed = kinds.filter(pl.struct("variant", "route").is_duplicated()).sort(pl.all())
-    if mixed.height:
-        variant, route, version = mixed.row(0)
-        raise RetrievalError(
-            f"vectors of {variant}, route {route}, are of {version} and {mixed.row(1)[2]}: make them again"
-        )

@@ -1,4 +1,4 @@
-"""Two small encoders with different weights, on disk."""
+"""Two small encoders with different weights on disk, and what a training with reports starts from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from spine_models.config import BackboneSettings, SynthesizerSettings
+from spine_models.config import (
+    BackboneSettings,
+    ClipSettings,
+    SynthesizerSettings,
+)
 from spine_models.encoder.backbone.encoder import save_encoder
 from spine_models.encoder.backbone.vit import Backbone
+from spine_models.encoder.clip.train import train_clip
+from spine_models.encoder.clip.vectors import slice_vectors, stored_studies
+from tests.encoder.clip.conftest import TINY
+from tests.encoder.clip.sharded import make_sharded
+from tests.encoder.clip.test_vectors import Quadrants
+from tests.encoder.synthesizer.aligning import World
+
+CLIP = {"epochs": 30, "batch_size": 16, "lr": 1e-2, "evaluate_every": 1000, "checkpoint_every": 1000}
 
 
 class Folders(NamedTuple):
@@ -52,3 +64,29 @@ def synthesizer() -> SynthesizerSettings:
         checkpoint_every=2,
         probe_every=3,
     )
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, folders):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("align")
+    sharded = make_sharded(root / "shards", 11, 8)
+    aligned = make_sharded(root / "aligned", 40, 8, seed=1)  # more studies, so that the texts are told apart
+    encoders = {route: Quadrants(route) for route in ("t1", "t2")}
+    vectors = slice_vectors(aligned.slices, aligned.roots, encoders, root / "vectors", max_slices=6)
+    train, val = (stored_studies(vectors, aligned.reports, split=split) for split in ("train", "val"))
+    settings = ClipSettings.model_validate(TINY | CLIP)
+    train_clip(settings, train, val, root / "clip", parents=vectors.parents)
+    world = World(sharded, folders, root / "clip", root, train)
+    torch.set_num_threads(threads)
+    return world
+
+
+@pytest.fixture(scope="session")
+def whole(world, tmp_path_factory):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = world.align(tmp_path_factory.mktemp("whole") / "out")
+    torch.set_num_threads(threads)
+    return result

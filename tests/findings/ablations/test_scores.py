@@ -137,9 +137,9 @@ def test_a_variant_of_two_models_is_refused(cohort):
     mixed = variant(made, "without_gram").with_columns(
         model_version=pl.when(first).then(pl.lit("v")).otherwise(pl.lit("w"))
     )
-    with pytest.raises(ProbeInputError, match="two models or preprocessings"):
+    with pytest.raises(ProbeInputError, match=r"ablations/vectors of without_gram.*model_version.*\(v, w\)"):
         scored(made, variant(made, "with_gram"), mixed)
-    with pytest.raises(ProbeInputError, match="two models or preprocessings"):
+    with pytest.raises(ProbeInputError, match=r"embeddings/studies.*preprocessing_version.*\(p1, p2\)"):
         stored_studies(
             made.vectors.with_columns(
                 preprocessing_version=pl.when(first).then(pl.lit("p1")).otherwise(pl.lit("p2"))

@@ -251,9 +251,13 @@ def old(models):
 def test_a_second_encoder_among_the_vectors_is_refused_whichever_comes_last(world, learned, other):
     """One of the two versions fits: it must not hide the one that does not."""
     two = replace(world, vectors=mixed(world.vectors, "model_version", other))
-    with pytest.raises(LocalizationError, match="'t2' are of two encoder versions"):
+    with pytest.raises(
+        LocalizationError, match="embeddings/slices, route 't2': model_version has 2 versions"
+    ):
         search(two, learned.models, studies=pool_studies(pool_series(world.vectors)))
-    with pytest.raises(LocalizationError, match="'t2' are of two encoder versions"):
+    with pytest.raises(
+        LocalizationError, match="embeddings/slices, route 't2': model_version has 2 versions"
+    ):
         run(two)
 
 
@@ -266,7 +270,7 @@ def test_another_preprocessing_is_refused_by_models_that_know_theirs(world, lear
     prepared = FixedHeads(preprocessing_versions={"t2": "p2"})
     assert search(later, old(learned.models), heads=prepared).height > 0
     two = replace(world, vectors=mixed(world.vectors, "preprocessing_version", "p2"))
-    with pytest.raises(LocalizationError, match="two preprocessing versions"):
+    with pytest.raises(LocalizationError, match=r"preprocessing_version has 2 versions \(p1, p2\)"):
         search(two, old(learned.models), studies=pool_studies(pool_series(world.vectors)))
 
 

@@ -114,7 +114,7 @@ def test_slices_of_two_versions_are_refused_within_and_across_batches(tmp_path, 
     )
     for number, batches in enumerate(([one, two], [pl.concat([one, two])])):
         (tmp_path / str(number)).mkdir()
-        with pytest.raises(ProbeInputError, match="route 't2' come from two models or preprocessings"):
+        with pytest.raises(ProbeInputError, match=f"embeddings/slices, route 't2': {column} has 2 versions"):
             collect(batches, limit=9, folder=tmp_path / str(number))
     other = two.with_columns(route=pl.lit("t1"))
     (tmp_path / "b").mkdir()

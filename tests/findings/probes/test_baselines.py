@@ -132,6 +132,57 @@ def test_pca_is_fitted_on_train_slices_alone(make_batch, split_members):
     assert not first.filter(test)["vector"].equals(again.filter(test)["vector"])
 
 
+def versions_of(found, encoder):
+    """By route, each of one version."""
+    pairs = found.filter(encoder=encoder).select("route", "model_version").unique().rows()
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def test_another_fit_another_draw_or_other_weights_are_another_version(
+    make_batch, split_members, monkeypatch
+):
+    names = ["pixel_pca", "random_init", "efficientnet_lite0"]
+    batch = make_batch(split_members)
+    first = vectors(batch, names)
+    assert vectors(batch, names).equals(first)
+    of = {name: versions_of(first, name) for name in names}
+    assert len(set(of["pixel_pca"].values())) == len(of["pixel_pca"]) == 2  # each route has its own fit
+    assert len(set(of["efficientnet_lite0"].values())) == 1
+    # Another train slice of T1, and the same of T2.
+    changed = [{**m, "image": batch.images[m["slice"]].T.copy() if m["slice"].startswith("a0") else
+                batch.images[m["slice"]]} for m in split_members]  # fmt: skip
+    refitted = vectors(make_batch(changed, folder="changed"), names)
+    again = {name: versions_of(refitted, name) for name in names}
+    assert again["pixel_pca"]["t1"] != of["pixel_pca"]["t1"]
+    assert again["pixel_pca"]["t2"] == of["pixel_pca"]["t2"]
+    assert (again["random_init"], again["efficientnet_lite0"]) == (
+        of["random_init"],
+        of["efficientnet_lite0"],
+    )
+    monkeypatch.setattr(f"{__name__}.BACKBONE", BACKBONE.model_copy(update={"seed": BACKBONE.seed + 1}))
+    monkeypatch.setattr(f"{__name__}.SETTINGS", SETTINGS.model_copy(update={"pca_components": 1}))
+    drawn = vectors(batch, ["pixel_pca", "random_init"])
+    # Two slices of T1 have one component, whatever is asked for.
+    for name, routes in (("pixel_pca", {"t2"}), ("random_init", {"t1", "t2", "other"})):
+        there = versions_of(drawn, name)
+        assert {route for route, version in of[name].items() if there[route] != version} == routes, name
+
+
+def test_other_packaged_weights_are_another_version(monkeypatch):
+    before = efficientnet.EfficientNetLite0().version("t1")
+    whole = efficientnet.pretrained
+
+    def touched():
+        network = whole()
+        with torch.no_grad():
+            network._conv_head.weight[0, 0] += 1e-3
+        return network
+
+    monkeypatch.setattr(efficientnet, "pretrained", touched)
+    assert efficientnet.EfficientNetLite0().version("t1") != before
+
+
 def test_pca_scores_are_those_of_numpy(make_batch, members):
     batch = make_batch([m for m in members if m["route"] == "t2"])
     found = vectors(batch, ["pixel_pca"]).sort("study_key")

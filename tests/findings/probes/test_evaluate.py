@@ -248,8 +248,24 @@ def test_mixed_model_versions_are_refused(cohort):
         .then(pl.lit("old"))
         .otherwise(pl.col("model_version"))
     )
-    with pytest.raises(ProbeInputError, match="route 't1' come from two models"):
+    with pytest.raises(ProbeInputError, match="embeddings/studies, route 't1': model_version has 2 versions"):
         evaluate(made, vectors=mixed)
+
+
+def test_a_baseline_that_changed_is_refused_beside_its_older_rows(cohort):
+    made = cohort()
+    copy = made.vectors.with_columns(encoder=pl.lit("pixel_pca")).select(*BASELINES)
+    first = (pl.int_range(pl.len()) == 0) & (pl.col("route") == copy["route"][0])
+    mixed = copy.with_columns(
+        model_version=pl.when(first).then(pl.lit("old")).otherwise(pl.col("model_version"))
+    )
+    other = copy.with_columns(encoder=pl.lit("random_init"), model_version=pl.lit("another baseline's"))
+    with pytest.raises(
+        ProbeInputError, match=r"probes/baselines of pixel_pca, route .*: model_version has 2"
+    ):
+        evaluate(made, baselines=pl.concat([mixed, other]))
+    with pytest.raises(ProbeInputError, match=r"probes/baselines of .* has no column model_version"):
+        evaluate(made, baselines=copy.drop("model_version"))
 
 
 def test_contradicting_tables_are_refused(cohort):

@@ -182,6 +182,31 @@ def test_transformers_folders_without_weights_are_refused(vit_folder, tmp_path):
     )
 
 
+def test_other_weights_another_input_or_another_draw_are_another_version(weights, vit_folder):
+    def timm_version(**changes):
+        return Network(source_of("timm:test_vit"), **{"weights": weights[0], "seed": 0} | changes).version(
+            "t1"
+        )
+
+    first = timm_version()
+    assert timm_version(seed=1) == first  # whole weights: nothing is drawn
+    drawn = [
+        Network(source_of("timm:test_vit?random"), weights=None, seed=s).version("t1") for s in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1]
+    assert len({first, *drawn}) == 3
+    path = weights[0] / "test_vit.safetensors"
+    tensors = load_file(path)
+    tensors["blocks.0.norm1.weight"][0] += 1e-3
+    save_file(tensors, path)
+    assert timm_version() != first
+    folder = vit_folder[0]
+    before = Network(source_of(f"transformers:{folder}"), weights=None, seed=0).version("t1")
+    told = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(told | {"image_mean": [0.2, 0.2, 0.3]}))
+    assert Network(source_of(f"transformers:{folder}"), weights=None, seed=0).version("t1") != before
+
+
 def test_baselines_by_name_are_pooled_like_the_others(make_batch, members, weights, vit_folder):
     batch = make_batch(members)
     names = ["random_init", "timm:test_vit", f"transformers:{vit_folder[0]}"]

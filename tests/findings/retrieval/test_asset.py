@@ -13,8 +13,8 @@ from pipelines.runtime.aligned import Versions
 from spine_models.config import RetrievalSettings
 from spine_models.findings.probes.tables import BASELINES
 from spine_models.findings.retrieval.pool import RetrievalError
+from tests.findings.retrieval.asking import others
 from tests.findings.retrieval.conftest import DIM, make_space
-from tests.findings.retrieval.test_evaluate import others
 
 
 def evaluated(monkeypatch, space, frozen, published):

@@ -76,5 +76,5 @@ def test_what_cannot_be_compared_has_a_reason_or_is_refused():
     mixed = vectors.with_columns(
         model_version=pl.when(first).then(pl.lit("m0")).otherwise(pl.col("model_version"))
     )
-    with pytest.raises(RetrievalError, match=r"t1_only.*m0 and m1"):
+    with pytest.raises(RetrievalError, match=r"ablations/vectors of t1_only.*\(m0, m1\)"):
         recall_of_variants(mixed, studies, splits, "conditional", "other", SETTINGS)

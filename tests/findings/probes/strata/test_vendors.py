@@ -134,7 +134,7 @@ def test_mixed_model_versions_are_refused(cohort):
     made.vectors = made.vectors.with_columns(
         model_version=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("old")).otherwise("model_version")
     )
-    with pytest.raises(ProbeInputError, match="two models"):
+    with pytest.raises(ProbeInputError, match=r"embeddings/studies, route .*: model_version has 2 versions"):
         matrix(made, series)
 
 
