@@ -121,8 +121,15 @@ class Hospital(dg.ConfigurableResource):
         return self.restricted if key[0] == "archive" or tuple(key) in RESTRICTED_KEYS else self.lake
 
     def draft(self, key: Sequence[str], partition: str | None = None) -> AbstractContextManager[Draft]:
-        """Build and publish an artifact of its zone; always built in the restricted zone first."""
-        return self.zone_of(key).draft(key, partition, aside=self._staging())
+        """Build and publish an artifact of its zone; always built in the restricted zone first.
+
+        Findings are published into the generation that the step began with, or not at all, as tables are.
+
+        Raises:
+            GenerationError: on leaving the block, as ``refuse_if_moved``.
+        """
+        fence = self.refuse_if_moved if key[0] in generations.GENERATION_STAGES else None
+        return self.zone_of(key).draft(key, partition, aside=self._staging(), fence=fence)
 
     def current(self, key: Sequence[str], partition: str | None = None) -> Path:
         """Folder of an artifact's published version."""

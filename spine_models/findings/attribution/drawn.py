@@ -83,15 +83,15 @@ def _check_preprocessing(slices: pl.DataFrame, preprocessings: Mapping[str, str]
     for route, version in held.iter_rows():
         if route in found:
             raise AttributionError(
-                f"slices of route {route!r} are of two preprocessing versions, {found[route]} and {version}: materialise "
-                "the shards of every batch again"
+                f"slices of route {route!r} are of two preprocessing versions, {found[route]} and {version}: "
+                "materialise the shards of every batch again"
             )
         found[route] = version
         wanted = preprocessings.get(route, version)
         if version != wanted:
             raise AttributionError(
-                f"these heads were fitted on preprocessing version {wanted} of route {route!r}, the slices are of version "
-                f"{version}: fit the heads on vectors of these slices first (spineagent run --retrain)"
+                f"these heads were fitted on preprocessing version {wanted} of route {route!r}, the slices are of "
+                f"version {version}: fit the heads on vectors of these slices first (spineagent run --retrain)"
             )
 
 
