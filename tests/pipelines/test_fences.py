@@ -52,7 +52,7 @@ def published(step, key, partition, meanwhile=lambda: None, content="new"):
 @pytest.mark.parametrize(("key", "partition"), ARTIFACTS)
 def test_an_artifact_whose_generation_moved_meanwhile_is_not_published(hospital, key, partition, change):
     published(begun(hospital), key, partition, content="old")
-    with pytest.raises(GenerationError, match="generation g1 was switched away from.*run it again"):
+    with pytest.raises(GenerationError, match=r"generation g1 was switched away from.*run it again"):
         published(begun(hospital), key, partition, lambda: change(hospital))
     for name in ("g1", "g2"):
         own = Hospital(profile="phantom", home=hospital.home, key_file="", generation=name)
