@@ -79,34 +79,32 @@ class Runner:
 
         Raises:
             ValueError: unknown stage (lists the known ones).
-            RunFailed: a job failed.
+            RunFailed: a job failed, or what is trained could not be served; asked before training, and after.
         """
         if through not in STAGES:
             raise ValueError(f"no stage {through!r}: choose one of {', '.join(STAGES)}")
         self._prepare()
+        stages = list(STAGES)[: list(STAGES).index(through) + 1]
+        steps = [step for step in findings_steps() if step.stage in stages]
+        self._refuse_to_move(steps, retrain)
         intake = register(self.hospital, inbox, cohort=cohort)
         new = [b for b in intake.batches if not self.instance.has_dynamic_partition("study_batches", b)]
         self.instance.add_dynamic_partitions("study_batches", new)
         self.say(
             f"registered {intake.files:,} files in {len(intake.batches)} batches, {len(intake.touched)} with news"
         )
-        stages = list(STAGES)[: list(STAGES).index(through) + 1]
         corpus = [stage for stage in stages if stage in CORPUS]
         rekeyed = set(batches_under_another_key(self.hospital)) if "deid" in corpus else set()
         log = LakeLog(self.instance)
         self._corpus(log, corpus, {*intake.batches, *intake.touched, *rekeyed}, again=rekeyed)
         for batch in intake.batches if "labels" in stages else ():
             self._agree(log, batch)
+        self._refuse_to_move(steps, retrain)  # the corpus took its time: a run may have begun since
         trained = self._models(stages, retrain)
-        steps = [step for step in findings_steps() if step.stage in stages]
         if steps:
             # Whoever asks for training wants its vectors: the served generation moves to the new models where it lies.
             before = self.hospital.models_version
-            if retrain and (others := running(self.hospital, self.instance)):
-                raise RunFailed(
-                    f"{others} runs are under way and the models are not changed under them: run with --retrain again "
-                    "when they are through"
-                )
+            self._refuse_to_move(steps, retrain)
             self.hospital.pin(again=retrain)
             moved = (trained or retrain) and before != self.hospital.models_version
             log.reread(log.definitions)
@@ -181,6 +179,16 @@ class Runner:
             zone.sweep()
         if settle(self.hospital, self.instance):
             self.say(f"the event log now tells of generation {self.hospital.lake.generation}")
+
+    def _refuse_to_move(self, steps: Sequence[Step], retrain: bool) -> None:
+        """Raises where models that are trained could not be pinned."""
+        if steps:
+            self.hospital.refuse_if_closed()
+        if steps and retrain and (others := running(self.hospital, self.instance)):
+            raise RunFailed(
+                f"{others} runs are under way and the models are not changed under them: run with --retrain again "
+                "when they are through"
+            )
 
     def _tail_where_due(self, log: LakeLog) -> None:
         """Rebuild the warehouse where a table is newer, also one that an earlier run left without it."""
@@ -326,9 +334,10 @@ class Runner:
             elif self._due(keys, route, above):
                 stale.append(name)
 
+        routes = encoder_sequences.get_partition_keys()
         train("freeze", asset_keys(MODEL_KEYS), None, ())
         frozen: list[tuple[dg.AssetKey, str | None]] = [(key, None) for key in asset_keys(MODEL_KEYS)]
-        for route in encoder_sequences.get_partition_keys():
+        for route in routes:
             own = asset_keys(ENCODER_KEYS)
             train("pretrain", own, route, frozen, "freeze")
             # The other route's first encoder is no reason to anchor this one's anew.
@@ -336,7 +345,7 @@ class Runner:
             if ("pretrain", route) in self.executed[before:]:
                 first.add(begun)
             train("anchor", asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)], "freeze", begun)
-        above = [*frozen, *_anchored()]
+        above = [*frozen, *((dg.AssetKey(list(ENCODER)), route) for route in routes)]
         if "clip" in stages:
             train("align", keys_of_stage("clip"), None, above, "freeze", "anchor")
         above.append((dg.AssetKey(["clip", "aligned"]), None))
@@ -387,8 +396,3 @@ class Runner:
         if not result.success:
             raise RunFailed(f"{name} failed: {reason_of(result)}")
         self.say(f"{name}: {time.monotonic() - started:.0f} s")
-
-
-def _anchored() -> list[tuple[dg.AssetKey, str | None]]:
-    """The encoders that everything downstream embeds with."""
-    return [(dg.AssetKey(list(ENCODER)), route) for route in encoder_sequences.get_partition_keys()]

@@ -62,7 +62,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
         StorageError: no encoder has been trained in this installation.
     """
     from spine_models.corpus.archive import index_batch, scan_inbox
-    from spine_models.corpus.deid import deidentify_batch, gate_batch
+    from spine_models.corpus.deid import deidentify_batch, gate_batch, refusal
     from spine_models.corpus.sequences import classify_series
     from spine_models.corpus.shards import write_shards
     from spine_models.findings.embeddings import embed_slices, pool_series, pool_studies
@@ -88,7 +88,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
             }
             hits = gate_batch(archive, folder=dicom, tables=leaving, key=key, settings=numbers.deid)
             if not hits.is_empty():
-                raise StudyRefused(f"the gate found {hits.height} violations: nothing of this folder is used")
+                raise StudyRefused(f"{refusal(hits)}: nothing of this folder is used")
             frames.append((released.instances, released.studies, released.files))
         instances, studies, files = (pl.concat(column) for column in zip(*frames, strict=True))
         outcomes = files.group_by("outcome", "reason").len("files").sort("outcome", "reason", nulls_last=True)

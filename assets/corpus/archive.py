@@ -16,8 +16,8 @@ from spine_models.corpus.archive import tables
 
 LAYER = "corpus"
 CODE_VERSION = "3"
-ANNOTATED = "4"
-"""Of what boxes changed: their table, and what becomes of their file. The other tables are as they were."""
+ANNOTATED = "5"
+"""Of what annotations changed: their table, and what becomes of their files. The other tables are as they were."""
 ACCOUNTED = dg.AssetCheckSpec(
     "every_file_accounted",
     asset=["archive", "files"],

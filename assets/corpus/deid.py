@@ -102,7 +102,7 @@ def deid(
 ) -> Iterator[object]:
     """De-identify into staging, let the gate read it, publish only what passed."""
     from spine_models.corpus.archive import ArchiveTables
-    from spine_models.corpus.deid import Pseudonymizer, date_integrity, deidentify_batch, gate_batch
+    from spine_models.corpus.deid import Pseudonymizer, date_integrity, deidentify_batch, gate_batch, refusal
 
     batch, key, settings = context.partition_key, hospital.key(), hospital.numbers.deid
     archive = ArchiveTables(
@@ -134,7 +134,7 @@ def deid(
         )
         if not violations.is_empty():
             raise dg.Failure(
-                f"the gate found {violations.height} violations and published nothing of {batch}",
+                f"{refusal(violations)}: nothing of {batch} was published",
                 metadata={"violations": markdown(violations)},
             )
         draft.card = {

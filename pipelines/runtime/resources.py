@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import dagster as dg
 import polars as pl
@@ -21,7 +23,7 @@ from pipelines.runtime import generations
 from pipelines.runtime.generations import GenerationError
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
-from pipelines.runtime.storage import WHOLE, Draft, Zone
+from pipelines.runtime.storage import WHOLE, Draft, Zone, writing
 from spine_models.config import FREE_ON_RESUME, Profile, load_profile
 
 RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
@@ -121,8 +123,15 @@ class Hospital(dg.ConfigurableResource):
         return self.restricted if key[0] == "archive" or tuple(key) in RESTRICTED_KEYS else self.lake
 
     def draft(self, key: Sequence[str], partition: str | None = None) -> AbstractContextManager[Draft]:
-        """Build and publish an artifact of its zone; always built in the restricted zone first."""
-        return self.zone_of(key).draft(key, partition, aside=self._staging())
+        """Build and publish an artifact of its zone; always built in the restricted zone first.
+
+        Findings are published into the generation that the step began with, or not at all, as tables are.
+
+        Raises:
+            GenerationError: on leaving the block, as ``refuse_if_moved``.
+        """
+        fence = self.refuse_if_moved if key[0] in generations.GENERATION_STAGES else None
+        return self.zone_of(key).draft(key, partition, aside=self._staging(), fence=fence)
 
     def current(self, key: Sequence[str], partition: str | None = None) -> Path:
         """Folder of an artifact's published version."""
@@ -175,17 +184,33 @@ class Hospital(dg.ConfigurableResource):
                     found[generations.pin_of(key, partition)] = self.newest(key, partition).name
         return found
 
+    def refuse_if_closed(self) -> None:
+        """Whether the generation's pins can be written, tried where they lie; asked before what takes hours.
+
+        Raises:
+            StorageError: the disk is full, read-only or closed to this user.
+        """
+        lake = self.lake
+        room = generations.room(lake.root, str(lake.generation))
+        with writing(f"the pins of generation {lake.generation}"):
+            room.mkdir(parents=True, exist_ok=True)
+            os.rmdir(mkdtemp(prefix=".probe-", dir=room))
+
     def pin(self, *, again: bool = False) -> dict[str, str]:
         """Fix which models this generation rests on: what it has pinned before stays, unless ``again``.
 
         Returns:
             Its pins: model to version.
+
+        Raises:
+            StorageError: they cannot be written.
         """
         lake = self.lake
         before = generations.pins(lake.root, str(lake.generation))
         pins = self.newest_models() if again else self.newest_models() | before
         if pins != before:
-            generations.write_pins(lake.root, str(lake.generation), pins)
+            with writing(f"the pins of generation {lake.generation}"):
+                generations.write_pins(lake.root, str(lake.generation), pins)
         return pins
 
     @property

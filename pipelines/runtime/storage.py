@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,7 +231,12 @@ class Zone:
 
     @contextmanager
     def draft(
-        self, key: Sequence[str], partition: str | None = None, *, aside: Path | None = None
+        self,
+        key: Sequence[str],
+        partition: str | None = None,
+        *,
+        aside: Path | None = None,
+        fence: Callable[[], None] | None = None,
     ) -> Iterator[Draft]:
         """Build an artifact in a hidden folder and publish it under its content hash when the block ends well.
 
@@ -240,6 +245,7 @@ class Zone:
             partition: partition, None where the asset has none.
             aside: where to build; default beside the target. Must be on the same file system. De-identification
                 builds in the restricted zone, so that nothing reaches the lake before the gate has passed it.
+            fence: called last, when all is built; where it raises nothing is published.
         """
         what, root = _name(key, partition), self.artifact_root(key, partition)
         building = aside or root
@@ -267,6 +273,8 @@ class Zone:
                     draft.folder / "card.json", json.dumps(card, indent=2, sort_keys=True, default=str) + "\n"
                 )
                 draft.folder.chmod(self.mode)
+                if fence is not None:
+                    fence()
                 self._publish(draft, root, generations.pinned_versions(self.root, key, partition))
             finally:
                 shutil.rmtree(draft.folder, ignore_errors=True)

@@ -1,4 +1,5 @@
 -- An evaluated metric has its values, all between 0 and 1; one that could not be evaluated has a reason and no values.
+-- A threshold says whose predictions it was chosen on.
 -- table: probes.metrics
 -- severity: error
 WITH judged AS (
@@ -21,5 +22,7 @@ WHERE
     NOT COALESCE(status IN ('evaluated', 'not_evaluable'), FALSE)
     OR (status = 'evaluated' AND LEN(values_in_range) <> 15)
     OR (threshold IS NOT NULL AND NOT threshold BETWEEN 0 AND 1)
+    OR (threshold IS NULL) <> (threshold_on IS NULL)
+    OR NOT COALESCE(threshold_on IN ('cv', 'val', 'seen'), TRUE)
     OR (status = 'not_evaluable' AND (LEN(scores) > 0 OR COALESCE(reason, '') = ''))
 ORDER BY condition, encoder, head, sequence_set, evaluation;

@@ -58,7 +58,10 @@ CREATE TABLE probes.metrics (
     sensitivity_low DOUBLE,
     sensitivity_high DOUBLE,
     specificity DOUBLE, -- the fixed one
-    threshold DOUBLE -- probability of that specificity on the held-out predictions of the train patients
+    threshold DOUBLE, -- probability of that specificity on the predictions that threshold_on names
+    -- cv: held-out predictions of the train patients; val: val patients, where vectors saw the train reports; seen:
+    -- held-out all the same, for want of val patients, so that the specificity is not kept; null without a threshold
+    threshold_on VARCHAR
 );
 
 -- Mean scores over the conditions that every compared encoder can be evaluated on, with intervals over patients.

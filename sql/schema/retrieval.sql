@@ -79,6 +79,7 @@ CREATE TABLE retrieval.precision (
     condition VARCHAR, -- all: the mean over conditions
     status VARCHAR,
     reason VARCHAR,
+    n_conditions INTEGER, -- of all: how many have a number, each in the value and in every replicate; else null
     n_queries INTEGER,
     n_patients INTEGER,
     precision_5 DOUBLE,

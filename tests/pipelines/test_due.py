@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import dagster as dg
@@ -16,8 +17,10 @@ from pipelines.lake_log import LakeLog
 from pipelines.retelling import USER_TAG
 from pipelines.runner import RunFailed, Runner
 from pipelines.runtime import generations as places
+from pipelines.runtime import resources
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
+from pipelines.runtime.storage import StorageError
 from pipelines.steps import findings_steps
 from spine_models.corpus.deid import new_key_file
 from tests.conftest import tiny_profile
@@ -168,6 +171,57 @@ def test_models_are_not_moved_under_a_run(make, instance, hospital, monkeypatch)
     with pytest.raises(RunFailed, match=r"1 runs are under way.*--retrain"):
         make().run(Path("inbox"), through="embeddings", retrain=True)
     assert places.pins(hospital.lake.root, "g1") == before
+
+
+def test_a_retraining_that_may_not_move_the_models_is_refused_before_hours_of_it(
+    make, instance, hospital, monkeypatch
+):
+    began: list[str] = []
+    monkeypatch.setattr(Runner, "_models", lambda *_: began.append("training"))
+    monkeypatch.setattr(runners, "register", lambda *_, **__: began.append("corpus"))
+    instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.NOT_STARTED))
+    with pytest.raises(RunFailed, match=r"1 runs are under way.*--retrain"):
+        make().run(Path("inbox"), through="embeddings", retrain=True)
+    assert began == []
+
+
+def test_a_run_that_begins_while_the_corpus_is_made_is_seen_before_training(
+    make, instance, hospital, monkeypatch
+):
+    began: list[str] = []
+    monkeypatch.setattr(Runner, "_models", lambda *_: began.append("training"))
+
+    def corpus(*_: object, **__: object) -> None:
+        instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.NOT_STARTED))
+
+    monkeypatch.setattr(Runner, "_corpus", corpus)
+    with pytest.raises(RunFailed, match="1 runs are under way"):
+        make().run(Path("inbox"), through="embeddings", retrain=True)
+    assert began == []
+
+
+def test_trainings_that_move_nothing_that_is_served_wait_for_nobody(make, instance, hospital):
+    everything_trained(instance, hospital)
+    instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.NOT_STARTED))
+    runner = make()
+    runner.run(Path("inbox"), through="synthesizer", retrain=True)
+    assert set(trained(runner)) == TRAININGS
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_pins_that_cannot_be_written_are_seen_before_training(make, hospital, monkeypatch, retrain):
+    began: list[str] = []
+    monkeypatch.setattr(Runner, "_models", lambda *_: began.append("training"))
+
+    def closed(**_: object) -> str:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(resources, "mkdtemp", closed)
+    with pytest.raises(
+        StorageError, match="pins of generation g1 could not be written: the file system is read"
+    ):
+        make().run(Path("inbox"), through="embeddings", retrain=retrain)
+    assert began == []
 
 
 def everything_found(instance, hospital) -> None:

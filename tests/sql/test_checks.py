@@ -324,7 +324,15 @@ CASES: list[tuple[str, Callable]] = [
         "probes__comparisons_agree",
         lambda lake: lake.change("probes.comparisons", where={"condition": "pars"}, reason=None),
     ),
-    ("probes__metrics_in_range", lambda lake: lake.change("probes.metrics", threshold=1.5)),
+    (
+        "probes__metrics_in_range",
+        lambda lake: lake.change("probes.metrics", threshold=1.5, threshold_on="cv"),
+    ),
+    ("probes__metrics_in_range", lambda lake: lake.change("probes.metrics", threshold=0.5)),
+    (
+        "probes__metrics_in_range",
+        lambda lake: lake.change("probes.metrics", threshold=0.5, threshold_on="test"),
+    ),
     (
         "probes__metrics_in_range",
         lambda lake: lake.change("probes.metrics", brier=1.5, brier_high=1.6),

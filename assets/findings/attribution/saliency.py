@@ -78,6 +78,7 @@ def attribution_scores(
         consensus,
         patients,
         routes=sorted(sights),
+        preprocessings=heads.preprocessing_versions,
         settings=settings,
         points=hospital.numbers.localization,
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spine_models.findings.probes.mil import MilFit
 
 LAYER = "findings"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 BASELINES_VERSION = "4"
 COMPLETE = dg.AssetCheckSpec(
     "every_condition_is_accounted",

@@ -18,6 +18,7 @@ from spine_models.findings.retrieval import tables
 
 LAYER = "findings"
 CODE_VERSION = "2"
+PRECISION_VERSION = "3"
 ABOVE_CHANCE = dg.AssetCheckSpec(
     "reports_are_found",
     asset=["retrieval", "scores"],
@@ -62,7 +63,7 @@ ABOVE_CHANCE = dg.AssetCheckSpec(
             tables.PRECISION,
             "How many of the most similar studies share a condition, by encoder.",
             layer=LAYER,
-            code_version=CODE_VERSION,
+            code_version=PRECISION_VERSION,
         ),
     },
     check_specs=[ABOVE_CHANCE],

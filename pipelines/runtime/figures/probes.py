@@ -107,7 +107,7 @@ def calibration(
 def confusion(
     predictions: pl.DataFrame, metrics: pl.DataFrame, encoder: str = "spinefm"
 ) -> dg.MarkdownMetadataValue:
-    """A panel a condition: test studies by label and by call at the operating threshold of the train patients.
+    """A panel a condition: test studies by label and by call at the operating threshold, chosen on other patients.
 
     Args:
         predictions: probes.PREDICTIONS.
@@ -131,7 +131,7 @@ def confusion(
             )  # fmt: skip
         axis.set_xticks([0, 1], ["-", "+"], fontsize=7)
         axis.set_yticks([0, 1], ["absent", "present"], fontsize=7)
-    figure.supxlabel("called (test, threshold from train patients)", fontsize=9)
+    figure.supxlabel("called (test, threshold from other patients)", fontsize=9)
     return png_of(figure, dpi=90)
 
 

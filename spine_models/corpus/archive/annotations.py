@@ -46,6 +46,7 @@ LEVELS: Final = (*DISCS_OF_REGION[Region.LUMBAR],)
 _POINT_COLUMNS: Final = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
 _SERIES_COLUMNS: Final = ("study_id", "series_id", "series_description")
 _FILE_ORDER: Final = ("batch_key", "inbox", "relative_path")
+_IMAGE: Final = r"(?i)(?:^|/)([0-9]{1,18})/([0-9]{1,18})/([0-9]{1,9})(?:\.dcm)?"
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,17 @@ def _severity(cell: str | None) -> tuple[str | None, int | None]:
     return SEVERITIES[cell.casefold()]
 
 
+def batches_of_folders(cohort: pl.DataFrame) -> dict[tuple[str, str], str | None]:
+    """Batch by inbox and ``study_id`` of a cohort's DICOM trees; None for a name that stands in several batches."""
+    study_id = pl.col("relative_path").str.extract(_IMAGE + "$", 1).cast(pl.Int64).cast(pl.String)
+    named = cohort.filter(pl.col("study_uid").is_not_null()).select(
+        "inbox", study_id.alias("id"), "batch_key"
+    )
+    of_folder = named.filter(pl.col("id").is_not_null()).group_by("inbox", "id")
+    batches = of_folder.agg(pl.col("batch_key").first(), pl.col("batch_key").n_unique().alias("n"))
+    return {(inbox, study): batch if n == 1 else None for inbox, study, batch, n in batches.iter_rows()}
+
+
 @dataclass(frozen=True)
 class _Tree:
     """Folder names of an inbox to batches and UIDs; a name that means several things means nothing."""
@@ -238,13 +250,7 @@ class _Tree:
 
     @classmethod
     def of(cls, cohort: pl.DataFrame, instances: Sequence[Row]) -> _Tree:
-        tree = cls({}, {}, {}, {})
-        columns = ("inbox", "relative_path", "batch_key")
-        images = cohort.filter(pl.col("study_uid").is_not_null())
-        for inbox, relative_path, batch in images.select(columns).iter_rows():
-            parts = _folders(relative_path)
-            if parts is not None:
-                _once(tree.batches, (inbox, parts[0]), batch)
+        tree = cls(batches_of_folders(cohort), {}, {}, {})
         for row in instances:
             parts = _folders(row["relative_path"])
             if parts is None:
@@ -262,6 +268,8 @@ class _Tree:
         return True
 
     def joined(self, inbox: str, row: Row) -> Row:
+        if self.batch_of(inbox, row) is None:  # in two batches the name means two studies, one of them ours
+            return unplaced(row)
         study, series, number = row["study_id"], row.get("series_id"), row.get("instance_number")
         return row | {
             "study_uid": self.studies.get((inbox, study)),
@@ -274,7 +282,7 @@ class _Tree:
 
 def _folders(relative_path: str) -> tuple[str, str, int] | None:
     """(study_id, series_id, instance) of ``.../<study_id>/<series_id>/<instance>.dcm``, None for other names."""
-    found = re.search(r"(?:^|/)(\d{1,18})/(\d{1,18})/(\d{1,9})(?:\.dcm)?$", relative_path, re.IGNORECASE)
+    found = re.search(_IMAGE + r"\Z", relative_path)
     return (str(int(found[1])), str(int(found[2])), int(found[3])) if found else None
 
 

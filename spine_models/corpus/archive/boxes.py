@@ -118,8 +118,7 @@ class BoxedImages:
     @classmethod
     def of(cls, cohort: pl.DataFrame, instances: Sequence[Row]) -> BoxedImages:
         """From the ledger of the cohort and the indexed instances of the batch."""
-        studies = cohort.filter(pl.col("study_uid").is_not_null()).select("study_uid", "batch_key").unique()
-        return cls(dict(studies.sort("batch_key").iter_rows()), dict(_images(instances)))
+        return cls(batches_of_studies(cohort), dict(_images(instances)))
 
     def batch_of(self, _inbox: str, row: Row) -> str | None:
         """The batch of the study; UIDs mean the same in every inbox."""
@@ -148,6 +147,12 @@ class BoxedImages:
         if image is None or (image.study_uid, image.series_uid) != (row["study_uid"], row["series_uid"]):
             return None
         return None if image.sheet else image
+
+
+def batches_of_studies(cohort: pl.DataFrame) -> dict[str, str]:
+    """Batch by study UID, of the ledger of a cohort."""
+    studies = cohort.filter(pl.col("study_uid").is_not_null()).select("study_uid", "batch_key").unique()
+    return dict(studies.sort("batch_key").iter_rows())
 
 
 def without_repeats(rows: Iterable[Row]) -> list[Row]:

@@ -50,8 +50,8 @@ def scan_inbox(
     ledger knows go to its batch, whichever cohort saw it first; new studies fill new batches of the cohort, those of
     one patient next to each other. A report waiting without its study moves to the study's batch when that
     comes. Rows of files that have gone stay, without size and time, and are rejected as vanished when their batch
-    runs; files below a folder that cannot be listed at the moment have not gone. Report and EHR tables that are new
-    or changed are read once, for whose rows they hold.
+    runs; files below a folder that cannot be listed at the moment have not gone. Tables that are new or
+    changed are read once, for whose rows they hold.
 
     Args:
         inbox: folder as a site drops it (``dicom``, ``reports``, ``ehr``, ``annotations``, or DICOM only).

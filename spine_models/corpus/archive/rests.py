@@ -18,7 +18,7 @@ from spine_models.corpus.archive.folder import source_path
 from spine_models.corpus.archive.inbox import as_ledger, cohort_of
 from spine_models.corpus.archive.records import first_batches
 from spine_models.corpus.archive.studies import is_named, studies_by_accession
-from spine_models.corpus.archive.table_rows import is_text_table, taken
+from spine_models.corpus.archive.table_rows import is_table, is_text_table, taken
 from spine_models.corpus.archive.text_tables import normalised_accession, normalised_mrn
 
 _FILE: Final = ("inbox", "relative_path", "size_bytes", "mtime_ns", "kind", "study_uid", "patient_id")
@@ -30,10 +30,11 @@ Row = dict[str, Any]
 def fingerprints(ledger: pl.DataFrame, batches: Collection[str] | None = None) -> dict[str, str]:
     """32 hex digits per batch of a `LEDGER`, of all batches or of those named.
 
-    They change with the batch's own files, with rows of any report or EHR table of its cohort that its index takes,
-    with any annotation table of the cohort and any table that could not be read, with what its accession numbers and
-    patients mean in the cohort, and with UIDs of its own that an earlier batch uses. They do not change with other
-    studies that come nor with rows of other patients, so that a new batch or table leaves the old ones as they are.
+    They change with the batch's own files, with rows of any report, EHR or annotation table of its cohort that its
+    index takes, with any table that could not be read, with what its accession numbers and patients mean in the
+    cohort, and with UIDs of its own that an earlier batch uses. They do not change with other studies that come nor
+    with rows of other patients, so that a new batch or table leaves the old ones as they are; nor, but for the batch
+    that has the file, with the order of annotations.
     """
     ledger = as_ledger(ledger)
     claimed = claimed_elsewhere(ledger)
@@ -47,13 +48,13 @@ def fingerprints(ledger: pl.DataFrame, batches: Collection[str] | None = None) -
 
 
 def settled(ledger: pl.DataFrame, batch_key: str) -> bool:
-    """Whether the report and EHR tables of a batch's cohort still are what the ledger holds of them.
+    """Whether the report, EHR and annotation tables of a batch's cohort still are what the ledger holds of them.
 
     Asked after an index. One that was read while a table was being written may lack rows that stood in the table
     before and stand there again now, which no fingerprint can tell. An inbox that is away as a whole does not count.
     """
     own = _cohort() == cohort_of(batch_key)
-    tables = as_ledger(ledger).filter(own & is_text_table() & pl.col("size_bytes").is_not_null())
+    tables = as_ledger(ledger).filter(own & is_table() & pl.col("size_bytes").is_not_null())
     for inbox, path, size, mtime in tables.select(_FILE[:4]).iter_rows():
         try:
             status = source_path(inbox, path).lstat()
@@ -75,8 +76,8 @@ def _of_cohort(cohort: pl.DataFrame, wanted: Collection[str], claimed: pl.DataFr
     everyone = _hash(map(repr, rows))
     of_tables = taken(cohort)
     # What is known of these is that they are there: their rows may be anybody's.
-    anybodys = _rows(cohort.filter(kind="annotation")) + _rows(of_tables.unread)
-    holders = {*cohort.filter(kind="annotation")["batch_key"], *of_tables.unread["batch_key"]}
+    anybodys = _rows(of_tables.unread)
+    holders = set(of_tables.unread["batch_key"])
 
     found: dict[str, str] = {}
     own_files = cohort.filter(pl.col("batch_key").is_in(list(wanted)))

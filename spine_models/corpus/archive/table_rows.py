@@ -1,10 +1,11 @@
-"""Whose rows a report or EHR table holds, remembered at registration: a look with nothing new opens no table.
+"""Whose rows a report, EHR or annotation table holds, remembered at registration: a look with nothing new opens none.
 
 Belongs here: packing a table into hashes by row, and which rows a batch's index would take of all tables of its cohort.
 Does not belong here: the rows themselves (`records`), what else an index rests on (`rests`).
 
 A remembered table is the SHA-256 of its file and, by row, its number and two 64-bit hashes: of the key that says whose
 it is, and of its content. Among 10^6 keys and 10^7 rows some key meets another's hash with a chance of 5 in 10^7.
+Annotations carry no number: nothing that leaves the archive depends on their order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import ArchiveSettings
+from spine_models.corpus.archive.annotation_cells import Refused
+from spine_models.corpus.archive.annotation_rows import annotation_rows, batches_by_key
 from spine_models.corpus.archive.folder import source_path
 from spine_models.corpus.archive.instance import examine_table
 from spine_models.corpus.archive.records import (
@@ -70,14 +74,19 @@ def is_text_table() -> pl.Expr:
     return (pl.col("kind") == "ehr") | ((pl.col("kind") == "report") & suffix)
 
 
+def is_table() -> pl.Expr:
+    """Ledger rows of tables of any kind: EHR, reports, annotations."""
+    return is_text_table() | (pl.col("kind") == "annotation")
+
+
 def with_tables_read(ledger: pl.DataFrame, inbox: str, settings: ArchiveSettings) -> pl.DataFrame:
     """The ledger with ``table_rows`` of every table of an inbox that is there and was not read yet."""
-    unread = is_text_table() & pl.col("size_bytes").is_not_null() & pl.col("table_rows").is_null()
+    unread = is_table() & pl.col("size_bytes").is_not_null() & pl.col("table_rows").is_null()
     places = ledger.with_row_index("at").filter((pl.col("inbox") == inbox) & unread)
     if places.is_empty():
         return ledger
     read = [
-        packed(source_path(inbox, path), kind, Path(path).stem, settings)
+        packed(inbox, path, kind, settings)
         for path, kind in places.select("relative_path", "kind").iter_rows()
     ]
     found = pl.DataFrame({"at": places["at"], "read": pl.Series(read, dtype=pl.Binary)})
@@ -85,35 +94,46 @@ def with_tables_read(ledger: pl.DataFrame, inbox: str, settings: ArchiveSettings
     return joined.with_columns(pl.coalesce("read", "table_rows").alias("table_rows")).select(ledger.columns)
 
 
-def packed(path: Path, kind: str, table: str, settings: ArchiveSettings) -> bytes:
-    """One file of ``kind`` ehr or report, packed; ``UNREADABLE`` where the index would reject it.
+def packed(inbox: str, relative_path: str, kind: str, settings: ArchiveSettings) -> bytes:
+    """One file of ``kind`` ehr, report or annotation, packed; ``UNREADABLE`` where the index would reject it.
 
     Args:
-        path: where it lies.
-        kind: as the ledger says.
-        table: what the index calls an EHR file, the stem of its name.
+        inbox: as the ledger says.
+        relative_path: the same; the stem of its name is what the index calls an EHR table.
+        kind: the same.
         settings: `max_file_bytes` is used.
     """
+    path = source_path(inbox, relative_path)
     examined = examine_table(path, settings)
     if examined.reason is not None or examined.sha256 is None:
         return UNREADABLE
     sha256 = bytes.fromhex(examined.sha256)
+    found = {
+        "ehr": partial(_ehr, path, Path(relative_path).stem),
+        "report": partial(_reports, path),
+        "annotation": partial(_annotations, path, inbox),
+    }[kind]
     try:
-        rows = np.fromiter(_ehr(path, table) if kind == "ehr" else _reports(path), dtype=_PACKED)
-    except (TextTableError, OSError, RecursionError, MemoryError):
+        rows = np.fromiter(found(), dtype=_PACKED)
+    except (Refused, TextTableError, OSError, RecursionError, MemoryError):
         return sha256 + UNREADABLE
     return sha256 + rows.tobytes()
 
 
 def taken(cohort: pl.DataFrame) -> Taken:
-    """From the ledger of one cohort, by the same rules as ``records.index_reports`` and ``records.index_ehr``."""
-    tables = cohort.filter(is_text_table() & pl.col("size_bytes").is_not_null())
+    """From the ledger of one cohort, by the rules of ``records`` and ``annotations.index_annotations``."""
+    tables = cohort.filter(is_table() & pl.col("size_bytes").is_not_null())
     # A table may be a copy of one that cannot be read, as a csv file can be of a jsonl file.
     hashed = pl.col("table_rows").bin.size().fill_null(0) >= _SHA_BYTES
     readable = hashed & (pl.col("table_rows").bin.size() != _SHA_BYTES + len(UNREADABLE))
     named = named_rows(cohort)
     parts, repeats = [], {}
-    for kind, resolved in (("ehr", _of_patients), ("report", _of_studies)):
+    resolvers = {
+        "ehr": partial(_of_patients, named=named),
+        "report": partial(_of_studies, named=named),
+        "annotation": partial(_of_annotated, cohort=cohort),
+    }
+    for kind, resolved in resolvers.items():
         files, copies = _without_copies(
             tables.filter((pl.col("kind") == kind) & hashed).sort(_FILE_ORDER).to_dicts()
         )
@@ -123,7 +143,7 @@ def taken(cohort: pl.DataFrame) -> Taken:
             )
         files = [f for f in files if len(f["table_rows"]) != _SHA_BYTES + len(UNREADABLE)]
         if files:
-            parts.append(resolved(_unpacked(files), files, named))
+            parts.append(resolved(_unpacked(files), files))
     rows: dict[str, str] = {}
     if parts:
         everything = pl.concat(parts).sort("batch_key", "file", "row", "content")
@@ -148,11 +168,18 @@ def _reports(path: Path) -> Iterator[tuple[int, int, int]]:
         yield report.row, _key_hash(key_of_report(report)), content
 
 
+def _annotations(path: Path, inbox: str) -> Iterator[tuple[int, int, int]]:
+    for key, content in annotation_rows(path, inbox):
+        yield 0, _key_hash(key), _hash(content)
+
+
 def _without_copies(files: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    first: dict[bytes, Row] = {}
+    first: dict[tuple[str, bytes], Row] = {}
     copies = []
     for file in files:
-        if first.setdefault(file["table_rows"][:_SHA_BYTES], file) is not file:
+        # Folder names, and so annotations, mean something within their inbox alone.
+        within = file["inbox"] if file["kind"] == "annotation" else ""
+        if first.setdefault((within, file["table_rows"][:_SHA_BYTES]), file) is not file:
             copies.append(file)
     return list(first.values()), copies
 
@@ -187,6 +214,14 @@ def _of_studies(rows: pl.DataFrame, files: Sequence[Row], named: Sequence[Row]) 
     key = {_key_hash(("accession", accession)): study for accession, study in study_of.items()}
     whom = [(study, batch, False) for study, batch in {(r["study_uid"], r["batch_key"]) for r in named}]
     return _joined(rows, files, key, whom)
+
+
+def _of_annotated(rows: pl.DataFrame, files: Sequence[Row], cohort: pl.DataFrame) -> pl.DataFrame:
+    key = {_key_hash(key): batch for key, batch in batches_by_key(cohort).items()}
+    whom = [(batch, batch, False) for batch in set(key.values())]
+    # Of a box that stands in two files the index takes the first: which comes first is told in the row's place.
+    joined = _joined(rows.with_columns(pl.col("file").alias("row")), files, key, whom)
+    return joined.with_columns(pl.col("row").rank("dense").over("batch_key").cast(pl.UInt32).alias("row"))
 
 
 def _joined(

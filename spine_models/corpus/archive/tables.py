@@ -23,7 +23,7 @@ LEDGER = pl.Schema(
         "series_hash": pl.UInt64,  # 64 bits of the UID: enough to find one that is used twice
         "sop_hash": pl.UInt64,
         "batch_key": pl.String,
-        "table_rows": pl.Binary,  # whose rows a report or EHR table holds; null: not read, empty: unreadable
+        "table_rows": pl.Binary,  # whose rows a report, EHR or annotation table holds; null: not read
     }
 )
 """Which batch each inbox file belongs to; written by ``scan_inbox``, read by ``index_batch``."""
@@ -128,7 +128,7 @@ ANNOTATIONS = pl.Schema(
         "batch_key": pl.String,
         "inbox": pl.String,
         "relative_path": pl.String,
-        "row": pl.Int32,  # data row of the csv, from 1
+        "row": pl.Int32,  # data row of the csv when the batch was indexed, from 1: a new order alone is not read
         "kind": pl.String,  # label | point | series | box
         "study_id": pl.String,  # folder names of the RSNA layout; null for boxes
         "series_id": pl.String,  # null for labels and boxes

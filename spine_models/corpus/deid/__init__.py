@@ -6,7 +6,7 @@ Belongs here: the public functions of the stage. Does not belong here: code. The
 
 from spine_models.corpus.deid.batch import DeidTables, deidentify_batch
 from spine_models.corpus.deid.ehr import DeidPolicyError
-from spine_models.corpus.deid.gate import date_integrity, gate_batch, sweep_lake
+from spine_models.corpus.deid.gate import date_integrity, gate_batch, refusal, sweep_lake
 from spine_models.corpus.deid.pseudonyms import KeyFileError, Pseudonymizer, new_key_file, read_key_file
 from spine_models.corpus.deid.quarantine import Reason
 
@@ -21,5 +21,6 @@ __all__ = [
     "gate_batch",
     "new_key_file",
     "read_key_file",
+    "refusal",
     "sweep_lake",
 ]

@@ -5,6 +5,8 @@ Belongs here: who may be judged, and the draw. Does not belong here: what is mea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -21,6 +23,7 @@ def drawn_slices(
     splits: pl.DataFrame,
     *,
     routes: list[str],
+    preprocessings: Mapping[str, str],
     settings: AttributionSettings,
     points: LocalizationSettings,
 ) -> pl.DataFrame:
@@ -35,6 +38,7 @@ def drawn_slices(
         labels: labels.CONSENSUS.
         splits: patient_key and split.
         routes: with an encoder and heads.
+        preprocessings: version by route of the slices that the heads were fitted on (``Heads``).
         settings: how many, seed.
         points: how large an annotated point is.
 
@@ -43,13 +47,15 @@ def drawn_slices(
         annotated), sorted by slice key and condition.
 
     Raises:
-        AttributionError: a patient in two splits.
+        AttributionError: a patient in two splits; slices of a route of two preprocessings, or of another one than the
+            heads'.
     """
     ledger = splits.select("patient_key", "split").unique()
     if ledger["patient_key"].n_unique() != ledger.height:
         raise AttributionError("a patient is in two splits: rebuild the split ledger")
     test = ledger.filter(pl.col("split") == Split.TEST.value).select("patient_key")
     own = slices.filter(pl.col("route").is_in(routes)).join(test, on="patient_key", how="semi")
+    _check_preprocessing(own, preprocessings)
     marked = annotated_slices(annotations, own, ledger, points=points)
     by_condition = marked.with_columns(
         condition=pl.col("marks")
@@ -68,6 +74,25 @@ def drawn_slices(
         parts.append(_draw(found.with_columns(annotated=pl.col("marks").is_not_null()), number, settings))
     columns = [*slices.columns, "condition", "annotated", "marks"]
     return pl.concat([part.select(columns) for part in parts]).sort("slice_key", "condition")
+
+
+def _check_preprocessing(slices: pl.DataFrame, preprocessings: Mapping[str, str]) -> None:
+    """A map of pixels that were made otherwise explains no vector that the heads know."""
+    held = slices.select("route", pl.col("preprocessing_version").fill_null("none")).unique().sort(pl.all())
+    found: dict[str, str] = {}
+    for route, version in held.iter_rows():
+        if route in found:
+            raise AttributionError(
+                f"slices of route {route!r} are of two preprocessing versions, {found[route]} and {version}: "
+                "materialise the shards of every batch again"
+            )
+        found[route] = version
+        wanted = preprocessings.get(route, version)
+        if version != wanted:
+            raise AttributionError(
+                f"these heads were fitted on preprocessing version {wanted} of route {route!r}, the slices are of "
+                f"version {version}: fit the heads on vectors of these slices first (spineagent run --retrain)"
+            )
 
 
 def _draw(found: pl.DataFrame, number: int, settings: AttributionSettings) -> pl.DataFrame:

@@ -33,7 +33,13 @@ from spine_models.findings.probes.fitting import (
     too_few,
     train_folds,
 )
-from spine_models.findings.probes.judgement import EVALUATIONS, Judgement, Scored, linear_judgement
+from spine_models.findings.probes.judgement import (
+    EVALUATIONS,
+    Judgement,
+    OperatingPoint,
+    Scored,
+    linear_judgement,
+)
 from spine_models.findings.probes.scores import patient_draws
 from spine_models.findings.probes.sources import source_name
 from spine_models.findings.probes.studies import (
@@ -142,8 +148,8 @@ def evaluate_probes(
                 reason = judged.no_cv if evaluation == "cv" else None
                 reason = reason or judged.unfit[number] or _unscorable(scored, evaluation, settings)
                 found = None if reason else _replicates(scored, draws[evaluation], settings)
-                threshold = judged.threshold(truth, number, settings.specificity)
-                metrics.append(identity | _row(scored, found, reason, settings, threshold))
+                point = judged.operating_point(truth, number, settings.specificity)
+                metrics.append(identity | _row(scored, found, reason, settings, point))
                 comparable.append(Comparable(**identity, scored=scored, found=found, reason=reason))
                 if scored.probability is not None:
                     predictions.append(scored.frame(identity))
@@ -172,7 +178,7 @@ def _row(
     found: Replicates | None,
     reason: str | None,
     settings: ProbeSettings,
-    threshold: float | None,
+    point: OperatingPoint,
 ) -> dict[str, object]:
     row: dict[str, object] = {
         "status": "not_evaluable" if found is None else "evaluated",
@@ -181,7 +187,8 @@ def _row(
         "n_patients": len(np.unique(scored.patient_keys)),
         "n_positive": int((scored.label == 1).sum()),
         "specificity": settings.specificity,
-        "threshold": threshold,
+        "threshold": point.threshold,
+        "threshold_on": point.chosen_on,
     }
     for score in SCORES if found is not None else ():
         interval = found.interval(score)

@@ -22,10 +22,12 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from spine_models.config import ProbeSettings
-from spine_models.domain import condition_keys
-from spine_models.findings.probes.bootstrap import operating_threshold
+from spine_models.domain import Split, condition_keys
+from spine_models.findings.probes.aligned import no_cv_of, reports_seen
+from spine_models.findings.probes.compare import SPINEFM
 from spine_models.findings.probes.crossfit import LinearHeads
 from spine_models.findings.probes.fitting import FittedSet, fit_set, train_folds
+from spine_models.findings.probes.judgement import NO_POINT, OperatingPoint, linear_judgement
 from spine_models.findings.probes.studies import (
     ROUTES_OF_SET,
     Layout,
@@ -70,9 +72,10 @@ def fit_heads(
 ) -> dict[str, Any]:
     """Fit one head per condition and sequence set on the train patients and write them to ``out``.
 
-    Strength and calibration come from out-of-fold predictions; these are the heads that ``evaluate_probes``
-    scores on the test patients. Conditions with too few patients get no head and are listed with the reason;
-    that there is no head at all is no error.
+    Strength and calibration come from out-of-fold predictions; these are the heads that ``evaluate_probes`` scores on
+    the test patients. So do operating thresholds, but for sets whose vectors saw the train reports: there val patients
+    choose them where they suffice (``Judgement.operating_point``). Conditions with too few patients get no head and
+    are listed with the reason; that there is no head at all is no error.
 
     Args:
         study_vectors: embeddings.STUDIES of all batches.
@@ -92,17 +95,21 @@ def fit_heads(
     versions = model_versions(study_vectors)
     truth = study_labels(labels, splits)
     folds = train_folds(truth, settings)
+    seen = reports_seen(study_vectors, truth.study_keys[truth.split == Split.TRAIN].tolist())
     arrays: dict[str, np.ndarray] = {}
     heads: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
     layouts: dict[str, Layout] = {}
     for sequence_set in ROUTES_OF_SET:
         found = fit_set(study_vectors, sequence_set, truth, folds, settings)
+        no_cv = no_cv_of(sequence_set, seen)
+        judged = linear_judgement(found, SPINEFM, sequence_set, no_cv=no_cv, calibrates=True)
         for number, condition in enumerate(condition_keys()):
             entry = {"sequence_set": sequence_set, "condition": condition}
             if found.unfit[number] is not None:
                 missing.append(entry | {"reason": found.unfit[number]})
                 continue
+            point = judged.operating_point(truth, number, settings.specificity)
             column = truth.labels[found.rows[found.train], number]
             heads.append(
                 entry
@@ -110,7 +117,8 @@ def fit_heads(
                     "n_positive": int((column == 1).sum()),
                     "n_negative": int((column == 0).sum()),
                     "strength": float(found.result.heads.strength[number]),
-                    "threshold": _threshold(column, found.result.held_out[:, number], settings),
+                    "threshold": point.threshold,
+                    "threshold_on": point.chosen_on,
                 }
             )
         arrays |= _arrays(found, sequence_set)
@@ -223,12 +231,15 @@ class Heads:
     mil: Mapping[str, MilHead] | None = None
     preprocessing_versions: Mapping[str, str] = field(default_factory=dict)
 
-    def threshold(self, condition: str, sequence_set: str) -> float | None:
-        """Probability from which on a study is called positive at the card's specificity; None without one."""
+    def operating_point(self, condition: str, sequence_set: str) -> OperatingPoint:
+        """From which probability on a study is called positive at the card's specificity, and what chose it.
+
+        Heads that were fitted before that was noted name nothing: all their thresholds are of held-out train patients.
+        """
         for head in self.card["heads"]:
             if (head["condition"], head["sequence_set"]) == (condition, sequence_set):
-                return head["threshold"]
-        return None
+                return OperatingPoint(head["threshold"], head.get("threshold_on"))
+        return NO_POINT
 
     def predict(self, vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities of every study that a head covers.
@@ -276,12 +287,6 @@ def _same_encoders(study_vectors: pl.DataFrame, mil: Mapping[str, MilHead]) -> N
         )
         if strange := of_another_encoder(study_vectors, models, preprocessings):
             raise ProbeInputError(f"attention heads {strange}materialise the embeddings of every batch again")
-
-
-def _threshold(labels: np.ndarray, held_out: np.ndarray, settings: ProbeSettings) -> float | None:
-    """The agents' operating threshold on held-out probabilities of train patients; None where none is so specific."""
-    found = operating_threshold(labels, held_out, settings.specificity)
-    return found if np.isfinite(found) else None
 
 
 def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:

@@ -7,7 +7,8 @@ here: fitting (``fitting``, ``mil``), scores (``bootstrap``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from math import ceil
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,9 +20,23 @@ from spine_models.findings.probes.tables import PREDICTIONS
 
 EVALUATIONS: Final = ("cv", "test")
 
+CV: Final = "cv"
 SEEN: Final = "seen"
 VAL: Final = "val"
 """Predictions that calibrate and are never scored: out of fold of vectors that saw reports, and of val patients."""
+
+
+_ROUNDING: Final = 1e-9
+
+
+class OperatingPoint(NamedTuple):
+    """A threshold, and the predictions that it was chosen on: ``cv``, ``val`` or ``seen``; both None without one."""
+
+    threshold: float | None
+    chosen_on: str | None
+
+
+NO_POINT: Final = OperatingPoint(None, None)
 
 
 @dataclass(frozen=True)
@@ -58,16 +73,27 @@ class Judgement:
         """The columns that name it."""
         return {"encoder": self.encoder, "head": self.head, "sequence_set": self.sequence_set}
 
-    def threshold(self, truth: StudyLabels, condition: int, specificity: float) -> float | None:
-        """Operating threshold, chosen on the held-out probabilities of the train patients; None without one.
+    def operating_point(self, truth: StudyLabels, condition: int, specificity: float) -> OperatingPoint:
+        """The threshold of a specificity, and whose probabilities it was chosen on.
 
-        Held-out probabilities that are no evaluation still set it where they calibrate (``val`` is given).
+        These are the held-out ones of the train patients. Where their vectors may carry their own reports, negatives
+        look more negative than any new patient's will, and the threshold would be too low: there the val patients
+        choose it, if enough of them are negative for a share of ``1 - specificity`` to be one of them (10 patients at
+        0.9). With fewer it is the held-out ones after all, and ``chosen_on`` says so: the specificity is not kept then.
         """
-        if self.unfit[condition] is not None or (self.no_cv is not None and self.val is None):
-            return None
-        labels = truth.labels[self.train, condition]
-        found = operating_threshold(labels, self.held_out[:, condition], specificity)
-        return found if np.isfinite(found) else None
+        if self.unfit[condition] is not None:
+            return NO_POINT
+        if self.no_cv is None:
+            held, chosen_on = self.scored(truth, CV, condition), CV
+        else:
+            parts = self.calibrating(truth, condition)
+            least = ceil(1 / (1 - specificity) - _ROUNDING)
+            enough = VAL in parts and parts[VAL].negative_patients >= least
+            held, chosen_on = parts.get(VAL if enough else SEEN), VAL if enough else SEEN
+        if held is None or held.probability is None:
+            return NO_POINT
+        found = operating_threshold(held.label, held.probability, specificity)
+        return OperatingPoint(found, chosen_on) if np.isfinite(found) else NO_POINT
 
     def scored(self, truth: StudyLabels, evaluation: str, condition: int) -> Scored:
         """The labelled studies of one evaluation and condition."""
@@ -114,6 +140,11 @@ class Scored:
     label: np.ndarray
     probability: np.ndarray | None
     fold: np.ndarray | None
+
+    @property
+    def negative_patients(self) -> int:
+        """Patients with a study that is labelled 0."""
+        return len(np.unique(self.patient_keys[self.label == 0]))
 
     def frame(self, identity: dict[str, str]) -> pl.DataFrame:
         """probes.PREDICTIONS."""

@@ -48,7 +48,8 @@ METRICS = pl.Schema(
         "n_positive": pl.Int32,
         **_with_interval("auroc", "auprc", "brier", "ece", "sensitivity"),
         "specificity": pl.Float64,  # the fixed one, at which sensitivity is read
-        "threshold": pl.Float64,  # of that specificity on the held-out predictions of the train patients
+        "threshold": pl.Float64,  # of that specificity on the predictions that threshold_on names
+        "threshold_on": pl.String,  # cv: train patients held out; val: val patients; seen: held out, but saw reports
     }
 )
 

@@ -1,5 +1,9 @@
 """Do the studies that look most alike have the same condition? For any study vectors, with no text at all.
 
+The mean over conditions is over the same conditions in the value and in every replicate of its interval: a replicate
+that draws nobody with one of them is not counted. Without that condition its mean would be one of other conditions,
+mostly of the frequent ones, whose precision is high by chance alone.
+
 Belongs here: precision among the nearest studies of other patients. Does not belong here: the vectors.
 """
 
@@ -12,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import RetrievalSettings
+from spine_models.findings.probes.bootstrap import interval_of
 from spine_models.findings.probes.scores import INTERVAL
 from spine_models.findings.retrieval.ranking import drawn_queries
 from spine_models.findings.retrieval.tables import PRECISION
@@ -34,6 +39,7 @@ def precision(
 
     Queries are the studies with the condition; the nearest are looked for among studies of other patients that are
     labelled 0 or 1. With fewer than five of those a query is left out. Ties are broken at random, by ``settings.seed``.
+    The mean has no interval where no replicate draws somebody with each of its conditions.
 
     Args:
         vectors: [N, D], compared by cosine.
@@ -121,27 +127,30 @@ def _macro(
     patients: Sequence[str],
     settings: RetrievalSettings,
 ) -> dict[str, object]:
-    """Mean over the conditions that have a number; a replicate leaves out those of which it drew nobody."""
+    """Mean over the conditions that have a number, the same ones in every replicate; ``n_conditions`` says how many."""
     which = [c for c, row in enumerate(rows) if row["status"] == "evaluated"]
     row: dict[str, object] = {"encoder": encoder, "sequence_set": sequence_set, "condition": EVERY}
     asked = np.isfinite(hits[:, which]).any(axis=1) if which else np.zeros(len(hits), bool)
     own = np.asarray(patients)[asked]
-    row |= {"n_queries": int(asked.sum()), "n_patients": len(set(own.tolist()))}
+    row |= {
+        "n_conditions": len(which),
+        "n_queries": int(asked.sum()),
+        "n_patients": len(set(own.tolist())),
+    }
     if not which:
         return row | {"status": "not_evaluable", "reason": "no condition has a number"}
     part = hits[asked][:, which]
     draws = drawn_queries(own, settings.bootstrap, settings.seed).astype(np.float64)
     counted = draws @ np.isfinite(part)
-    means = np.divide(
-        draws @ np.nan_to_num(part), counted, out=np.full(counted.shape, np.nan), where=counted > 0
-    )
-    low, high = np.percentile(np.nanmean(means, axis=1), INTERVAL)
+    whole = (counted > 0).all(axis=1)
+    means = (draws[whole] @ np.nan_to_num(part)) / counted[whole]
     mean = [float(rows[c]["precision_5"]) for c in which]  # type: ignore[arg-type]
+    found = interval_of(float(np.mean(mean)), means.mean(axis=1))
     by_chance = [float(rows[c]["chance"]) for c in which]  # type: ignore[arg-type]
     return row | {
         "status": "evaluated",
-        "precision_5": float(np.mean(mean)),
-        "precision_5_low": float(low),
-        "precision_5_high": float(high),
+        "precision_5": found.value,
+        "precision_5_low": found.low if whole.any() else None,
+        "precision_5_high": found.high if whole.any() else None,
         "chance": float(np.mean(by_chance)),
     }

@@ -74,9 +74,10 @@ PRECISION = pl.Schema(
     {
         "encoder": pl.String,
         "sequence_set": pl.String,
-        "condition": pl.String,  # present in the query study
+        "condition": pl.String,  # present in the query study; all: the mean over conditions
         "status": pl.String,
         "reason": pl.String,
+        "n_conditions": pl.Int32,  # of all: with a number, each in the value and in every replicate; else null
         "n_queries": pl.Int32,
         "n_patients": pl.Int32,
         "precision_5": pl.Float64,  # share of the 5 nearest studies of other patients that have it, too

@@ -140,11 +140,18 @@ def cohort_of_slices(make_batch, make_slice):
     return made.root, table, annotations, labels, splits
 
 
-def draw(cohort_of_slices, **changes):
+def draw(cohort_of_slices, preprocessing="p1", **changes):
     _, table, annotations, labels, splits = cohort_of_slices
     settings = SETTINGS.model_copy(update=changes)
     return drawn_slices(
-        table, annotations, labels, splits, routes=["t2"], settings=settings, points=LocalizationSettings()
+        table,
+        annotations,
+        labels,
+        splits,
+        routes=["t2"],
+        preprocessings={"t2": preprocessing, "other": "p9"},
+        settings=settings,
+        points=LocalizationSettings(),
     )
 
 
@@ -174,6 +181,29 @@ def test_two_splits_of_a_patient_are_refused(cohort_of_slices):
     twice = pl.concat([splits, splits.with_columns(split=pl.lit("val"))])
     with pytest.raises(AttributionError, match="two splits"):
         draw((*others, twice))
+
+
+def test_slices_of_another_preprocessing_than_the_heads_are_refused(cohort_of_slices):
+    with pytest.raises(
+        AttributionError, match="version p2 of route 't2', the slices are of version p1: fit the"
+    ):
+        draw(cohort_of_slices, preprocessing="p2")
+
+
+def test_slices_of_two_preprocessings_are_refused_wherever_they_may_be_drawn(cohort_of_slices):
+    root, table, *rest = cohort_of_slices
+
+    def of_two(patient: str) -> pl.DataFrame:
+        other = pl.when(pl.col("patient_key") == patient).then(pl.lit("p0"))
+        return table.with_columns(preprocessing_version=other.otherwise("preprocessing_version"))
+
+    with pytest.raises(
+        AttributionError, match="two preprocessing versions, p0 and p1: materialise the shards"
+    ):
+        draw((root, of_two("p2"), *rest), preprocessing="p0")
+    # Nobody looks at slices of train patients here, or at those of a route without heads.
+    assert draw((root, of_two("p3"), *rest)).equals(draw(cohort_of_slices))
+    assert draw((root, of_two("p2").with_columns(route=pl.lit("t1")), *rest)).is_empty()
 
 
 def test_every_slice_method_and_measure_is_measured(cohort_of_slices):

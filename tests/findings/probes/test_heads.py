@@ -45,8 +45,10 @@ def test_operating_thresholds_are_those_of_the_metrics(cohort, tmp_path):
     rows = metrics.filter(pl.col("threshold").is_not_null()).rows(named=True)
     assert len(rows) == 2 * 3 * 2
     for row in rows:
-        assert heads.threshold(row["condition"], row["sequence_set"]) == pytest.approx(row["threshold"])
-    assert heads.threshold("pars", "all") is None
+        point = heads.operating_point(row["condition"], row["sequence_set"])
+        assert point.threshold == pytest.approx(row["threshold"])
+        assert point.chosen_on == row["threshold_on"] == "cv"
+    assert heads.operating_point("pars", "all") == (None, None)
 
 
 def test_card_lists_heads_reasons_and_encoders(cohort, tmp_path):

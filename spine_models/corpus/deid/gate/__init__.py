@@ -4,9 +4,9 @@ Belongs here: byte-level search and consistency checks. Does not belong here: an
 policy or the text cleaner; what they overlook must not be overlooked here for the same reason.
 """
 
-from spine_models.corpus.deid.gate.batch import gate_batch
+from spine_models.corpus.deid.gate.batch import gate_batch, refusal
 from spine_models.corpus.deid.gate.intervals import date_integrity
 from spine_models.corpus.deid.gate.lake import sweep_lake
 from spine_models.corpus.deid.gate.memory import ArchivedBatch
 
-__all__ = ["ArchivedBatch", "date_integrity", "gate_batch", "sweep_lake"]
+__all__ = ["ArchivedBatch", "date_integrity", "gate_batch", "refusal", "sweep_lake"]

@@ -27,6 +27,13 @@ from spine_models.corpus.deid.tables import GATE
 if TYPE_CHECKING:
     from spine_models.corpus.archive import ArchiveTables
 
+UNREAD: Final = "originals_not_read"
+"""Rule of a batch some of whose originals could not be read: nobody knows what identifiers to look for.
+
+One original of a patient that is out of reach may be the only one that holds a name which stands in a released file or
+in a report. Elsewhere its absence would not show: the engine leaves behind what it cannot read.
+"""
+
 _INLINE_BELOW: Final = 400
 _CHUNK: Final = 16
 _HEX_PATH: Final = re.compile(r"(?:[0-9a-f]{32}/){3}[0-9a-f]{32}\.dcm")
@@ -50,11 +57,13 @@ def gate_batch(
         settings: date mode and largest shift.
 
     Returns:
-        GATE rows (batch_key, rule, subject, hits), sorted; empty is the only state that may be published.
+        GATE rows (batch_key, rule, subject, hits), sorted; empty is the only state that may be published. Originals
+        that could not be read are a row of rule `UNREAD`, as a sweep is not finished where it could not read all.
     """
     names = Pseudonymizer(key)
     known = known_of(archive, names, workers=settings.workers)
     found: Counter[tuple[str, str]] = Counter()
+    found[UNREAD, "archive"] += known.unread
     expected: set[Path] = set()
     subjects = [s for s in _subjects(archive, folder, names, settings) if s.released.is_file()]
     expected.update(subject.released for subject in subjects)
@@ -74,6 +83,22 @@ def gate_batch(
         if n
     ]
     return pl.DataFrame(rows, schema=GATE)
+
+
+def refusal(violations: pl.DataFrame) -> str:
+    """What the gate found, for people: how many violations, and the remedy where originals were out of reach.
+
+    Args:
+        violations: what `gate_batch` returned, not empty.
+    """
+    unread = int(violations.filter(rule=UNREAD)["hits"].sum())
+    told = [f"{found} violations"] if (found := violations.filter(pl.col("rule") != UNREAD).height) else []
+    if unread:
+        told.append(
+            f"{unread} originals that could not be read, so that it is not known what identifiers to look for "
+            "(make the inbox readable and run again; what has gone for good is noted by the next look at it)"
+        )
+    return "the gate found " + " and ".join(told)
 
 
 def _checked(subjects: Sequence[Subject], known: Known, key: bytes, workers: int) -> Iterator[Counter[str]]:
