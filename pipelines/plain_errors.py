@@ -17,7 +17,7 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from pipelines.runner import RunFailed
+        from pipelines.execution import RunFailed
         from pipelines.runtime.storage import StorageError
         from pipelines.study import StudyRefused
         from sql.warehouse import WarehouseError

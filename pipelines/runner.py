@@ -7,29 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 
-from assets import STAGES, all_assets
-from pipelines.freshness import due, newest
+from assets import STAGES
+from pipelines.execution import Executor, RunFailed
 from pipelines.intake import alone, register
 from pipelines.jobs import (
     ABLATIONS,
     AGREE_JOB,
-    ANCHOR_KEYS,
     CONSENSUS_KEYS,
     CORPUS,
     CORPUS_JOB,
-    ENCODER_KEYS,
-    LAUNCHER_TAG,
-    MODEL_KEYS,
-    RULES_JOB,
-    WAREHOUSE_JOB,
     asset_keys,
     batch_keys,
-    keys_of_stage,
     through_job,
 )
 from pipelines.keys import batches_under_another_key
@@ -37,36 +29,15 @@ from pipelines.lake_log import LakeLog
 from pipelines.nights import Noted, Refreshed
 from pipelines.refreshing import Due, corpus_reasons, look_into_inboxes, plan_refresh, registered, waiting
 from pipelines.retelling import settle
-from pipelines.runtime.partitions import encoder_sequences
-from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
-from pipelines.under_way import bury_dead, reason_of, running
+from pipelines.trainings import train_where_due
+from pipelines.under_way import bury_dead, running
 
-_IN_PROCESS = {LAUNCHER_TAG: "command_line"}
-_PARTITION_TAG = "dagster/partition"
 _SLICES = dg.AssetKey(["shards", "slices"])
 
 
-class RunFailed(RuntimeError):
-    """A job of the run failed; names job, partition, step and the reason."""
-
-
-@dataclass
-class Runner:
-    """Runs jobs in this process against one instance.
-
-    Args:
-        hospital: profile, key and storage.
-        definitions: the code location's definitions for that hospital.
-        instance: Dagster instance that records the runs.
-        say: called with one line per finished job.
-    """
-
-    hospital: Hospital
-    definitions: dg.Definitions
-    instance: dg.DagsterInstance
-    say: Callable[[str], None]
-    executed: list[tuple[str, str | None]] = field(default_factory=list)
+class Runner(Executor):
+    """Runs jobs in this process against one instance, where they are due."""
 
     def run(self, inbox: Path, *, through: str, cohort: str = "internal", retrain: bool = False) -> list[str]:
         """Register an inbox and materialise its batches up to a stage.
@@ -165,11 +136,6 @@ class Runner:
         for n, step in enumerate(steps, 1):
             self.say(f"{step.stage}: step {n} of {len(steps)}")
             self._step(log, step, batches)
-
-    def rebuild(self) -> None:
-        """The warehouse and its rules over the lake as it is served now."""
-        self._execute(WAREHOUSE_JOB, None)
-        self._execute(RULES_JOB, None)
 
     def _prepare(self) -> None:
         self.hospital.key()
@@ -290,7 +256,7 @@ class Runner:
             started = time.monotonic()
             outcome = "failed"
             try:
-                self._execute(job, partition)
+                self.execute(job, partition)
                 outcome = "refreshed"
             finally:
                 if rows is not None:
@@ -305,94 +271,5 @@ class Runner:
         return any(made.models not in (None, models) for key in keys for _, made in log.partitions_made(key))
 
     def _models(self, stages: Sequence[str], retrain: bool) -> bool:
-        """Trainings in order: where there is none yet, and what rests on one that is the first of its kind just now.
-
-        Everything else that is out of date is named, and left to ``retrain``.
-
-        Returns:
-            Whether anything was trained.
-        """
-        if "backbone" not in stages:
-            return False
-        before = len(self.executed)
-        first: set[str] = set()
-        stale: list[str] = []
-
-        def train(
-            job: str,
-            keys: Sequence[dg.AssetKey],
-            route: str | None,
-            above: Sequence[tuple[dg.AssetKey, str | None]],
-            *rests_on: str,
-        ) -> None:
-            name = f"{job} {route}" if route else job
-            new = any(newest(self.instance, key, route) is None for key in keys)
-            if new:
-                first.add(job)
-            if retrain or new or first.intersection(rests_on):
-                self._execute(job, route)
-            elif self._due(keys, route, above):
-                stale.append(name)
-
-        routes = encoder_sequences.get_partition_keys()
-        train("freeze", asset_keys(MODEL_KEYS), None, ())
-        frozen: list[tuple[dg.AssetKey, str | None]] = [(key, None) for key in asset_keys(MODEL_KEYS)]
-        for route in routes:
-            own = asset_keys(ENCODER_KEYS)
-            train("pretrain", own, route, frozen, "freeze")
-            # The other route's first encoder is no reason to anchor this one's anew.
-            begun = f"pretrain {route}"
-            if ("pretrain", route) in self.executed[before:]:
-                first.add(begun)
-            train("anchor", asset_keys(ANCHOR_KEYS), route, [*frozen, (own[0], route)], "freeze", begun)
-        above = [*frozen, *((dg.AssetKey(list(ENCODER)), route) for route in routes)]
-        if "clip" in stages:
-            train("align", keys_of_stage("clip"), None, above, "freeze", "anchor")
-        above.append((dg.AssetKey(["clip", "aligned"]), None))
-        if "synthesizer" in stages:
-            train("synthesize", keys_of_stage("synthesizer"), None, above, "freeze", "anchor", "align")
-        if stale:
-            self.say(f"newer manifest or code than {', '.join(stale)}: run with --retrain to train on it")
-        return len(self.executed) > before
-
-    def _due(
-        self,
-        keys: Sequence[dg.AssetKey],
-        partition: str | None,
-        upstream: Sequence[tuple[dg.AssetKey, str | None]] = (),
-    ) -> bool:
-        return due(self.instance, all_assets(), keys, partition, upstream=upstream)
-
-    def _execute(self, job: str, partition: str | None) -> None:
-        with alone(self.hospital, partition or job):
-            self._bury(job, partition)
-            self._execute_alone(job, partition)
-
-    def _bury(self, job: str, partition: str | None) -> None:
-        """Close the records of earlier runs of this job that were killed: whoever holds the lock is the only one."""
-        filters = dg.RunsFilter(job_name=job, tags=_IN_PROCESS, statuses=[dg.DagsterRunStatus.STARTED])
-        for run in self.instance.get_runs(filters):
-            if run.tags.get(_PARTITION_TAG) == partition:
-                self.instance.report_run_failed(run, "the process of this run was killed")
-                # Its place in a pool is not given back by that, and the next run would wait for it for ever.
-                self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-    def _execute_alone(self, job: str, partition: str | None) -> None:
-        started = time.monotonic()
-        result = self.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            partition_key=partition,
-            tags=_IN_PROCESS,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            raise_on_error=False,
-        )
-        self.executed.append((job, partition))
-        name = f"{job} {partition}" if partition else job
-        broken = [c for c in result.get_asset_check_evaluations() if not c.passed]
-        for check in broken:
-            self.say(
-                f"  check {'/'.join(check.asset_key.path)}: {check.check_name} did not pass ({check.severity.value})"
-            )
-        if not result.success:
-            raise RunFailed(f"{name} failed: {reason_of(result)}")
-        self.say(f"{name}: {time.monotonic() - started:.0f} s")
+        """Whether anything was trained."""
+        return train_where_due(self, stages, retrain=retrain)

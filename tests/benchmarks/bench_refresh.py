@@ -76,7 +76,7 @@ def _drawn(runner: Runner, stages: list[str], retrain: bool) -> bool:
     """Encoders by their random weights instead of training."""
     if "backbone" not in stages or runner.hospital.encoders():
         return False
-    runner._execute("freeze", None)
+    runner.execute("freeze", None)
     settings = runner.hospital.numbers.backbone
     for route in ("t1", "t2"):
         torch.manual_seed(0)

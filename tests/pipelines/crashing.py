@@ -94,8 +94,8 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     said: list[str] = []
     runner = Runner(hospital, build_defs(hospital), open_instance(settings.dagster_home), said.append)
     whole_lake = {"rebuild_warehouse", "lake_rules"}
-    execute = Runner._execute_alone
-    Runner._execute_alone = lambda self, job, partition: (
+    execute = Runner.execute_alone
+    Runner.execute_alone = lambda self, job, partition: (
         None if job in whole_lake else execute(self, job, partition)
     )
     moments = Moments(order.get("stage"), order.get("kill_at"))

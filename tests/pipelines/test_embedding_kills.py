@@ -43,7 +43,7 @@ def embed(home: str, profile: str, key_file: str, dies_at: int | None = None) ->
         Encoder.encode = deadly
     hospital = Hospital(profile=profile, home=home, key_file=key_file)
     instance = open_instance(Path(home) / "dagster")
-    Runner(hospital, build_defs(hospital), instance, print)._execute("embeddings_batch", BATCH)
+    Runner(hospital, build_defs(hospital), instance, print).execute("embeddings_batch", BATCH)
     (record,) = instance.fetch_materializations(dg.AssetKey(["embeddings", "slices"]), limit=1).records
     return int(record.asset_materialization.metadata["computed"].value)
 

@@ -47,7 +47,7 @@ def models(runner: Runner, stages, retrain: bool) -> bool:
         return False
     first = not runner.hospital.encoders()
     if first:
-        runner._execute("freeze", None)
+        runner.execute("freeze", None)
     if first or retrain:
         publish(runner.hospital, seed=1 if first else 5)
     return first or retrain
@@ -94,17 +94,17 @@ def test_nothing_new_is_nothing_to_do(site):
 def test_a_new_report_goes_through_to_the_drafts_and_a_killed_refresh_goes_on(site, monkeypatch):
     report = sorted((site.inbox / "reports").iterdir())[0]
     report.write_bytes(report.read_bytes() + b"\nAddendum: nothing else.\n")
-    execute = Runner._execute_alone
+    execute = Runner.execute_alone
 
     def killed(runner, job, partition):
         execute(runner, job, partition)
         if job == "corpus_through_shards":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Runner, "_execute_alone", killed)
+    monkeypatch.setattr(Runner, "execute_alone", killed)
     with pytest.raises(KeyboardInterrupt):
         site.runner().refresh()
-    monkeypatch.setattr(Runner, "_execute_alone", execute)
+    monkeypatch.setattr(Runner, "execute_alone", execute)
     after = refreshed(site)
     touched = {batch for _, batch in after.executed}
     jobs = {job for job, _ in after.executed}

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.runner import RunFailed
+from pipelines.execution import RunFailed
 from spine_models.domain import condition_keys
 from tests.conftest import install
 

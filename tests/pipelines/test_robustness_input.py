@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.runner import RunFailed
+from pipelines.execution import RunFailed
 from tests.conftest import Installation, install
 from tests.pipelines.hospital_inbox import write_inbox, write_slice
 
@@ -22,10 +22,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """One installation over a small inbox, without the warehouse at the end of each run."""
     from pipelines.runner import Runner
 
-    execute = Runner._execute_alone
+    execute = Runner.execute_alone
     monkeypatch.setattr(
         Runner,
-        "_execute_alone",
+        "execute_alone",
         lambda self, job, partition: execute(self, job, partition) if partition else None,
     )
     return install(tmp_path, write_inbox(tmp_path / "inbox", patients=2), tmp_path)
