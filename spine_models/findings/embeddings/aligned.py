@@ -168,8 +168,8 @@ def _clip_vectors(
     parts, slice_parts = [kept], [kept_slices]
     for keys in due.iter_slices(STUDIES_AT_A_TIME):
         rows = chosen.join(keys, on="study_key", how="semi")
-        vectors = _checked(rows, read, clip)
-        studies = _studies(rows, vectors)
+        vectors = checked_vectors(rows, read, clip)
+        studies = chosen_studies(rows, vectors)
         embedded = model.embed(studies).vectors
         at = {study.study_key: n for n, study in enumerate(studies)}
         now = stale.join(keys, on="study_key", how="semi")
@@ -193,15 +193,25 @@ def _clip_vectors(
     return pl.concat(parts), pl.concat(slice_parts), stale.height
 
 
-def _studies(rows: pl.DataFrame, vectors: dict[str, np.ndarray]) -> list[ClipStudy]:
+def chosen_studies(rows: pl.DataFrame, vectors: dict[str, np.ndarray]) -> list[ClipStudy]:
+    """Chosen slices (``chosen_slices`` by route) with their vectors as studies without patient and report."""
     routes: dict[str, dict[str, object]] = {}
     for (study, route), part in rows.group_by(["study_key", "route"], maintain_order=True):
         routes.setdefault(str(study), {})[str(route)] = as_routes(part, vectors)
     return [ClipStudy(study, "", own, "") for study, own in routes.items()]  # type: ignore[arg-type]
 
 
-def _checked(rows: pl.DataFrame, read: ReadVectors, clip: ClipSide) -> dict[str, np.ndarray]:
-    """Slice vectors by key, each of the pixels that the shards hold and of the encoder that clip was trained on."""
+def checked_vectors(rows: pl.DataFrame, read: ReadVectors, clip: ClipSide) -> dict[str, np.ndarray]:
+    """Slice vectors by key, each of the pixels that the shards hold and of the encoder that clip was trained on.
+
+    Args:
+        rows: chosen slices of one batch.
+        read: gives what ``embeddings/slices`` holds of some slice keys.
+        clip: whose routes and parents count.
+
+    Raises:
+        AlignedError: vectors that are missing, not finite, or of another encoder.
+    """
     held = read(rows["slice_key"].to_list())
     for route in clip.model.dims:
         own = held.filter(pl.col("route") == route).select(_PARENTS).unique()
