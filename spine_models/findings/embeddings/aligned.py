@@ -29,10 +29,9 @@ from spine_models.findings.embeddings.aligned_choice import (
     by_key,
     chosen_slices,
     content_hashes,
+    divided_slices,
+    divided_studies,
     one_slice,
-    slice_wanted,
-    slices_still_true,
-    still_true,
     wanted_rows,
     with_vectors,
 )
@@ -159,11 +158,8 @@ def _clip_vectors(
         chosen, group, *(str(clip.parents[r]["model_version"]) for r in sorted(model.dims))
     )
     wanted = wanted_rows(hashes, batch, IMAGE if joined else None, clip.name, clip.version)
-    kept = still_true(wanted, previous)
-    wanted_slices = slice_wanted(chosen, clip.name, clip.version)
-    kept_slices = slices_still_true(wanted_slices, previous_slices)
-    stale = wanted.join(kept, on=["study_key", "modality"], how="anti")
-    stale_slices = wanted_slices.join(kept_slices, on="slice_key", how="anti")
+    kept, stale = divided_studies(wanted, previous)
+    kept_slices, stale_slices = divided_slices(chosen, clip.name, clip.version, previous_slices)
     due = pl.concat([stale.select("study_key"), stale_slices.select("study_key")]).unique().sort("study_key")
     parts, slice_parts = [kept], [kept_slices]
     for keys in due.iter_slices(STUDIES_AT_A_TIME):
@@ -251,9 +247,7 @@ def _report_vectors(
     ]
     columns = dict.fromkeys(("study_key", "patient_key", "content_hash"), pl.String)
     hashes = pl.DataFrame(found, schema=columns, orient="row")
-    wanted = wanted_rows(hashes, batch, REPORT, clip.name, clip.version)
-    kept = still_true(wanted, previous)
-    stale = wanted.join(kept, on="study_key", how="anti")
+    kept, stale = divided_studies(wanted_rows(hashes, batch, REPORT, clip.name, clip.version), previous)
     if stale.is_empty():
         return kept, 0
     vectors, present = clip.model.embed_reports([texts[key] for key in stale["study_key"]])
