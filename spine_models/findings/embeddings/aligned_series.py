@@ -32,9 +32,9 @@ from spine_models.findings.embeddings.aligned_choice import (
 )
 from spine_models.findings.embeddings.aligned_tables import ALIGNED, ALIGNED_SLICES
 from spine_models.findings.embeddings.images import stored_images
+from spine_models.findings.embeddings.study_means import stacked
 
 STUDY, OTHER = "study", "other"
-ENCODED_AT_A_TIME = 64
 
 
 def series_vectors(
@@ -116,24 +116,10 @@ def _slice_vectors(
     held = held.join(rows, on=["slice_key", "pixel_hash", "preprocessing_version"], how="semi")
     vectors = by_key(held)
     due = rows.filter(~pl.col("slice_key").is_in(list(vectors)))
-    keys: list[str] = []
-    images: list[np.ndarray] = []
     done = 0
-
-    def flush() -> None:
-        nonlocal done
-        if keys:
-            vectors.update(zip(keys, alignment.synthesizer.encode(np.stack(images)), strict=True))
-            done += len(keys)
-            keys.clear()
-            images.clear()
-            if progress is not None:
-                progress(done, due.height)
-
-    for key, image in stored_images(due, shard_root):
-        keys.append(key)
-        images.append(image)
-        if len(keys) == ENCODED_AT_A_TIME:
-            flush()
-    flush()
+    for keys, images in stacked(stored_images(due, shard_root)):
+        vectors.update(zip(keys, alignment.synthesizer.encode(images), strict=True))
+        done += len(keys)
+        if progress is not None:
+            progress(done, due.height)
     return vectors, done

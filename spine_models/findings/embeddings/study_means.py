@@ -8,7 +8,8 @@ Belongs here: the pass and the means. Does not belong here: the models, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -110,19 +111,17 @@ def slice_batches(
         EmbeddingError: shards and slice table do not belong together.
     """
     for route in ROUTES:
-        keys: list[str] = []
-        images: list[np.ndarray] = []
-        for (batch,), part in rows.filter(pl.col("route") == route).group_by(
-            "batch_key", maintain_order=True
-        ):
-            for key, image in stored_images(part, shard_roots[str(batch)]):
-                keys.append(key)
-                images.append(image)
-                if len(keys) == BATCH:
-                    yield route, keys, np.stack(images)
-                    keys, images = [], []
-        if keys:
-            yield route, keys, np.stack(images)
+        parts = rows.filter(pl.col("route") == route).group_by("batch_key", maintain_order=True)
+        images = chain.from_iterable(stored_images(part, shard_roots[str(batch)]) for (batch,), part in parts)
+        for keys, stack in stacked(images):
+            yield route, keys, stack
+
+
+def stacked(images: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Keys and images [n <= 64, S, S] of images [S, S] with their keys, in order; all but the last are full."""
+    held = iter(images)
+    while part := list(islice(held, BATCH)):
+        yield [key for key, _ in part], np.stack([image for _, image in part])
 
 
 def _pooled(rows: pl.DataFrame, sums: Mapping[str, np.ndarray], name: Name, route: str) -> StudyMeans[Name]:
