@@ -1,4 +1,5 @@
--- A difference and a relative gain are those of the reference's value and the variant's own; nothing is gained over nothing.
+-- A difference and a relative gain are those of the reference's value and the variant's own; over a value of nothing
+-- there is no gain.
 -- table: ablations.scores
 -- severity: error
 SELECT variant.question, variant.variant, variant.sequence_set, variant.evaluation, variant.measure

@@ -1,4 +1,4 @@
--- A score lies in 0 .. 1 with its interval around it, recall is of test patients alone, and no value stands with a reason.
+-- A score lies in 0 .. 1 as its interval does, recall is of test patients alone, and no value stands with a reason.
 -- table: ablations.scores
 -- severity: error
 SELECT question, variant, sequence_set, evaluation, measure, value, low, high, reason

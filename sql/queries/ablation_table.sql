@@ -1,10 +1,10 @@
 -- What does each part of the system add? Each variant beside the part as it is in use, paired by patient.
+-- Recall at 5 is asked in a variant's own space where it has a text side, and through a linear map from its vectors.
 -- columns:
 --   question        gram, length, alignment, synthesizer
 --   sequence_set    t1, t2, other, all
 --   evaluation      cv (patients of train, out of fold), test
---   measure         auroc, auprc: means over conditions; recall_at_5: reports found among the first five by the image,
---                   in the variant's own space; recall_at_5_linear: the same through a linear map from its study vectors
+--   measure         auroc, auprc: means over conditions; recall_at_5, recall_at_5_linear: reports found by the image
 --   variant         what stands in the part's place
 --   reference       the part as it is in use
 --   conditions      conditions that all variants could be evaluated on; null for recall

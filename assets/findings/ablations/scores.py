@@ -141,7 +141,7 @@ def _batch(hospital: Hospital, slices: pl.DataFrame, key: str) -> "Batch":
         "consensus": dg.AssetIn(["labels", "consensus"]),
         "patients": dg.AssetIn(["shards", "patients"]),
     },
-    deps=of_all_partitions(["embeddings", "aligned"], ["deid", "reports"]),
+    deps=of_all_partitions(["embeddings", "aligned"], ["shards", "splits"], ["deid", "reports"]),
     outs={
         "scores": table_out(
             ("ablations", "scores"),
@@ -165,12 +165,13 @@ def scores(
     from spine_models.findings.ablations.recall import score_recall
     from spine_models.findings.ablations.scores import score_ablations
 
-    batches = hospital.lake.partitions(("embeddings", "aligned"))
+    lake = hospital.lake
+    batches = lake.partitions(("embeddings", "aligned"))
     recall = score_recall(
         vectors,
         beside,
-        hospital.lake.read_table(("embeddings", "aligned"), batches),
-        splits=patients,
+        lake.read_table(("embeddings", "aligned"), batches),
+        splits=lake.read_table(("shards", "splits"), lake.partitions(("shards", "splits"))),
         reports=study_reports(hospital, pl.DataFrame({"batch_key": batches})),
         settings=hospital.numbers.retrieval,
     )

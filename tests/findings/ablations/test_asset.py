@@ -114,16 +114,17 @@ def hospital(tmp_path_factory):
         alignment=load_alignment(root / "g0", encoders["t1"], encoders["t2"]),
         synthesizer_slices=NUMBERS.synthesizer.align.slices, read=read, shard_root=batch.root,
     ).studies  # fmt: skip
+    splits = pl.DataFrame({"patient_key": [f"p{i:02d}" for i in range(36)], "split": SPLITS * 6})
     lake = SimpleNamespace(
         card=lambda key: {"training": {"parents": parents, "trained": True}},
-        read_table=lambda key, batches: {"slices": embedded, "aligned": aligned}[key[1]],
+        read_table=lambda key, batches: {"slices": embedded, "aligned": aligned, "splits": splits}[key[1]],
         table_path=lambda key, partition: root / "slices.parquet",
         partitions=lambda key: [BATCH],
     )
     return SimpleNamespace(
         lake=lake, numbers=NUMBERS, encoders=lambda: encoders, trained=trained.get,
         artifacts=lambda key, parts: encoders if key[0] == "backbone" else {BATCH: batch.root},
-        current=lambda key, partition: batch.root, slices=batch.table, reports=reports, aligned=aligned,
+        current=lambda key, partition: batch.root, splits=splits, slices=batch.table, reports=reports, aligned=aligned,
         studies=pool_studies(pool_series(embedded)),
     )  # fmt: skip
 
@@ -138,9 +139,6 @@ def results(hospital):
         schema={"study_key": pl.String, "patient_key": pl.String, "condition": pl.String, "label": pl.Int8},
         orient="row",
     )
-    splits = pl.DataFrame(
-        {"patient_key": [f"p{i:02d}" for i in range(36)], "split": [SPLITS[i % 6] for i in range(36)]}
-    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "study_reports", lambda *_: hospital.reports)
         patch.setattr(module.encoder_sequences, "get_partition_keys", lambda: ["t1", "t2"])
@@ -149,7 +147,7 @@ def results(hospital):
         )
         tables = {result.asset_key.path[1]: result.value for result in made}
         table, check = module.scores.node_def.compute_fn.decorated_fn(
-            hospital, tables["vectors"], tables["aligned"], labels, splits
+            hospital, tables["vectors"], tables["aligned"], labels, hospital.splits
         )
     return tables | {"scores": table.value}, check
 
