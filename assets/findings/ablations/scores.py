@@ -110,6 +110,7 @@ def vectors(hospital: Hospital, slices: pl.DataFrame, studies: pl.DataFrame) -> 
         frames.append(aligned_studies(name, clip.model, clip.version, stored, max_slices=most))
     frame = pl.concat(frames).sort("question", "variant", "route", "study_key")
     yield table_result(("ablations", "vectors"), frame, by_variant=counts(frame, "variant"))
+    del models  # their encoders need not stay in memory beside the gates' own
     gates = trained | ({} if conditional is None else {"conditional": conditional})
     beside = variants_beside_reports(
         (_batch(hospital, slices, batch) for batch in batches),
