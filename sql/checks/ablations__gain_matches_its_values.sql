@@ -1,4 +1,5 @@
--- A difference and a relative gain are those of the reference's value and the variant's own.
+-- A difference and a relative gain are those of the reference's value and the variant's own; over a value of nothing
+-- there is no gain.
 -- table: ablations.scores
 -- severity: error
 SELECT variant.question, variant.variant, variant.sequence_set, variant.evaluation, variant.measure
@@ -15,9 +16,12 @@ WHERE
     AND variant.value IS NOT NULL
     AND NOT COALESCE(
         ABS(reference.value - variant.value - variant.difference) < 1e-9
-        AND ABS(reference.value / variant.value - 1 - variant.relative_gain) < 1e-9
+        AND CASE
+            WHEN variant.value > 0 THEN ABS(reference.value / variant.value - 1 - variant.relative_gain) < 1e-9
+            ELSE variant.relative_gain IS NULL AND variant.reason IS NOT NULL
+        END
         AND variant.n_studies = reference.n_studies
-        AND variant.conditions = reference.conditions,
+        AND variant.conditions IS NOT DISTINCT FROM reference.conditions,
         FALSE
     )
 ORDER BY variant.question, variant.variant, variant.sequence_set, variant.evaluation, variant.measure;

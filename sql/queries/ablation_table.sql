@@ -1,21 +1,22 @@
 -- What does each part of the system add? Each variant beside the part as it is in use, paired by patient.
+-- Recall at 5 is asked in a variant's own space where it has a text side, and through a linear map from its vectors.
 -- columns:
 --   question        gram, length, alignment, synthesizer
 --   sequence_set    t1, t2, other, all
 --   evaluation      cv (patients of train, out of fold), test
---   measure         auroc, auprc: means over conditions
+--   measure         auroc, auprc: means over conditions; recall_at_5, recall_at_5_linear: reports found by the image
 --   variant         what stands in the part's place
 --   reference       the part as it is in use
---   conditions      conditions that all variants could be evaluated on
---   n_studies       studies that all variants have
+--   conditions      conditions that all variants could be evaluated on; null for recall
+--   n_studies       studies that all variants have; for recall those that asked
 --   value           of the variant
 --   low             lower end of its 95 % bootstrap interval over patients
 --   high            upper end
 --   reference_value  of the part as it is in use, on the same studies
---   gain            reference over variant, less one
+--   gain            reference over variant, less one; null over a variant that finds nothing
 --   gain_low        lower end of its interval; above 0 the part helps
 --   gain_high       upper end
---   reason          why there is no value; null otherwise
+--   reason          why there is no value, or no gain; null otherwise
 SELECT
     variant.question,
     variant.sequence_set,

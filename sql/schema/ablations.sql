@@ -14,6 +14,18 @@ CREATE TABLE ablations.vectors (
     vector FLOAT[]
 );
 
+-- Test studies and their reports in the own space of every variant that has a text side; unit vectors.
+-- stored: view
+CREATE TABLE ablations.aligned (
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    question VARCHAR, -- alignment, synthesizer
+    variant VARCHAR,
+    side VARCHAR, -- t1, t2, other, all: image side of that sequence set; report: text side
+    model_version VARCHAR, -- of what made the vector
+    vector FLOAT[]
+);
+
 -- One row per question, variant, sequence set, evaluation and measure; intervals are paired by patient.
 -- stored: copy
 CREATE TABLE ablations.scores (
@@ -22,19 +34,19 @@ CREATE TABLE ablations.scores (
     is_reference BOOLEAN, -- the part as it is in use
     sequence_set VARCHAR, -- t1, t2, other, all
     evaluation VARCHAR, -- cv (patients of train, out of fold), test
-    measure VARCHAR, -- auroc, auprc: means over conditions
-    conditions INTEGER, -- that all variants of the question could be evaluated on
-    n_studies INTEGER, -- that all variants have
+    measure VARCHAR, -- auroc, auprc: means over conditions; recall_at_5, recall_at_5_linear: of reports by image
+    conditions INTEGER, -- that all variants of the question could be evaluated on; null for recall
+    n_studies INTEGER, -- that all variants have; for recall those that asked
     value DOUBLE,
     low DOUBLE, -- lower end of the 95 % bootstrap interval over patients
     high DOUBLE,
     difference DOUBLE, -- reference less variant; null for the reference
     difference_low DOUBLE,
     difference_high DOUBLE,
-    relative_gain DOUBLE, -- reference over variant, less one
+    relative_gain DOUBLE, -- reference over variant, less one; null over a variant that finds nothing
     relative_gain_low DOUBLE,
     relative_gain_high DOUBLE,
-    reason VARCHAR -- why there is no value; null otherwise
+    reason VARCHAR -- why there is no value, or no gain; null otherwise
 );
 
 -- One row per training, route, patient and role: whose slices or studies the training of clip_bi_modal read.

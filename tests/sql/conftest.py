@@ -517,6 +517,18 @@ def _add_training(lake: Lake) -> None:
         **gain,
         **about,
     )
+    recall = about | {"question": "alignment", "measure": "recall_at_5", "conditions": None, "n_studies": 2}
+    lake.add("ablations.scores", variant="tri_modal", is_reference=True, value=0.5, **recall)
+    nothing = recall | {"low": 0.0, "high": 0.0, "reason": "nothing is gained over nothing"}
+    lake.add("ablations.scores", variant="concat", is_reference=False, value=0.0, difference=0.5, **nothing)
+    without = recall | {"low": None, "high": None, "n_studies": 0, "reason": "no text side"}
+    lake.add("ablations.scores", variant="bi_modal", is_reference=False, **without)
+    ben = {"patient_key": key("ben"), "study_key": lake.first("shards.slices", split="test")["study_key"]}
+    for side in ("t1", "report"):
+        lake.add(
+            "ablations.aligned", question="alignment", variant="tri_modal", side=side, model_version="c1",
+            vector=[0.6, 0.8], **ben,
+        )  # fmt: skip
     for patient, role in (("ann", "train"), ("dot", "train"), ("cem", "held_out")):
         lake.add(
             "localization.patients",

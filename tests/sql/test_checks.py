@@ -262,6 +262,30 @@ CASES: list[tuple[str, Callable]] = [
         "ablations__gain_matches_its_values",
         lambda lake: lake.change("ablations.scores", where={"is_reference": True}, n_studies=9),
     ),
+    (
+        "ablations__gain_matches_its_values",
+        lambda lake: lake.change("ablations.scores", where={"variant": "concat"}, relative_gain=1.0),
+    ),
+    (
+        "ablations__gain_matches_its_values",
+        lambda lake: lake.change("ablations.scores", where={"variant": "concat"}, conditions=1),
+    ),
+    (
+        "ablations__scores_in_range",
+        lambda lake: lake.change("ablations.scores", where={"variant": "with_gram"}, high=1.1),
+    ),
+    (
+        "ablations__scores_in_range",
+        lambda lake: lake.change("ablations.scores", where={"variant": "bi_modal"}, reason=None),
+    ),
+    (
+        "ablations__scores_in_range",
+        lambda lake: lake.change("ablations.scores", where={"variant": "bi_modal"}, evaluation="cv"),
+    ),
+    (
+        "ablations__only_test_patients_ask",
+        lambda lake: lake.change("ablations.aligned", patient_key=key("ann")),
+    ),
     ("clip__loss_finite", lambda lake: lake.change("clip.curves", loss=math.inf)),
     ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", recall_1=1.5)),
     ("clip__recall_in_range", lambda lake: lake.change("clip.retrieval", median_rank=9.0)),

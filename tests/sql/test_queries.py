@@ -254,3 +254,13 @@ def test_a_draft_stands_beside_its_claims(answer):
     row = answer("draft_text")[0]
     assert (row["present"], row["indeterminate"], row["not_assessed"]) == (["canal", "fracture"], None, 15)
     assert "radiologist" in row["report_text"]
+
+
+def test_the_ablation_table_shows_recall_beside_the_means_over_conditions(answer):
+    rows = {(row["measure"], row["variant"]): row for row in answer("ablation_table")}
+    assert set(rows) == {("auroc", "without_gram"), ("recall_at_5", "concat"), ("recall_at_5", "bi_modal")}
+    found = rows["recall_at_5", "concat"]
+    assert (found["reference"], found["reference_value"], found["value"]) == ("tri_modal", 0.5, 0.0)
+    assert (found["gain"], found["conditions"], found["n_studies"]) == (None, None, 2)
+    without = rows["recall_at_5", "bi_modal"]
+    assert (without["value"], without["reason"]) == (None, "no text side")

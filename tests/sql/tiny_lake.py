@@ -112,6 +112,7 @@ SCHEMAS = {
     "reports.sentences": reports.SENTENCES,
     "reports.nights": reports.NIGHTS,
     "ablations.vectors": ablations.VECTORS,
+    "ablations.aligned": ablations.ALIGNED,
     "ablations.scores": ablations.SCORES,
     "ablations.clip_bi_modal_patients": seen.PATIENTS,
     "ablations.clip_concat_patients": seen.PATIENTS,

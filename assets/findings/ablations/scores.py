@@ -1,17 +1,18 @@
-"""What each part of the system adds: study vectors of every variant, and the table.
+"""What each part of the system adds: vectors of every variant, and the table.
 
 Belongs here: wiring. Does not belong here: trainings of variants (``trainings``), encoding, scoring
 (``spine_models.findings.ablations``).
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 
 from assets.findings.ablations.trainings import clip_key, gates_key
 from pipelines.runtime.figures.ablations import gain_plot, length_plot
-from pipelines.runtime.frozen import TARS
+from pipelines.runtime.frozen import TARS, study_reports
 from pipelines.runtime.metadata import counts, markdown, table_out, table_result
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.progress import reporter
@@ -19,12 +20,16 @@ from pipelines.runtime.provenance import of_all_partitions
 from pipelines.runtime.resources import Hospital
 from spine_models.findings.ablations import tables
 
+if TYPE_CHECKING:  # it imports torch
+    from spine_models.findings.ablations.aligned import Batch
+
 LAYER = "findings"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 PAIRED = dg.AssetCheckSpec(
     "variants_are_paired",
     asset=["ablations", "scores"],
-    description="All variants of a question, sequence set and evaluation are scored on as many studies and conditions.",
+    description="All variants of a question, sequence set, evaluation and measure are scored on as many studies and "
+    "conditions.",
     blocking=True,
 )
 
@@ -33,7 +38,13 @@ PAIRED = dg.AssetCheckSpec(
     name="ablation_vectors",
     ins={"slices": dg.AssetIn(["shards", "slices"]), "studies": dg.AssetIn(["embeddings", "studies"])},
     deps=[
-        *of_all_partitions(["shards", "tars"], ["embeddings", "slices"], ["backbone", "encoder"]),
+        *of_all_partitions(
+            ["shards", "tars"],
+            ["embeddings", "slices"],
+            ["deid", "reports"],
+            ["backbone", "encoder"],
+            ["backbone", "anchored"],
+        ),
         ["clip", "aligned"],
         ["synthesizer", "aligned"],
         list(clip_key("bi_modal")),
@@ -47,16 +58,26 @@ PAIRED = dg.AssetCheckSpec(
             "Study vectors of every variant and of its reference.",
             layer=LAYER,
             code_version=CODE_VERSION,
-        )
+        ),
+        "aligned": table_out(
+            ("ablations", "aligned"),
+            tables.ALIGNED,
+            "Test studies and their reports in the own space of every variant that has a text side.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
     },
     pool="gpu",
 )
 def vectors(hospital: Hospital, slices: pl.DataFrame, studies: pl.DataFrame) -> Iterator[object]:
     """Encode each study by every variant; a variant that was not trained has no rows."""
     from spine_models.encoder.clip.model import load_clip, version_of
+    from spine_models.encoder.synthesizer.alignment import load_alignment
+    from spine_models.findings.ablations.aligned import variants_beside_reports
     from spine_models.findings.ablations.models import gram_models, length_models, synthesizer_models
     from spine_models.findings.ablations.variants import PLAIN, Question
     from spine_models.findings.ablations.vectors import aligned_studies, encoded_studies, stored_studies
+    from spine_models.findings.embeddings.aligned import ClipSide
 
     routes = encoder_sequences.get_partition_keys()
     anchored = hospital.encoders()
@@ -77,30 +98,57 @@ def vectors(hospital: Hospital, slices: pl.DataFrame, studies: pl.DataFrame) -> 
         stored_studies(studies, Question.LENGTH, "anchored"),
         stored_studies(studies, Question.ALIGNMENT, PLAIN),
     ]
-    clips = {"tri_modal": ("clip", "aligned")} | {name: clip_key(name) for name in ("bi_modal", "concat")}
-    for name, key in clips.items():
-        folder = hospital.trained(key)
-        if folder is None:
-            continue
+    keys = {"tri_modal": ("clip", "aligned")} | {name: clip_key(name) for name in ("bi_modal", "concat")}
+    clips = {
+        name: ClipSide(load_clip(folder), version_of(folder), hospital.lake.card(key)["training"]["parents"])
+        for name, key in keys.items()
+        if (folder := hospital.trained(key)) is not None
+    }
+    for name, clip in clips.items():
         stored = (hospital.lake.read_table(("embeddings", "slices"), [batch]) for batch in batches)
         most = hospital.numbers.clip.max_slices
-        frames.append(aligned_studies(name, load_clip(folder), version_of(folder), stored, max_slices=most))
+        frames.append(aligned_studies(name, clip.model, clip.version, stored, max_slices=most))
     frame = pl.concat(frames).sort("question", "variant", "route", "study_key")
     yield table_result(("ablations", "vectors"), frame, by_variant=counts(frame, "variant"))
+    del models  # their encoders need not stay in memory beside the gates' own
+    gates = trained | ({} if conditional is None else {"conditional": conditional})
+    beside = variants_beside_reports(
+        (_batch(hospital, slices, batch) for batch in batches),
+        clips,
+        {name: load_alignment(folder, anchored["t1"], anchored["t2"]) for name, folder in gates.items()},
+        most=hospital.numbers.synthesizer.align.slices,
+    )
+    yield table_result(("ablations", "aligned"), beside, by_variant=counts(beside, "variant"))
+
+
+def _batch(hospital: Hospital, slices: pl.DataFrame, key: str) -> "Batch":
+    from spine_models.findings.ablations.aligned import Batch
+
+    stored = pl.scan_parquet(hospital.lake.table_path(("embeddings", "slices"), key))
+    return Batch(
+        key,
+        slices.filter(pl.col("batch_key") == key),
+        study_reports(hospital, pl.DataFrame({"batch_key": [key]})),
+        lambda keys: stored.filter(pl.col("slice_key").is_in(keys)).collect(engine="streaming"),
+        hospital.current(TARS, key),
+    )
 
 
 @dg.multi_asset(
     name="ablation_scores",
     ins={
         "vectors": dg.AssetIn(["ablations", "vectors"]),
+        "beside": dg.AssetIn(["ablations", "aligned"]),
         "consensus": dg.AssetIn(["labels", "consensus"]),
         "patients": dg.AssetIn(["shards", "patients"]),
     },
+    deps=of_all_partitions(["embeddings", "aligned"], ["shards", "splits"], ["deid", "reports"]),
     outs={
         "scores": table_out(
             ("ablations", "scores"),
             tables.SCORES,
-            "Mean AUROC and AUPRC of every variant, and how far its reference is from it, with intervals.",
+            "Mean AUROC and AUPRC of every variant, its recall of reports, and how far its reference is from it, with "
+            "intervals.",
             layer=LAYER,
             code_version=CODE_VERSION,
         )
@@ -108,14 +156,39 @@ def vectors(hospital: Hospital, slices: pl.DataFrame, studies: pl.DataFrame) -> 
     check_specs=[PAIRED],
 )
 def scores(
-    hospital: Hospital, vectors: pl.DataFrame, consensus: pl.DataFrame, patients: pl.DataFrame
+    hospital: Hospital,
+    vectors: pl.DataFrame,
+    beside: pl.DataFrame,
+    consensus: pl.DataFrame,
+    patients: pl.DataFrame,
 ) -> Iterator[object]:
     """Score every question on the studies that all of its variants have."""
+    from spine_models.findings.ablations.recall import score_recall
     from spine_models.findings.ablations.scores import score_ablations
 
-    frame = score_ablations(vectors, consensus, patients, settings=hospital.numbers.probes)
-    shown = frame.filter(pl.col("measure") == "auroc").select(
-        "question", "variant", "sequence_set", "evaluation", "value", "low", "high", "relative_gain"
+    lake = hospital.lake
+    batches = lake.partitions(("embeddings", "aligned"))
+    recall = score_recall(
+        vectors,
+        beside,
+        lake.read_table(("embeddings", "aligned"), batches),
+        splits=lake.read_table(("shards", "splits"), lake.partitions(("shards", "splits"))),
+        reports=study_reports(hospital, pl.DataFrame({"batch_key": batches})),
+        settings=hospital.numbers.retrieval,
+    )
+    frame = pl.concat(
+        [score_ablations(vectors, consensus, patients, settings=hospital.numbers.probes), recall]
+    )
+    shown = frame.filter(pl.col("measure") != "auprc").select(
+        "measure",
+        "question",
+        "variant",
+        "sequence_set",
+        "evaluation",
+        "value",
+        "low",
+        "high",
+        "relative_gain",
     )
     yield table_result(
         ("ablations", "scores"),
@@ -124,7 +197,8 @@ def scores(
         length=length_plot(frame, hospital.numbers.backbone.steps),
         table=markdown(shown, rows=200),
     )
-    paired = frame.group_by("question", "sequence_set", "evaluation").agg(
+    valued = frame.filter(pl.col("value").is_not_null())
+    paired = valued.group_by("question", "sequence_set", "evaluation", "measure").agg(
         pl.struct("conditions", "n_studies").n_unique().alias("kinds")
     )
     yield dg.AssetCheckResult(

@@ -3,14 +3,15 @@
 All variants of a question are scored on the same studies, conditions, folds and bootstrap draws, so that a difference
 is one of variants. A condition counts where every variant can be evaluated on it.
 
-Belongs here: pairing, means over conditions, their intervals. Does not belong here: fitting (``probes.evaluate``), the
-vectors (``vectors``).
+Belongs here: pairing. Does not belong here: fitting (``probes.evaluate``), draws and means (``probes.draws``), the
+vectors (``vectors``), recall (``recall``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -20,25 +21,14 @@ from spine_models.domain import Split
 from spine_models.findings.ablations.tables import SCORES
 from spine_models.findings.ablations.variants import COMPARISONS, Comparison
 from spine_models.findings.embeddings.versions import Table
-from spine_models.findings.probes.bootstrap import relative
+from spine_models.findings.probes.draws import Bootstrap, Replicated, Score, mean_of
 from spine_models.findings.probes.evaluate import FittedSet, fit_set, train_folds
-from spine_models.findings.probes.scores import INTERVAL, auroc, average_precision, patient_draws
+from spine_models.findings.probes.scores import auroc, average_precision
+from spine_models.findings.probes.strata.resampling import Scored, scored, too_few
 from spine_models.findings.probes.studies import ProbeInputError, StudyLabels, model_versions, study_labels
 
 MEASURES: Final = {"auroc": auroc, "auprc": average_precision}
-CHUNK: Final = 250
-"""Replicates at a time; bounds memory."""
 SPLITS: Final = {"cv": Split.TRAIN, "test": Split.TEST}
-
-
-class Scored(NamedTuple):
-    """One variant's probabilities on the studies that all variants of the question have.
-
-    ``probabilities`` float [N, C], NaN where there is no head.
-    """
-
-    variant: str
-    probabilities: np.ndarray
 
 
 def score_ablations(
@@ -90,39 +80,32 @@ def _compared(
 ) -> Iterator[dict[str, object]]:
     """One row per variant and measure, the reference first."""
     order = sorted(fitted, key=lambda name: (name != comparison.reference, name))
-    studies, scored = _on_common_studies({name: fitted[name] for name in order}, truth, evaluation)
-    labels, patients = truth.labels[studies], truth.patient_keys[studies]
+    sides = _on_common_studies([scored(fitted[name], truth, evaluation) for name in order])
+    labels, patients = sides[0].labels, sides[0].patient_keys
     chosen = [
         c
         for c in range(labels.shape[1])
-        if _enough(labels[:, c], patients, settings.min_positive)
-        and all(np.isfinite(each.probabilities[labels[:, c] >= 0, c]).all() for each in scored)
+        if too_few(labels[:, c], patients, settings.min_positive) is None
+        and all(np.isfinite(side.probabilities[labels[:, c] >= 0, c]).all() for side in sides)
     ]
-    count = {"conditions": len(chosen), "n_studies": len(studies)}
+    count = {"conditions": len(chosen), "n_studies": len(patients)}
     if not chosen:
         reason = "no condition has enough patients of both kinds with vectors of every variant"
         for name in order:
             for measure in MEASURES:
                 yield _named(comparison, name, measure) | count | {"reason": reason}
         return
-    members, draws = _draws(patients, settings, evaluation)
+    bootstrap = Bootstrap.of(patients, settings.bootstrap, (settings.seed, list(SPLITS).index(evaluation)))
     for measure, score in MEASURES.items():
-        values, replicates = [], []
-        for each in scored:
-            point, drawn = _mean_over(score, labels, each.probabilities, chosen, members, draws)
-            values.append(point)
-            replicates.append(drawn)
-        for i, name in enumerate(order):
-            low, high = _interval(replicates[i])
+        found = [_mean_score(score, side, chosen, bootstrap) for side in sides]
+        for name, own in zip(order, found, strict=True):
+            held = own.columns("value")
             row: dict[str, object] = _named(comparison, name, measure) | count
-            row |= {"value": values[i], "low": low, "high": high}
-            if i:
-                apart, gain = replicates[0] - replicates[i], relative(replicates[0], replicates[i])
-                gained = float(relative(values[0], values[i]))
-                row |= {"difference": values[0] - values[i]}
-                row |= {"relative_gain": gained if np.isfinite(gained) else None}
-                row |= dict(zip(("difference_low", "difference_high"), _interval(apart), strict=True))
-                row |= dict(zip(("relative_gain_low", "relative_gain_high"), _interval(gain), strict=True))
+            row |= {"value": own.value, "low": held["value_low"], "high": held["value_high"]}
+            if name != comparison.reference:
+                gain = found[0].gain_over(own)
+                row |= (found[0] - own).columns("difference") | gain.columns("relative_gain")
+                row |= {} if np.isfinite(gain.value) else {"relative_gain": None}
             yield row
 
 
@@ -130,79 +113,26 @@ def _named(comparison: Comparison, variant: str, measure: str) -> dict[str, obje
     return {"variant": variant, "is_reference": variant == comparison.reference, "measure": measure}
 
 
-def _on_common_studies(
-    fitted: dict[str, FittedSet], truth: StudyLabels, evaluation: str
-) -> tuple[np.ndarray, list[Scored]]:
-    """Rows of ``truth`` that every variant has, ascending, and the variants' probabilities on them."""
-    own = {name: _of(found, evaluation) for name, found in fitted.items()}
-    common: set[int] | None = None
-    for studies, _ in own.values():
-        common = set(studies.tolist()) if common is None else common & set(studies.tolist())
-    rows = np.array(sorted(common or ()), dtype=np.int64)
-    scored = []
-    for name, (studies, probabilities) in own.items():
-        at = {int(study): i for i, study in enumerate(studies)}
-        held = probabilities[[at[int(row)] for row in rows]] if len(rows) else probabilities[:0]
-        scored.append(Scored(name, held))
-    return rows, scored
+def _on_common_studies(sides: Sequence[Scored]) -> list[Scored]:
+    """Each variant on the studies that all of them have, in key order."""
+    common = reduce(np.intersect1d, [side.study_keys for side in sides])
+    orders = [np.argsort(side.study_keys) for side in sides]
+    return [
+        side.where(order[np.isin(side.study_keys[order], common)])
+        for side, order in zip(sides, orders, strict=True)
+    ]
 
 
-def _of(found: FittedSet, evaluation: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the labels and probabilities [n, C] of one evaluation."""
-    if evaluation == "cv":
-        return found.rows[found.train], found.result.held_out
-    if len(found.test) == 0:
-        return found.rows[found.test], np.zeros((0, len(found.unfit)))
-    return found.rows[found.test], found.result.heads.probabilities(found.vectors.values[found.test])
+def _mean_score(score: Score, side: Scored, chosen: Sequence[int], bootstrap: Bootstrap) -> Replicated:
+    """Mean of a score over conditions.
 
-
-def _enough(label: np.ndarray, patients: np.ndarray, least: int) -> bool:
-    return all(len(np.unique(patients[label == value])) >= least for value in (0, 1))
-
-
-def _draws(patients: np.ndarray, settings: ProbeSettings, evaluation: str) -> tuple[np.ndarray, np.ndarray]:
-    """Column of each study in the draws, and the draws [B, P]."""
-    keys, members = np.unique(patients, return_inverse=True)
-    return members, patient_draws(
-        len(keys), settings.bootstrap, (settings.seed, list(SPLITS).index(evaluation))
-    )
-
-
-def _mean_over(
-    score,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    chosen: list[int],
-    members: np.ndarray,
-    draws: np.ndarray,
-) -> tuple[float, np.ndarray]:
-    """Mean of a score over conditions, and over each replicate's conditions that still have both classes.
-
-    A condition that drops out of a replicate must not shift it: each enters by its deviation from its own value.
+    Conditions are summed as deviations from their own values, which keeps the last bit of tables that are published.
     """
-    points, drawn = [], []
+    parts = []
     for c in chosen:
-        used = labels[:, c] >= 0
-        label, held, at = labels[used, c], probabilities[used, c], members[used]
-        points.append(float(score(label, held)[0]))
-        parts = [
-            score(label, held, draws[start : start + CHUNK][:, at].astype(np.float64))
-            for start in range(0, len(draws), CHUNK)
-        ]
-        drawn.append(np.concatenate(parts))
-    apart = np.stack(drawn) - np.array(points)[:, None]
-    return float(np.mean(points)), float(np.mean(points)) + _nan_mean(apart)
-
-
-def _nan_mean(values: np.ndarray) -> np.ndarray:
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(values.shape[1], np.nan), where=known.any(axis=0))
-
-
-def _interval(replicates: np.ndarray) -> tuple[float | None, float | None]:
-    valid = replicates[np.isfinite(replicates)]
-    if not len(valid):
-        return None, None
-    low, high = np.percentile(valid, INTERVAL)
-    return float(low), float(high)
+        used = side.labels[:, c] >= 0
+        label, chances = side.labels[used, c], side.probabilities[used, c]
+        parts.append(bootstrap.score(score, label, chances, side.patient_keys[used]))
+    apart = mean_of([Replicated(0.0, part.replicates - part.value) for part in parts])
+    value = float(np.mean([part.value for part in parts]))
+    return Replicated(value, value + apart.replicates)

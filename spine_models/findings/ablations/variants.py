@@ -39,12 +39,14 @@ class Comparison:
         reference: name of the variant in use.
         sequence_sets: of the probes.
         evaluations: of the probes; what was trained with the train reports can only be judged by test patients.
+        recall: whether it is also asked which images find their report, as the paper does (``recall``).
     """
 
     question: Question
     reference: str
     sequence_sets: tuple[str, ...]
     evaluations: tuple[str, ...] = ("cv", "test")
+    recall: bool = False
 
 
 COMPARISONS: Final = {
@@ -52,8 +54,8 @@ COMPARISONS: Final = {
     for comparison in (
         Comparison(Question.GRAM, "with_gram", ("t1", "t2", "all")),
         Comparison(Question.LENGTH, "anchored", ("t1", "t2", "all")),
-        Comparison(Question.ALIGNMENT, "tri_modal", ("t1", "t2", "all"), ("test",)),
-        Comparison(Question.SYNTHESIZER, "conditional", ("other",), ("test",)),
+        Comparison(Question.ALIGNMENT, "tri_modal", ("t1", "t2", "all"), ("test",), recall=True),
+        Comparison(Question.SYNTHESIZER, "conditional", ("other",), ("test",), recall=True),
     )
 }
 """By question, in the order of the table."""

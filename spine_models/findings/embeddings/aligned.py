@@ -29,10 +29,9 @@ from spine_models.findings.embeddings.aligned_choice import (
     by_key,
     chosen_slices,
     content_hashes,
+    divided_slices,
+    divided_studies,
     one_slice,
-    slice_wanted,
-    slices_still_true,
-    still_true,
     wanted_rows,
     with_vectors,
 )
@@ -159,17 +158,14 @@ def _clip_vectors(
         chosen, group, *(str(clip.parents[r]["model_version"]) for r in sorted(model.dims))
     )
     wanted = wanted_rows(hashes, batch, IMAGE if joined else None, clip.name, clip.version)
-    kept = still_true(wanted, previous)
-    wanted_slices = slice_wanted(chosen, clip.name, clip.version)
-    kept_slices = slices_still_true(wanted_slices, previous_slices)
-    stale = wanted.join(kept, on=["study_key", "modality"], how="anti")
-    stale_slices = wanted_slices.join(kept_slices, on="slice_key", how="anti")
+    kept, stale = divided_studies(wanted, previous)
+    kept_slices, stale_slices = divided_slices(chosen, clip.name, clip.version, previous_slices)
     due = pl.concat([stale.select("study_key"), stale_slices.select("study_key")]).unique().sort("study_key")
     parts, slice_parts = [kept], [kept_slices]
     for keys in due.iter_slices(STUDIES_AT_A_TIME):
         rows = chosen.join(keys, on="study_key", how="semi")
-        vectors = _checked(rows, read, clip)
-        studies = _studies(rows, vectors)
+        vectors = checked_vectors(rows, read, clip)
+        studies = chosen_studies(rows, vectors)
         embedded = model.embed(studies).vectors
         at = {study.study_key: n for n, study in enumerate(studies)}
         now = stale.join(keys, on="study_key", how="semi")
@@ -193,15 +189,25 @@ def _clip_vectors(
     return pl.concat(parts), pl.concat(slice_parts), stale.height
 
 
-def _studies(rows: pl.DataFrame, vectors: dict[str, np.ndarray]) -> list[ClipStudy]:
+def chosen_studies(rows: pl.DataFrame, vectors: dict[str, np.ndarray]) -> list[ClipStudy]:
+    """Chosen slices (``chosen_slices`` by route) with their vectors as studies without patient and report."""
     routes: dict[str, dict[str, object]] = {}
     for (study, route), part in rows.group_by(["study_key", "route"], maintain_order=True):
         routes.setdefault(str(study), {})[str(route)] = as_routes(part, vectors)
     return [ClipStudy(study, "", own, "") for study, own in routes.items()]  # type: ignore[arg-type]
 
 
-def _checked(rows: pl.DataFrame, read: ReadVectors, clip: ClipSide) -> dict[str, np.ndarray]:
-    """Slice vectors by key, each of the pixels that the shards hold and of the encoder that clip was trained on."""
+def checked_vectors(rows: pl.DataFrame, read: ReadVectors, clip: ClipSide) -> dict[str, np.ndarray]:
+    """Slice vectors by key, each of the pixels that the shards hold and of the encoder that clip was trained on.
+
+    Args:
+        rows: chosen slices of one batch.
+        read: gives what ``embeddings/slices`` holds of some slice keys.
+        clip: whose routes and parents count.
+
+    Raises:
+        AlignedError: vectors that are missing, not finite, or of another encoder.
+    """
     held = read(rows["slice_key"].to_list())
     for route in clip.model.dims:
         own = held.filter(pl.col("route") == route).select(_PARENTS).unique()
@@ -241,9 +247,7 @@ def _report_vectors(
     ]
     columns = dict.fromkeys(("study_key", "patient_key", "content_hash"), pl.String)
     hashes = pl.DataFrame(found, schema=columns, orient="row")
-    wanted = wanted_rows(hashes, batch, REPORT, clip.name, clip.version)
-    kept = still_true(wanted, previous)
-    stale = wanted.join(kept, on="study_key", how="anti")
+    kept, stale = divided_studies(wanted_rows(hashes, batch, REPORT, clip.name, clip.version), previous)
     if stale.is_empty():
         return kept, 0
     vectors, present = clip.model.embed_reports([texts[key] for key in stale["study_key"]])

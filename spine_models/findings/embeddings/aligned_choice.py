@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -73,29 +74,33 @@ def content_hashes(rows: pl.DataFrame, group: Sequence[str], *parents: str) -> p
     return pl.DataFrame(found, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
-def still_true(wanted: pl.DataFrame, previous: pl.DataFrame | None) -> pl.DataFrame:
-    """ALIGNED rows of ``previous`` that ``wanted`` (ALIGNED without vector) asks for again."""
-    return _reused(wanted, previous, _SAME_VECTOR, ALIGNED)
+class Divided(NamedTuple):
+    """Rows that an earlier run already has, and those to be computed, without vectors."""
+
+    kept: pl.DataFrame
+    stale: pl.DataFrame
 
 
-def slices_still_true(wanted: pl.DataFrame, previous: pl.DataFrame | None) -> pl.DataFrame:
-    """The same of ALIGNED_SLICES."""
-    return _reused(wanted, previous, _SAME_SLICE, ALIGNED_SLICES)
+def divided_studies(wanted: pl.DataFrame, previous: pl.DataFrame | None) -> Divided:
+    """What of ``wanted`` (ALIGNED without vector) stands in ``previous`` (ALIGNED) with the same content."""
+    return _divided(wanted, previous, _SAME_VECTOR, ["study_key", "modality"], ALIGNED)
 
 
-def _reused(
-    wanted: pl.DataFrame, previous: pl.DataFrame | None, same: list[str], schema: pl.Schema
-) -> pl.DataFrame:
-    if previous is None or previous.is_empty() or wanted.is_empty():
-        return pl.DataFrame(schema=schema)
-    held = previous.select(*same, "vector").unique(same, keep="first", maintain_order=True)
-    return wanted.join(held, on=same, how="inner").select(*schema)
-
-
-def slice_wanted(rows: pl.DataFrame, encoder: str, version: str) -> pl.DataFrame:
-    """ALIGNED_SLICES without vectors of chosen slices."""
+def divided_slices(rows: pl.DataFrame, encoder: str, version: str, previous: pl.DataFrame | None) -> Divided:
+    """The same of ALIGNED_SLICES, for chosen slices and the model that is to read them."""
     named = rows.with_columns(encoder=pl.lit(encoder), model_version=pl.lit(version))
-    return named.select([name for name in ALIGNED_SLICES if name != "vector"])
+    wanted = named.select([name for name in ALIGNED_SLICES if name != "vector"])
+    return _divided(wanted, previous, _SAME_SLICE, ["slice_key"], ALIGNED_SLICES)
+
+
+def _divided(
+    wanted: pl.DataFrame, previous: pl.DataFrame | None, same: list[str], key: list[str], schema: pl.Schema
+) -> Divided:
+    if previous is None or previous.is_empty() or wanted.is_empty():
+        return Divided(pl.DataFrame(schema=schema), wanted)
+    held = previous.select(*same, "vector").unique(same, keep="first", maintain_order=True)
+    kept = wanted.join(held, on=same, how="inner").select(*schema)
+    return Divided(kept, wanted.join(kept, on=key, how="anti"))
 
 
 def wanted_rows(

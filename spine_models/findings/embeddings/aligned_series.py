@@ -24,18 +24,17 @@ from spine_models.findings.embeddings.aligned_choice import (
     by_key,
     chosen_slices,
     content_hashes,
+    divided_slices,
+    divided_studies,
     one_slice,
-    slice_wanted,
-    slices_still_true,
-    still_true,
     wanted_rows,
     with_vectors,
 )
 from spine_models.findings.embeddings.aligned_tables import ALIGNED, ALIGNED_SLICES
 from spine_models.findings.embeddings.images import stored_images
+from spine_models.findings.embeddings.study_means import stacked
 
 STUDY, OTHER = "study", "other"
-ENCODED_AT_A_TIME = 64
 
 
 def series_vectors(
@@ -71,24 +70,22 @@ def series_vectors(
         STUDY: chosen_slices(slices, most, by_route=False),
         OTHER: chosen_slices(slices.filter(pl.col("route") == Route.OTHER.value), most, by_route=False),
     }
-    wanted = {
-        modality: wanted_rows(content_hashes(rows, ["study_key"]), batch, modality, name, version)
+    divided = {
+        modality: divided_studies(
+            wanted_rows(content_hashes(rows, ["study_key"]), batch, modality, name, version), previous
+        )
         for modality, rows in chosen.items()
     }
-    kept = {modality: still_true(rows, previous) for modality, rows in wanted.items()}
-    stale = {m: rows.join(kept[m], on="study_key", how="anti") for m, rows in wanted.items()}
-    wanted_slices = slice_wanted(chosen[OTHER], name, version)
-    kept_slices = slices_still_true(wanted_slices, previous_slices)
-    stale_slices = wanted_slices.join(kept_slices, on="slice_key", how="anti")
+    kept_slices, stale_slices = divided_slices(chosen[OTHER], name, version, previous_slices)
 
     needed = pl.concat(
-        [rows.join(stale[m], on="study_key", how="semi") for m, rows in chosen.items()]
+        [rows.join(divided[m].stale, on="study_key", how="semi") for m, rows in chosen.items()]
         + [chosen[OTHER].join(stale_slices, on="slice_key", how="semi")]
     ).unique("slice_key", maintain_order=True)
     vectors, encoded = _slice_vectors(needed, alignment, read, shard_root, progress)
-    parts, slice_parts = [*kept.values()], [kept_slices]
+    parts, slice_parts = [own.kept for own in divided.values()], [kept_slices]
     for modality, rows in chosen.items():
-        due = stale[modality]
+        due = divided[modality].stale
         by_study = rows.join(due, on="study_key", how="semi").partition_by(
             "study_key", as_dict=True, maintain_order=True
         )
@@ -119,24 +116,10 @@ def _slice_vectors(
     held = held.join(rows, on=["slice_key", "pixel_hash", "preprocessing_version"], how="semi")
     vectors = by_key(held)
     due = rows.filter(~pl.col("slice_key").is_in(list(vectors)))
-    keys: list[str] = []
-    images: list[np.ndarray] = []
     done = 0
-
-    def flush() -> None:
-        nonlocal done
-        if keys:
-            vectors.update(zip(keys, alignment.synthesizer.encode(np.stack(images)), strict=True))
-            done += len(keys)
-            keys.clear()
-            images.clear()
-            if progress is not None:
-                progress(done, due.height)
-
-    for key, image in stored_images(due, shard_root):
-        keys.append(key)
-        images.append(image)
-        if len(keys) == ENCODED_AT_A_TIME:
-            flush()
-    flush()
+    for keys, images in stacked(stored_images(due, shard_root)):
+        vectors.update(zip(keys, alignment.synthesizer.encode(images), strict=True))
+        done += len(keys)
+        if progress is not None:
+            progress(done, due.height)
     return vectors, done

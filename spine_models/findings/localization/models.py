@@ -8,7 +8,6 @@ Belongs here: writing, reading, versions. Does not belong here: fitting (``fit``
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from spine_models.findings.localization.levels import LevelModel
 from spine_models.findings.localization.slices import LinearMap
 from spine_models.findings.localization.tokens import LocalizationError
 from spine_models.findings.localization.versions import check_versions
+from spine_models.findings.probes.fitted_version import fitted_version
 
 WEIGHTS: Final = "localization.safetensors"
 CARD: Final = "card.json"
@@ -188,8 +188,7 @@ def _arrays(models: Models) -> dict[str, np.ndarray]:
 
 
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
-    """sha256 (first 16 hex digits) over the arrays and what of the card bears on the output."""
-    digest = hashlib.sha256()
+    """Over the arrays and what of the card bears on the output."""
     content = {
         name: card[name]
         for name in ("format", "reaches", "planes", "calibration", "levels", "model_versions")
@@ -197,9 +196,4 @@ def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
     # Models of before it was kept have the version that they were written with.
     if "preprocessing_versions" in card:
         content["preprocessing_versions"] = card["preprocessing_versions"]
-    digest.update(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name], dtype="<f4")
-        digest.update(f"{name}:{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
+    return fitted_version(content, arrays)

@@ -1,12 +1,13 @@
 """Study vectors of the baselines, pooled exactly as SpineFM's: mean over slices, then mean over series.
 
-Belongs here: one pass over the shards through all baselines, and the slices that PCA is fitted on. Does not
-belong here: the baselines themselves (``featurizers``), probes.
+Belongs here: which baselines there are, and the slices that PCA is fitted on. Does not belong here: the baselines
+themselves (``featurizers``), the pass over the shards (``embeddings.study_means``), probes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,15 +15,13 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import BackboneSettings, ProbeSettings
-from spine_models.domain import Route, Split
-from spine_models.findings.embeddings.images import stored_images
-from spine_models.findings.embeddings.pooling import group_means
+from spine_models.domain import Split
+from spine_models.findings.embeddings.pooling import as_lists
+from spine_models.findings.embeddings.study_means import ROUTES, in_reading_order, slice_batches, study_means
 from spine_models.findings.probes.featurizers import featurizer
 from spine_models.findings.probes.sources import source_name, source_of
 from spine_models.findings.probes.tables import BASELINES
 
-ROUTES: Final = (Route.T1.value, Route.T2.value, Route.OTHER.value)
-BATCH: Final = 64
 PCA_SLICES: Final = 4096
 """Train slices per route that PCA is fitted on, dealt out evenly over studies."""
 
@@ -57,10 +56,7 @@ def baseline_vectors(
     """
     for name in names:
         source_of(name)
-    rows = slices.filter(pl.col("route").is_in(ROUTES)).sort("batch_key", "shard", "slice_key")
-    homeless = sorted(set(rows["batch_key"].to_list()) - set(shard_roots))
-    if homeless:
-        raise ValueError(f"no shard folder for batch {homeless[0]}: materialise shards of this batch")
+    rows = in_reading_order(slices, shard_roots)
     if rows.is_empty() or not names:
         return pl.DataFrame(schema=BASELINES)
     train = _pca_slices(rows, shard_roots) if "pixel_pca" in names else {}
@@ -68,43 +64,21 @@ def baseline_vectors(
         source_name(name): featurizer(name, backbone=backbone, settings=settings, routes=ROUTES, train=train)
         for name in dict.fromkeys(names)
     }
-    series_of = dict(zip(rows["slice_key"], rows["series_key"], strict=True))
-    sums: dict[tuple[str, str, str], np.ndarray] = {}
-    done = 0
-    for route, keys, images in _batches(rows, shard_roots):
-        for name, model in models.items():
-            vectors = model.encode(images, route)
-            if vectors is None:
-                continue
-            for key, vector in zip(keys, vectors.astype(np.float64), strict=True):
-                place = (name, route, series_of[key])
-                sums[place] = sums[place] + vector if place in sums else vector
-        done += len(keys)
-        if progress is not None:
-            progress(done, rows.height)
-    made = {place[:2] for place in sums}
-    versions = {(name, route): models[name].version(route) for name, route in made}
-    return _studies(rows, sums, versions)
-
-
-def _batches(
-    rows: pl.DataFrame, shard_roots: Mapping[str, Path]
-) -> Iterator[tuple[str, list[str], np.ndarray]]:
-    """Route, keys and images uint16 [n <= 64, S, S]; a route at a time, so that batches are full."""
-    for route in ROUTES:
-        keys: list[str] = []
-        images: list[np.ndarray] = []
-        for (batch,), part in rows.filter(pl.col("route") == route).group_by(
-            "batch_key", maintain_order=True
-        ):
-            for key, image in stored_images(part, shard_roots[str(batch)]):
-                keys.append(key)
-                images.append(image)
-                if len(keys) == BATCH:
-                    yield route, keys, np.stack(images)
-                    keys, images = [], []
-        if keys:
-            yield route, keys, np.stack(images)
+    encoders = {
+        route: {name: partial(model.encode, route=route) for name, model in models.items()}
+        for route in ROUTES
+    }
+    found = study_means(rows, shard_roots, encoders, progress=progress)
+    frames = [
+        own.studies.with_columns(
+            encoder=pl.lit(own.name),
+            model_version=pl.lit(models[own.name].version(own.route)),
+            route=pl.lit(own.route),
+            vector=as_lists(own.vectors),
+        ).select(*BASELINES)
+        for own in sorted(found, key=lambda own: (own.name, own.route))
+    ]
+    return pl.concat([pl.DataFrame(schema=BASELINES), *frames])
 
 
 def _pca_slices(rows: pl.DataFrame, shard_roots: Mapping[str, Path]) -> dict[str, np.ndarray]:
@@ -115,36 +89,6 @@ def _pca_slices(rows: pl.DataFrame, shard_roots: Mapping[str, Path]) -> dict[str
     chosen = {}
     for route in ROUTES:
         turns = train.filter(pl.col("route") == route).sort("_turn", "study_key").head(PCA_SLICES)
-        images = [image for _, _, part in _batches(turns, shard_roots) for image in part]
+        images = [image for _, _, part in slice_batches(turns, shard_roots) for image in part]
         chosen[route] = np.stack(images) if images else np.zeros((0, 1, 1), dtype=np.uint16)
     return chosen
-
-
-def _studies(
-    rows: pl.DataFrame,
-    sums: dict[tuple[str, str, str], np.ndarray],
-    versions: Mapping[tuple[str, str], str],
-) -> pl.DataFrame:
-    series = rows.group_by("route", "study_key", "series_key").agg(
-        pl.col("patient_key").first(), pl.len().alias("n_slices")
-    )
-    frames = [pl.DataFrame(schema=BASELINES)]
-    for name, route in sorted(versions):
-        held = [place[2] for place in sums if place[:2] == (name, route)]
-        part = series.filter((pl.col("route") == route) & pl.col("series_key").is_in(held))
-        part = part.sort("study_key", "series_key")
-        means = np.stack([sums[name, route, key] for key in part["series_key"]])
-        means = (means / part["n_slices"].to_numpy()[:, None]).astype(np.float32)
-        studies = part.group_by("study_key", maintain_order=True).agg(
-            pl.col("patient_key").first(), pl.len().alias("n_series")
-        )
-        vectors = group_means(means, studies["n_series"].to_numpy())
-        frames.append(
-            studies.with_columns(
-                pl.lit(name).alias("encoder"),
-                pl.lit(versions[name, route]).alias("model_version"),
-                pl.lit(route).alias("route"),
-                pl.Series("vector", vectors).cast(pl.List(pl.Float32)),
-            ).select(*BASELINES)
-        )
-    return pl.concat(frames)

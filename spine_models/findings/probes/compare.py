@@ -23,8 +23,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from spine_models.findings.probes.bootstrap import Replicates, interval_of, relative
+from spine_models.findings.probes.bootstrap import Replicates
 from spine_models.findings.probes.delong import delong
+from spine_models.findings.probes.draws import Replicated, mean_of_whole
 from spine_models.findings.probes.judgement import Scored
 from spine_models.findings.probes.tables import COMPARISONS, SUMMARY
 
@@ -136,9 +137,8 @@ def _mean(name: Name, rows: Mapping[str, Comparable], shared: Sequence[str]) -> 
     row |= {"status": "evaluated", "n_conditions": len(shared), "conditions": list(shared)}
     row |= _counts([part.study_keys for part in scored], [part.patient_keys for part in scored])
     for metric in COMPARED:
-        value, draws = _average([rows[condition].found for condition in shared], metric)
-        interval = interval_of(value, draws)
-        row |= {metric: value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+        interval = _average([rows[condition].found for condition in shared], metric).interval
+        row |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
     return row
 
 
@@ -213,24 +213,22 @@ def _macro(
 
 
 def _difference(pairs: Sequence[_Pair], metric: str) -> dict[str, object]:
-    value, draws = _average([pair.first for pair in pairs], metric)
-    against, rival = _average([pair.second for pair in pairs], metric)
-    row: dict[str, object] = {"status": "evaluated", "value": value, "against_value": against}
+    ours = _average([pair.first for pair in pairs], metric)
+    rival = _average([pair.second for pair in pairs], metric)
+    row: dict[str, object] = {"status": "evaluated", "value": ours.value, "against_value": rival.value}
     row |= _counts([pair.studies for pair in pairs], [pair.patients for pair in pairs])
-    difference = interval_of(value - against, draws - rival)
-    gain = interval_of(float(relative(value, against)), relative(draws, rival))
-    for name, interval in (("difference", difference), ("relative_gain", gain)):
+    apart = ours - rival
+    for name, found in (("difference", apart), ("relative_gain", ours.gain_over(rival))):
+        interval = found.interval
         if np.isfinite(interval.value):
             row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return row | {"p_bootstrap": _two_sided(draws - rival)}
+    return row | {"p_bootstrap": _two_sided(apart.replicates)}
 
 
-def _average(found: Sequence[Replicates | None], metric: str) -> tuple[float, np.ndarray]:
-    """Mean value and mean of each replicate; NaN where one of the conditions has none."""
-    held = [part for part in found if part is not None]
-    return (
-        float(np.mean([part.values[metric] for part in held])),
-        np.mean([part.draws[metric] for part in held], axis=0),
+def _average(found: Sequence[Replicates | None], metric: str) -> Replicated:
+    """Mean over conditions; a replicate in which one of them has no value has none."""
+    return mean_of_whole(
+        [Replicated(part.values[metric], part.draws[metric]) for part in found if part is not None]
     )
 
 

@@ -10,7 +10,6 @@ wording (``reporting.agents``).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from spine_models.domain import Split, condition_keys
 from spine_models.findings.probes.aligned import no_cv_of, reports_seen
 from spine_models.findings.probes.compare import SPINEFM
 from spine_models.findings.probes.crossfit import LinearHeads
+from spine_models.findings.probes.fitted_version import fitted_version
 from spine_models.findings.probes.fitting import FittedSet, fit_set, train_folds
 from spine_models.findings.probes.judgement import NO_POINT, OperatingPoint, linear_judgement
 from spine_models.findings.probes.studies import (
@@ -301,15 +301,9 @@ def _arrays(found: FittedSet, sequence_set: str) -> dict[str, np.ndarray]:
 
 
 def _version(arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> str:
-    """sha256 (first 16 hex digits) over the arrays and what of the card bears on predictions."""
-    digest = hashlib.sha256()
+    """Over the arrays and what of the card bears on predictions."""
     names = ("format", "conditions", "heads", "layouts", "model_versions", "preprocessing_versions")
     content = {name: card[name] for name in names}
     if card.get("mil"):
         content["mil"] = card["mil"]
-    digest.update(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name], dtype="<f4")
-        digest.update(f"{name}:{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
+    return fitted_version(content, arrays)

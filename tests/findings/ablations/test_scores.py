@@ -8,12 +8,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from spine_models.config import ProbeSettings
-from spine_models.findings.ablations.scores import _mean_over, score_ablations
+from spine_models.findings.ablations.scores import score_ablations
 from spine_models.findings.ablations.tables import SCORES, VECTORS
 from spine_models.findings.ablations.variants import Question, snapshot_name, step_of
 from spine_models.findings.ablations.vectors import stored_studies
 from spine_models.findings.probes.evaluate import fit_set, train_folds
-from spine_models.findings.probes.scores import auroc
+from spine_models.findings.probes.scores import auroc, average_precision, patient_draws
 from spine_models.findings.probes.studies import ProbeInputError, study_labels
 
 SETTINGS = ProbeSettings(bootstrap=200, regularisation=(1e-2, 1e-1))
@@ -56,6 +56,36 @@ def test_a_part_that_helps_has_a_gain_above_zero(cohort):
     assert worse["relative_gain"] == pytest.approx(better["value"] / worse["value"] - 1)
     assert worse["low"] < worse["value"] < worse["high"]
     assert worse["conditions"] == better["conditions"] == 2
+    # Both sides by a plain loop: the same draws, AUROCs of scikit-learn, plain means where no class is missing.
+    truth = study_labels(made.labels, made.splits)
+    frames = {
+        "with_gram": variant(made, "with_gram"),
+        "without_gram": variant(made, "without_gram", noise=3.0),
+    }
+    drawn = {}
+    for name, frame in frames.items():
+        fitted = fit_set(frame, "all", truth, train_folds(truth, SETTINGS), SETTINGS)
+        rows = fitted.rows[fitted.train]
+        keys, members = np.unique(truth.patient_keys[rows], return_inverse=True)
+        draws = patient_draws(len(keys), SETTINGS.bootstrap, (SETTINGS.seed, 0))[:, members]
+        known = [c for c in range(17) if np.isfinite(fitted.result.held_out[:, c]).all()]
+        drawn[name] = [
+            np.mean(
+                [
+                    roc_auc_score(truth.labels[rows, c], fitted.result.held_out[:, c], sample_weight=weight)
+                    for c in known
+                ]
+            )
+            for weight in draws
+        ]
+    apart = np.array(drawn["with_gram"]) - np.array(drawn["without_gram"])
+    assert (worse["difference_low"], worse["difference_high"]) == pytest.approx(
+        np.percentile(apart, (2.5, 97.5))
+    )
+    gains = np.array(drawn["with_gram"]) / np.array(drawn["without_gram"]) - 1
+    assert (worse["relative_gain_low"], worse["relative_gain_high"]) == pytest.approx(
+        np.percentile(gains, (2.5, 97.5))
+    )
 
 
 def test_the_same_vectors_under_another_name_differ_by_nothing(cohort):
@@ -149,11 +179,55 @@ def test_a_variant_of_two_models_is_refused(cohort):
         )
 
 
-def test_a_condition_that_drops_out_of_a_replicate_does_not_shift_it():
-    """One condition told perfectly by one patient, one not at all: without the first a replicate is no worse."""
-    labels = np.array([[1, 0], [0, 1], [0, 0], [0, 1]], dtype=np.int8)
-    chances = np.array([[0.9, 0.5], [0.1, 0.5], [0.2, 0.5], [0.3, 0.5]])
-    draws = np.array([[1, 1, 1, 1], [0, 2, 1, 1]])
-    value, replicates = _mean_over(auroc, labels, chances, [0, 1], np.arange(4), draws)
-    assert value == pytest.approx(0.75)
-    np.testing.assert_allclose(replicates, [0.75, 0.75])
+def over_conditions(score, labels, probabilities, chosen, weights) -> tuple[float, np.ndarray]:
+    """Plain transcription: every condition's replicates as deviations from its value, then their mean."""
+    points, apart = [], []
+    for c in chosen:
+        used = labels[:, c] >= 0
+        points.append(float(score(labels[used, c], probabilities[used, c])[0]))
+        apart.append(score(labels[used, c], probabilities[used, c], weights[:, used]) - points[-1])
+    stack = np.stack(apart)
+    known = np.isfinite(stack)
+    total = np.where(known, stack, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return float(np.mean(points)), float(np.mean(points)) + mean
+
+
+def test_numbers_are_those_of_a_plain_transcription_to_the_last_bit(cohort):
+    made = cohort(patients=90, signal=1.0, prevalence={"canal": 0.3, "edema": 0.5, "neuroforaminal": 0.4})
+    frames = {
+        "with_gram": variant(made, "with_gram"),
+        "without_gram": variant(made, "without_gram", noise=2.0),
+    }
+    scores = scored(made, *frames.values())
+    truth = study_labels(made.labels, made.splits)
+    fitted = {
+        name: fit_set(frame, "t2", truth, train_folds(truth, SETTINGS), SETTINGS)
+        for name, frame in frames.items()
+    }
+    rows = fitted["with_gram"].rows[fitted["with_gram"].test]
+    keys, members = np.unique(truth.patient_keys[rows], return_inverse=True)
+    weights = patient_draws(len(keys), SETTINGS.bootstrap, (SETTINGS.seed, 1))[:, members].astype(np.float64)
+    for measure, score in (("auroc", auroc), ("auprc", average_precision)):
+        held = []
+        for found in fitted.values():
+            chances = found.result.heads.probabilities(found.vectors.values[found.test])
+            chosen = [c for c in range(17) if np.isfinite(chances[:, c]).all()]
+            assert len(chosen) == 3
+            held.append(over_conditions(score, truth.labels[rows], chances, chosen, weights))
+        (ours, mine), (theirs, rival) = held
+        found = row(
+            scores,
+            variant="without_gram",
+            sequence_set="t2",
+            evaluation="test",
+            measure=measure,
+            question="gram",
+        )
+        assert (found["value"], found["difference"]) == (theirs, ours - theirs)
+        assert (found["low"], found["high"]) == tuple(np.percentile(rival, (2.5, 97.5)))
+        apart = tuple(np.percentile(mine - rival, (2.5, 97.5)))
+        assert (found["difference_low"], found["difference_high"]) == apart
+        gain = tuple(np.percentile(mine / rival - 1, (2.5, 97.5)))
+        assert (found["relative_gain_low"], found["relative_gain_high"]) == gain

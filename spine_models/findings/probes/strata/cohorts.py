@@ -7,11 +7,13 @@ collapsed as the paper does, any level of grade 1 or more is present, all graded
 Tested are the cohort's patients of val and test: nobody's weights were fitted on them (val chose when encoders stopped
 training). Within-cohort rows are tested on the same patients, for reference.
 
-Belongs here: cohorts of studies, collapsed labels, the transfer table. Does not belong here: fitting (``evaluate``).
+Belongs here: cohorts of studies, collapsed labels, the transfer table. Does not belong here: fitting by
+group, differences (``transfer``).
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Final
 
@@ -20,18 +22,11 @@ import polars as pl
 
 from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.domain import Split, condition_keys
-from spine_models.findings.probes.evaluate import SPINEFM, fit_set, train_folds
-from spine_models.findings.probes.strata.resampling import (
-    Bootstrap,
-    Replicated,
-    Scored,
-    condition_aurocs,
-    difference,
-    mean_of,
-    scored,
-)
+from spine_models.findings.probes.draws import Bootstrap
+from spine_models.findings.probes.evaluate import SPINEFM
 from spine_models.findings.probes.strata.tables import COHORTS
-from spine_models.findings.probes.studies import StudyLabels, model_versions, study_labels
+from spine_models.findings.probes.strata.transfer import Transfer, train_patients, trained_on, transfer
+from spine_models.findings.probes.studies import model_versions, study_labels
 
 GRADED: Final = ("canal", "neuroforaminal", "subarticular")
 MEAN: Final = "mean"
@@ -110,70 +105,38 @@ def cohort_transfer(
     }
     cohorts = np.array([home.get(key, "") for key in truth.study_keys], dtype=object)
     names = sorted(set(cohorts.tolist()) - {""})
-    tested = truth.patient_keys[np.isin(truth.split, TESTED)]
-    bootstrap = Bootstrap.of(tested, settings.bootstrap, (settings.seed, 11))
+    held_out = np.isin(truth.split, TESTED)
+    bootstrap = Bootstrap.of(truth.patient_keys[held_out], settings.bootstrap, (settings.seed, 11))
+    tested = replace(truth, split=np.where(held_out, Split.TEST.value, truth.split))
+    truths = {name: trained_on(tested, cohorts, name) for name in names}
     rows: list[dict[str, object]] = []
     for sequence_set in settings.sets:
-        parts: dict[tuple[str, str], Scored | str] = {}
-        counts: dict[str, dict[str, object]] = {}
-        for train in names:
-            own = _trained_on(truth, cohorts, train)
-            fitted = own.split == Split.TRAIN
-            n = len(np.unique(own.patient_keys[fitted]))
-            counts[train] = {"n_train_studies": int(fitted.sum()), "n_train_patients": n}
-            if n < settings.min_patients:
-                why = f"{n} train patients of this cohort, at least {settings.min_patients} are needed"
-                parts |= {(train, test): why for test in names}
-                continue
-            found = scored(
-                fit_set(study_vectors, sequence_set, own, train_folds(own, probes), probes), own, "test"
-            )
-            of_study = np.array([home[key] for key in found.study_keys], dtype=object)
-            parts |= {(train, test): found.where(of_study == test) for test in names}
-        for test in names:
-            aurocs = {
-                train: condition_aurocs(part, bootstrap, probes.min_positive)
-                for train in names
-                if isinstance(part := parts[train, test], Scored)
-            }
-            for train in names:
-                identity = {"encoder": SPINEFM, "sequence_set": sequence_set, "train_cohort": train}
-                identity |= {"test_cohort": test, "test_splits": "+".join(TESTED)}
-                for condition in (*GRADED, MEAN):
-                    row = _row(condition, parts[train, test], aurocs, train, test)
-                    rows.append(identity | counts[train] | row)
+        found = transfer(
+            study_vectors, sequence_set, truths, home, names, bootstrap,
+            probes=probes, least=settings.min_patients, kind="cohort",
+        )  # fmt: skip
+        for test, train in itertools.product(names, names):
+            identity = {"encoder": SPINEFM, "sequence_set": sequence_set, "train_cohort": train}
+            identity |= {"test_cohort": test, "test_splits": "+".join(TESTED)}
+            own = truths[train]
+            identity |= {"n_train_studies": int((own.split == Split.TRAIN).sum())}
+            identity |= {"n_train_patients": train_patients(own)}
+            rows += [identity | _row(found, train, test, condition) for condition in (*GRADED, MEAN)]
     return pl.DataFrame(rows, schema=COHORTS)
 
 
-def _row(
-    condition: str,
-    part: Scored | str,
-    aurocs: dict[str, tuple[dict[int, Replicated], dict[int, str]]],
-    train: str,
-    test: str,
-) -> dict[str, object]:
+def _row(found: Transfer, train: str, test: str, condition: str) -> dict[str, object]:
     row: dict[str, object] = {"condition": condition, "status": "not_evaluable"}
+    part = found.parts[train, test]
     if isinstance(part, str):
         return row | {"reason": part}
-    found, reasons = aurocs[train]
     columns = [condition_keys().index(key) for key in (GRADED if condition == MEAN else (condition,))]
     if condition != MEAN:
         label = part.labels[:, columns[0]]
         row["n_positive"] = int((label == 1).sum())
         part = part.where(label >= 0)
     row |= {"n_test_studies": len(part.study_keys), "n_test_patients": part.n_patients}
-    held = {c: found[c] for c in columns if c in found}
-    if not held:
-        return row | {"reason": reasons[columns[0]]}
-    row |= {"status": "evaluated"} | mean_of(list(held.values())).columns("auroc")
-    if train != test and test in aurocs:
-        apart = difference(held, {c: one for c, one in aurocs[test][0].items() if c in held})
-        row |= {} if apart is None else apart.columns("difference")
-    return row
-
-
-def _trained_on(truth: StudyLabels, cohorts: np.ndarray, cohort: str) -> StudyLabels:
-    """One cohort's train patients train, val and test patients of all cohorts are tested."""
-    split = np.where(np.isin(truth.split, TESTED), Split.TEST.value, truth.split)
-    foreign = (split == Split.TRAIN) & (cohorts != cohort)
-    return replace(truth, split=np.where(foreign, Split.OUTSIDE.value, split))
+    mean = found.mean(train, test, columns)
+    if mean is None:
+        return row | {"reason": found.aurocs[train, test][1][columns[0]]}
+    return row | {"status": "evaluated"} | mean

@@ -18,8 +18,9 @@ import yaml
 
 from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.domain import condition_keys
+from spine_models.findings.probes.draws import Bootstrap
 from spine_models.findings.probes.evaluate import EVALUATIONS
-from spine_models.findings.probes.strata.resampling import Bootstrap, percentiles, too_few
+from spine_models.findings.probes.strata.resampling import too_few
 from spine_models.findings.probes.strata.tables import CONTRASTS
 
 AGREES: Final = "agrees"
@@ -106,6 +107,6 @@ def _row(
         return row | {"reason": reason}
     t1 = bootstrap.auroc(label, part["probability"].to_numpy(), patients)
     t2 = bootstrap.auroc(label, part["probability_t2"].to_numpy(), patients)
-    edge = percentiles(t1 - t2)
+    edge = (t1 - t2).interval
     row |= t1.columns("t1") | t2.columns("t2") | (t1 - t2).columns("difference")
     return row | {"status": "evaluated", "agreement": agreement(edge.low, edge.high, expected)}

@@ -25,7 +25,7 @@ from spine_models.domain import Split
 from spine_models.findings.probes.aligned import no_cv_of, reports_seen
 from spine_models.findings.probes.evaluate import EVALUATIONS, SPINEFM, fit_set, train_folds
 from spine_models.findings.probes.scores import auroc
-from spine_models.findings.probes.strata.resampling import Scored, scored, too_few
+from spine_models.findings.probes.strata.resampling import Scored, scored
 from spine_models.findings.probes.strata.tables import NULL
 from spine_models.findings.probes.studies import StudyLabels, model_versions, study_labels
 
@@ -149,10 +149,10 @@ def _aurocs(
     part: Scored, folds: np.ndarray, column: int, probes: ProbeSettings
 ) -> tuple[float, float] | None:
     """AUROC over pairs of one fold and over all pairs, or None where the condition cannot be scored."""
+    if part.unscored(column, probes.min_positive) is not None:
+        return None
     kept = part.labels[:, column] >= 0
     label, chances = part.labels[kept, column], part.probabilities[kept, column]
-    if part.unfit[column] or too_few(label, part.patient_keys[kept], probes.min_positive):
-        return None
     wins, pairs = 0.0, 0
     for fold in np.unique(folds[kept]):
         here = folds[kept] == fold

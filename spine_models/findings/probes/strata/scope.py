@@ -22,8 +22,9 @@ import polars as pl
 from spine_models.config import StratumSettings
 from spine_models.domain import Region, Split
 from spine_models.findings.embeddings.pooling import stack
+from spine_models.findings.probes.draws import Bootstrap
 from spine_models.findings.probes.strata.conformal import one_a_patient
-from spine_models.findings.probes.strata.resampling import Bootstrap, too_few, wilson
+from spine_models.findings.probes.strata.resampling import too_few, wilson
 from spine_models.findings.probes.strata.tables import SCOPE
 
 STUDY: Final = "study"

@@ -16,10 +16,11 @@ import polars as pl
 
 from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.domain import condition_keys
+from spine_models.findings.probes.draws import Bootstrap, Replicated, difference, mean_of
 from spine_models.findings.probes.evaluate import EVALUATIONS, SPINEFM
 from spine_models.findings.probes.judgement import SEEN
 from spine_models.findings.probes.scores import MAX_BINS, PER_BIN, calibration_error
-from spine_models.findings.probes.strata.resampling import Bootstrap, Replicated, difference, mean_of, too_few
+from spine_models.findings.probes.strata.resampling import too_few
 from spine_models.findings.probes.strata.tables import SUBGROUPS
 
 MEAN: Final = "mean"

@@ -1,16 +1,14 @@
 """Train on one vendor, test on every vendor: mean AUROC by category of conditions.
 
 A row's heads are fitted by the very harness of the probes on the train patients of one vendor alone (``all``: on
-everybody), then scored once on each vendor's test patients. Means of different conditions cannot be compared, so the
-difference to training on the tested vendor is taken over the conditions that both heads can tell, on the same patients
-and draws.
+everybody), then scored once on each vendor's test patients.
 
-Belongs here: vendors of studies, the matrix. Does not belong here: fitting (``evaluate``), intervals (``resampling``).
+Belongs here: vendors of studies, the matrix. Does not belong here: fitting by group, differences (``transfer``).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
 from typing import Final
 
 import numpy as np
@@ -18,18 +16,12 @@ import polars as pl
 
 from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.domain import Split, conditions
-from spine_models.findings.probes.evaluate import SPINEFM, fit_set, train_folds
-from spine_models.findings.probes.strata.resampling import (
-    Bootstrap,
-    Replicated,
-    Scored,
-    condition_aurocs,
-    difference,
-    mean_of,
-    scored,
-)
+from spine_models.findings.probes.draws import Bootstrap
+from spine_models.findings.probes.evaluate import SPINEFM
+from spine_models.findings.probes.strata.resampling import Scored
 from spine_models.findings.probes.strata.tables import VENDORS
-from spine_models.findings.probes.studies import StudyLabels, model_versions, study_labels
+from spine_models.findings.probes.strata.transfer import Transfer, train_patients, trained_on, transfer
+from spine_models.findings.probes.studies import model_versions, study_labels
 
 ALL: Final = "all"
 EVERY: Final = "every"
@@ -82,71 +74,38 @@ def vendor_matrix(
     names = sorted(set(vendors.tolist()))
     tested = truth.patient_keys[truth.split == Split.TEST]
     bootstrap = Bootstrap.of(tested, settings.bootstrap, (settings.seed, 10))
+    truths = {ALL: truth} | {name: trained_on(truth, vendors, name) for name in names}
     rows: list[dict[str, object]] = []
     for sequence_set in settings.sets:
-        parts: dict[tuple[str, str], Scored | str] = {}
-        trained: dict[str, int] = {}
-        for train in (ALL, *names):
-            own = _trained_on(truth, vendors, train)
-            trained[train] = len(np.unique(own.patient_keys[own.split == Split.TRAIN]))
-            if trained[train] < settings.min_patients:
-                why = f"{trained[train]} train patients of this vendor, at least {settings.min_patients} are needed"
-                parts |= {(train, test): why for test in names}
-                continue
-            found = scored(
-                fit_set(study_vectors, sequence_set, own, train_folds(own, probes), probes), own, "test"
-            )
-            of_study = np.array([vendor_of.get(key, UNKNOWN) for key in found.study_keys], dtype=object)
-            parts |= {(train, test): found.where(of_study == test) for test in names}
-        for test in names:
-            aurocs = {
-                train: condition_aurocs(part, bootstrap, probes.min_positive)
-                for train in (ALL, *names)
-                if isinstance(part := parts[train, test], Scored)
-            }
-            for train in (ALL, *names):
-                identity = {"encoder": SPINEFM, "sequence_set": sequence_set, "train_vendor": train}
-                identity |= {"test_vendor": test}
-                part = parts[train, test]
-                count = {"n_train_patients": trained[train]}
-                if isinstance(part, str):
-                    blank = {"status": "not_evaluable", "reason": part, "n_conditions": 0}
-                    rows += [identity | count | blank | {"category": c} for c in _categories()]
-                    continue
+        found = transfer(
+            study_vectors, sequence_set, truths, dict(zip(truth.study_keys, vendors, strict=True)), names, bootstrap,
+            probes=probes, least=settings.min_patients, kind="vendor",
+        )  # fmt: skip
+        for test, train in itertools.product(names, truths):
+            identity = {"encoder": SPINEFM, "sequence_set": sequence_set, "train_vendor": train}
+            identity |= {"test_vendor": test}
+            part = found.parts[train, test]
+            count: dict[str, object] = {"n_train_patients": train_patients(truths[train])}
+            if isinstance(part, Scored):
                 count |= {"n_test_patients": part.n_patients, "n_test_studies": len(part.study_keys)}
-                rows += [
-                    identity | count | _row(category, members, aurocs, train, test)
-                    for category, members in _categories().items()
-                ]
+            rows += [
+                identity | count | {"category": category} | _row(found, train, test, members)
+                for category, members in _categories().items()
+            ]
     return pl.DataFrame(rows, schema=VENDORS)
 
 
-def _row(
-    category: str,
-    members: list[int],
-    aurocs: dict[str, tuple[dict[int, Replicated], dict[int, str]]],
-    train: str,
-    test: str,
-) -> dict[str, object]:
-    found, reasons = aurocs[train]
-    held = {c: one for c, one in found.items() if c in members}
-    row: dict[str, object] = {"category": category, "n_conditions": len(held)}
-    if not held:
+def _row(found: Transfer, train: str, test: str, members: list[int]) -> dict[str, object]:
+    part = found.parts[train, test]
+    if isinstance(part, str):
+        return {"status": "not_evaluable", "reason": part, "n_conditions": 0}
+    evaluable, reasons = found.aurocs[train, test]
+    count = {"n_conditions": sum(c in evaluable for c in members)}
+    mean = found.mean(train, test, members)
+    if mean is None:
         missing = sorted({reasons[c] for c in members})
-        return row | {"status": "not_evaluable", "reason": f"no condition can be scored: {missing[0]}"}
-    row |= {"status": "evaluated"} | mean_of(list(held.values())).columns("auroc")
-    if train != test and test in aurocs:
-        apart = difference(held, aurocs[test][0])
-        row |= {} if apart is None else apart.columns("difference")
-    return row
-
-
-def _trained_on(truth: StudyLabels, vendors: np.ndarray, vendor: str) -> StudyLabels:
-    """The labels with every other vendor's train studies set outside."""
-    if vendor == ALL:
-        return truth
-    foreign = (truth.split == Split.TRAIN) & (vendors != vendor)
-    return replace(truth, split=np.where(foreign, Split.OUTSIDE.value, truth.split))
+        return count | {"status": "not_evaluable", "reason": f"no condition can be scored: {missing[0]}"}
+    return count | {"status": "evaluated"} | mean
 
 
 def _categories() -> dict[str, list[int]]:
