@@ -72,7 +72,13 @@ def test_a_late_ehr_table_touches_its_own_batch(hospital, inbox):
     assert register(hospital, inbox, cohort="site").touched == ["site-0001"]
 
 
-def test_a_late_ehr_table_touches_the_batches_of_its_patients(hospital, inbox):
+BOX = "study_instance_uid,series_instance_uid,sop_instance_uid,condition,x,y,w,h\n1.2.2,1.2.2.1,1.2.2.1.1,pars,1,1,2,2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("ehr/day.csv", "mrn,sex\n2,F\n"), ("annotations/boxes.csv", BOX)]
+)
+def test_a_late_table_touches_the_batches_of_its_patients(hospital, inbox, name, content):
     register(hospital, inbox, cohort="site")
     one = hospital.ledger()
     # Three batches with a patient each, as if their images lay in an inbox that is away.
@@ -88,11 +94,11 @@ def test_a_late_ehr_table_touches_the_batches_of_its_patients(hospital, inbox):
         for number in (1, 2, 3)
     ]
     hospital.write_ledger(pl.concat([one, *images]))
-    (inbox / "ehr").mkdir()
-    (inbox / "ehr" / "day.csv").write_text("mrn,sex\n2,F\n")
+    (inbox / name).parent.mkdir()
+    (inbox / name).write_text(content)
     assert register(hospital, inbox, cohort="site").touched == ["site-0002", "site-0003"]
     before = hospital.ledger()
-    assert before.filter(kind="ehr")["table_rows"].null_count() == 0
+    assert before.filter(relative_path=name)["table_rows"].null_count() == 0
     assert register(hospital, inbox, cohort="site").touched == []
     assert hospital.ledger().equals(before)
 
