@@ -72,7 +72,8 @@ def test_a_late_ehr_table_touches_its_own_batch(hospital, inbox):
     assert register(hospital, inbox, cohort="site").touched == ["site-0001"]
 
 
-BOX = "study_instance_uid,series_instance_uid,sop_instance_uid,condition,x,y,w,h\n1.2.2,1.2.2.1,1.2.2.1.1,pars,1,1,2,2\n"
+COLUMNS = "study_instance_uid,series_instance_uid,sop_instance_uid,condition,x,y,w,h"
+BOX = f"{COLUMNS}\n1.2.2,1.2.2.1,1.2.2.1.1,pars,1,1,2,2\n"
 
 
 @pytest.mark.parametrize(
