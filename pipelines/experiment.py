@@ -85,7 +85,7 @@ def tables_of(answers: Mapping[str, pl.DataFrame]) -> list[tuple[str, pl.DataFra
             "What SpineFM gains over each encoder (sql encoder_comparison)",
             gains(answers["encoder_comparison"]),
         ),
-        ("What each part adds, AUROC (sql ablation_table)", ablations(answers["ablation_table"])),
+        ("What each part adds (sql ablation_table)", ablations(answers["ablation_table"])),
         ("T1 less T2 (sql sequence_contrast)", contrasts(answers["sequence_contrast"])),
         (
             "Train vendor by test vendor, all conditions (sql vendor_matrix)",
@@ -114,16 +114,17 @@ def gains(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def ablations(rows: pl.DataFrame) -> pl.DataFrame:
-    """Variant, reference and gain, one column an evaluation."""
-    known = rows.filter((pl.col("measure") == "auroc") & pl.col("value").is_not_null())
+    """Variant, reference and gain, a row a measure and evaluation."""
+    known = rows.filter((pl.col("measure") != "auprc") & pl.col("value").is_not_null())
     return known.select(
         "question",
+        "measure",
         "sequence_set",
         "evaluation",
         "variant",
-        with_interval("value", "low", "high").alias("AUROC"),
+        with_interval("value", "low", "high").alias("its value"),
         "reference",
-        pl.col("reference_value").alias("its AUROC"),
+        pl.col("reference_value").alias("of the reference"),
         with_interval("gain", "gain_low", "gain_high").alias("relative gain"),
         pl.col("n_studies").alias("n"),
     )

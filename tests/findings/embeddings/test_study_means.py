@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -17,11 +19,11 @@ from spine_models.findings.probes import baselines
 class Turned:
     """Numbers whose float32 rounding shows in which order and precision they are summed."""
 
-    version = "v"
-
     def __init__(self, seed: int) -> None:
         self.turn = np.random.default_rng(seed).normal(size=(256, 5)).astype(np.float32)
         self.seen: list[int] = []
+
+    version = "v"
 
     def encode(self, images: np.ndarray, route: str = "") -> np.ndarray:
         self.seen.append(len(images))
@@ -84,7 +86,8 @@ def test_vectors_are_those_of_each_model_alone_to_the_last_bit(world):
 def test_baselines_and_ablations_are_pooled_alike_to_the_last_bit(world, monkeypatch):
     table, _, roots = world
     model = Turned(3)
-    monkeypatch.setattr(baselines, "featurizer", lambda *_, **__: model)
+    baseline = SimpleNamespace(encode=model.encode, version=lambda route: f"v-{route}")
+    monkeypatch.setattr(baselines, "featurizer", lambda *_, **__: baseline)
     stored = baselines.baseline_vectors(
         table, shard_roots=roots, names=["random_init"], backbone=None, settings=None
     )
@@ -93,6 +96,7 @@ def test_baselines_and_ablations_are_pooled_alike_to_the_last_bit(world, monkeyp
     columns = ["patient_key", "study_key", "route", "vector"]
     assert stored.select(columns).equals(variants.select(columns).sort("route", "study_key"))
     assert stored["route"].n_unique() == 3
+    assert stored["model_version"].equals("v-" + stored["route"], check_names=False)
 
 
 def test_every_slice_is_read_once_in_full_batches(world, monkeypatch):
