@@ -25,7 +25,10 @@ ONE_ROW = dg.AssetCheckSpec(
 
 @dg.multi_asset(
     name="sequences",
-    ins={"instances": dg.AssetIn(["deid", "instances"])},
+    ins={
+        "instances": dg.AssetIn(["deid", "instances"]),
+        "annotations": dg.AssetIn(["deid", "annotations"]),
+    },
     deps=[["deid", "dicom"]],
     outs={
         "series": table_out(
@@ -48,13 +51,15 @@ ONE_ROW = dg.AssetCheckSpec(
     check_specs=[ONE_ROW],
 )
 def sequences(
-    context: AssetExecutionContext, hospital: Hospital, instances: pl.DataFrame
+    context: AssetExecutionContext, hospital: Hospital, instances: pl.DataFrame, annotations: pl.DataFrame
 ) -> Iterator[object]:
     """Classify the batch's series; middle slices are opened of those that their headers leave open."""
     from spine_models.corpus.sequences import classify_batch
 
     folder = hospital.current(("deid", "dicom"), context.partition_key)
-    found = classify_batch(instances, settings=hospital.numbers.sequences, dicom=folder)
+    found = classify_batch(
+        instances, settings=hospital.numbers.sequences, dicom=folder, annotations=annotations
+    )
     series = found.series
     yield table_result(
         ("sequences", "series"),

@@ -13,7 +13,7 @@ CREATE TABLE sequences.series (
     route VARCHAR, -- t1, t2, other; other when the classifier abstained
     plane VARCHAR,
     region VARCHAR,
-    region_evidence VARCHAR, -- description, protocol, body_part, levels, study; null when unknown
+    region_evidence VARCHAR, -- description, protocol, body_part, levels, study, annotations; null when unknown
     confidence DOUBLE, -- 0 to 1: the share of such answers that are right
     abstained BOOLEAN,
     decided_by VARCHAR, -- rules, header_model, header+pixels, nobody

@@ -8,9 +8,10 @@ from dataclasses import fields
 import polars as pl
 import pytest
 
-from spine_models.config import ArchiveSettings, DeidSettings
+from spine_models.config import ArchiveSettings, DeidSettings, SequenceSettings
 from spine_models.corpus.archive import index_batch, scan_inbox
 from spine_models.corpus.deid import Pseudonymizer, deidentify_batch, gate_batch
+from spine_models.corpus.sequences import classify_batch
 from spine_models.phantom import write_hospital
 
 KEY = b"a key of thirty-two bytes, or so"
@@ -138,3 +139,8 @@ def test_the_rsna_cohort_leaves_with_all_its_annotations(tmp_path):
     assert annotations.filter(kind="label").height == 3 * 25
     points = len((tmp_path / "source/inbox/train_label_coordinates.csv").read_text().splitlines()) - 1
     assert annotations.filter(kind="point").height == points
+    # No header of such a cohort names a region: without the graded levels all of it would stay outside the shards.
+    instances = pl.concat([leaving["instances"] for leaving in frames])
+    for known, region in ((None, "unknown"), (annotations, "lumbar")):
+        found = classify_batch(instances, settings=SequenceSettings(), annotations=known).series
+        assert set(found["region"]) == {region}

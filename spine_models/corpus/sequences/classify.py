@@ -23,12 +23,12 @@ from spine_models.corpus.sequences.decision import Decision, Opinion, by_header,
 from spine_models.corpus.sequences.disagreements import disagreement_rows, summary
 from spine_models.corpus.sequences.header_model import CLASSES, header_model
 from spine_models.corpus.sequences.region import region_with_evidence
-from spine_models.corpus.sequences.study_context import regions_from_siblings
+from spine_models.corpus.sequences.study_context import regions_from_grades, regions_from_siblings
 from spine_models.corpus.sequences.tables import DISAGREEMENTS, SERIES
 from spine_models.corpus.sequences.verdict import Facts, Verdict, is_silent
 from spine_models.domain import ROUTE_OF_CONTRAST, Contrast, Route
 
-CLASSIFIER_VERSION: Final = "2"
+CLASSIFIER_VERSION: Final = "3"
 """Changes with every change of a rule or a model, so that tables made by another version are stale."""
 
 _PLACE: Final = ("batch_key", "patient_key", "study_key", "series_key")
@@ -67,7 +67,11 @@ def classify_series(instances: pl.DataFrame, *, settings: SequenceSettings) -> p
 
 
 def classify_batch(
-    instances: pl.DataFrame, *, settings: SequenceSettings, dicom: Path | None = None
+    instances: pl.DataFrame,
+    *,
+    settings: SequenceSettings,
+    dicom: Path | None = None,
+    annotations: pl.DataFrame | None = None,
 ) -> SequenceTables:
     """Both tables, sorted by key, from the released instances (``deid.INSTANCES``).
 
@@ -80,6 +84,7 @@ def classify_batch(
         settings: limits.
         dicom: folder of the batch's released files; with it, and ``settings.pixels``, the middle slices are read of
             those series that their headers leave open. None: headers alone.
+        annotations: ``deid.ANNOTATIONS``; their graded levels tell the region of a study that names none.
     """
     if instances.is_empty():
         return SequenceTables(pl.DataFrame(schema=SERIES), pl.DataFrame(schema=DISAGREEMENTS))
@@ -102,6 +107,8 @@ def classify_batch(
         rows[-1]["disagreement"] = summary(against)
         disagreements += [dict(zip(_PLACE, key, strict=True)) | row for row in against]
     series = regions_from_siblings(pl.DataFrame(rows, schema=SERIES))
+    if annotations is not None:
+        series = regions_from_grades(series, annotations)
     contradictions = pl.DataFrame(disagreements, schema=DISAGREEMENTS)
     return SequenceTables(series.sort(_PLACE), contradictions.sort(*_PLACE, "about", "source_a", "source_b"))
 

@@ -12,7 +12,7 @@ SERIES = pl.Schema(
         "route": pl.String,  # domain.Route; other when abstained
         "plane": pl.String,
         "region": pl.String,
-        "region_evidence": pl.String,  # description | protocol | body_part | levels | study; null when unknown
+        "region_evidence": pl.String,  # description | protocol | body_part | levels | study | annotations | null
         "confidence": pl.Float64,  # calibrated share of such answers that are right
         "abstained": pl.Boolean,
         "decided_by": pl.String,  # rules | header_model | header+pixels | nobody

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from spine_models.config import SequenceSettings
-from spine_models.corpus.deid.tables import INSTANCES
+from spine_models.corpus.deid.tables import ANNOTATIONS, INSTANCES
 from spine_models.corpus.sequences import CLASSIFIER_VERSION, classify_batch, classify_series
 from spine_models.corpus.sequences.tables import DISAGREEMENTS, SERIES
 
@@ -142,6 +142,37 @@ def test_a_region_comes_from_siblings_only_when_they_name_one_part():
     rows = classify(instance(), instance("s2", **silent | {"study_key": "another"}))
     other = next(row for row in rows if row["series_key"] == "s2")
     assert (other["region"], other["region_evidence"]) == ("unknown", None)
+
+
+def graded(study: str, *levels: str | None, kind: str = "label") -> list[dict[str, Any]]:
+    return [
+        dict.fromkeys(ANNOTATIONS.names()) | {"study_key": study, "kind": kind, "level": v} for v in levels
+    ]
+
+
+def test_graded_levels_tell_the_region_of_a_study_that_names_none():
+    silent = {"series_description": "t1_tse_sag", "body_part": None}
+    studies = ("lumbar", "cervical", "spine", "two parts", "boxed", "named", "open")
+    rows = [instance(f"s-{name}", study_key=name, **silent) for name in studies]
+    rows[2]["body_part"] = "SPINE"
+    rows.append(instance("s-named-2", study_key="named", series_description="knee_sag", body_part="KNEE"))
+    told = [
+        *graded("lumbar", "L1-L2", "L5-S1"), *graded("lumbar", None, kind="series"), *graded("cervical", "C7-T1"),
+        *graded("spine", "L4-L5", kind="point"), *graded("two parts", "T11-T12", "T12-L1", "L1-L2"),
+        *graded("boxed", "L4-L5", kind="box"), *graded("named", "L4-L5"),
+    ]  # fmt: skip
+    found = classify_batch(
+        pl.DataFrame(rows, schema=INSTANCES),
+        settings=SETTINGS,
+        annotations=pl.DataFrame(told, schema=ANNOTATIONS),
+    )
+    regions = dict(zip(*found.series.select("series_key", "region").get_columns(), strict=True))
+    assert regions == {
+        "s-lumbar": "lumbar", "s-cervical": "cervical", "s-spine": "lumbar", "s-two parts": "unknown",
+        "s-boxed": "unknown", "s-named": "unknown", "s-named-2": "other", "s-open": "unknown",
+    }  # fmt: skip
+    by_people = found.series.filter(pl.col("region_evidence") == "annotations")["series_key"].to_list()
+    assert by_people == ["s-cervical", "s-lumbar", "s-spine"]
 
 
 def test_a_series_that_mixes_kinds_is_abstained_on():
