@@ -19,6 +19,7 @@ from pipelines.runtime.progress import reporter
 from pipelines.runtime.provenance import of_all_partitions
 from pipelines.runtime.resources import Hospital
 from spine_models.findings.ablations import tables
+from spine_models.findings.probes.compare import SPINEFM
 
 if TYPE_CHECKING:  # it imports torch
     from spine_models.findings.ablations.aligned import Batch
@@ -141,6 +142,7 @@ def _batch(hospital: Hospital, slices: pl.DataFrame, key: str) -> "Batch":
         "beside": dg.AssetIn(["ablations", "aligned"]),
         "consensus": dg.AssetIn(["labels", "consensus"]),
         "patients": dg.AssetIn(["shards", "patients"]),
+        "summary": dg.AssetIn(["probes", "summary"]),
     },
     deps=of_all_partitions(["embeddings", "aligned"], ["shards", "splits"], ["deid", "reports"]),
     outs={
@@ -161,6 +163,7 @@ def scores(
     beside: pl.DataFrame,
     consensus: pl.DataFrame,
     patients: pl.DataFrame,
+    summary: pl.DataFrame,
 ) -> Iterator[object]:
     """Score every question on the studies that all of its variants have."""
     from spine_models.findings.ablations.recall import score_recall
@@ -194,7 +197,7 @@ def scores(
         ("ablations", "scores"),
         frame,
         gains=gain_plot(frame),
-        length=length_plot(frame, hospital.numbers.backbone.steps),
+        length=length_plot(frame, hospital.numbers.backbone.steps, _best_baselines(summary)),
         table=markdown(shown, rows=200),
     )
     valued = frame.filter(pl.col("value").is_not_null())
@@ -207,3 +210,14 @@ def scores(
         passed=frame.height > 0 and (paired["kinds"] == 1).all(),
         metadata={"rows": frame.height, "comparisons": paired.height},
     )
+
+
+def _best_baselines(summary: pl.DataFrame) -> dict[tuple[str, str], float]:
+    """The highest mean AUROC of a linear head on a baseline's vectors, by sequence set and evaluation."""
+    known = summary.filter(
+        ~pl.col("encoder").str.starts_with(SPINEFM)
+        & (pl.col("head") == "linear")
+        & pl.col("auroc").is_not_null()
+    )
+    best = known.group_by("sequence_set", "evaluation").agg(pl.col("auroc").max())
+    return {(sequence_set, evaluation): auroc for sequence_set, evaluation, auroc in best.rows()}

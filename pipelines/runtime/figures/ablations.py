@@ -29,7 +29,8 @@ def gain_plot(scores: pl.DataFrame) -> dg.MarkdownMetadataValue:
         return dg.MetadataValue.md("no comparison could be scored")
     from matplotlib.figure import Figure
 
-    rows = rows.sort("question", "variant", "sequence_set", "evaluation")
+    steps = pl.col("variant").map_elements(step_of, return_dtype=pl.Int64, skip_nulls=False)
+    rows = rows.sort("question", steps, "variant", "sequence_set", "evaluation")
     names = [f"{q}: {v}" for q, v in rows.select("question", "variant").unique(maintain_order=True).rows()]
     places = {name: i for i, name in enumerate(names)}
     figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.1), layout="constrained")
@@ -99,7 +100,7 @@ def length_plot(
             best = (baselines or {}).get((str(sequence_set), evaluation))
             if best is not None:
                 axis.axhline(best, linestyle="--", linewidth=0.8, color=colour)
-        axis.set_title(evaluation, fontsize=8)
+        axis.set_title(f"{evaluation}; dashed: the best baseline" if baselines else evaluation, fontsize=8)
         axis.set_xlabel("steps of pretraining", fontsize=8)
         axis.set_ylabel("mean AUROC", fontsize=8)
         axis.tick_params(labelsize=7)

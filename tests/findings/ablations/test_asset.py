@@ -24,6 +24,7 @@ from spine_models.encoder.synthesizer.fused import FusedEncoder
 from spine_models.findings.ablations.tables import ALIGNED, SCORES, VECTORS
 from spine_models.findings.embeddings import embed_slices, pool_series, pool_studies
 from spine_models.findings.embeddings.aligned import ClipSide, align_batch
+from spine_models.findings.probes.tables import SUMMARY
 from tests.encoder.clip.conftest import TINY
 from tests.findings.conftest import write_batch
 from tests.findings.embeddings.networks import make_encoder
@@ -147,7 +148,12 @@ def results(hospital):
         )
         tables = {result.asset_key.path[1]: result.value for result in made}
         table, check = module.scores.node_def.compute_fn.decorated_fn(
-            hospital, tables["vectors"], tables["aligned"], labels, hospital.splits
+            hospital,
+            tables["vectors"],
+            tables["aligned"],
+            labels,
+            hospital.splits,
+            pl.DataFrame(schema=SUMMARY),
         )
     return tables | {"scores": table.value}, check
 
@@ -206,6 +212,24 @@ def test_a_variant_scored_on_fewer_studies_fails_the_check(hospital, results, mo
     )
     splits = pl.DataFrame(schema={"patient_key": pl.String, "split": pl.String})
     _, check = module.scores.node_def.compute_fn.decorated_fn(
-        hospital, results[0]["vectors"].clear(), results[0]["aligned"], none, splits
+        hospital,
+        results[0]["vectors"].clear(),
+        results[0]["aligned"],
+        none,
+        splits,
+        pl.DataFrame(schema=SUMMARY),
     )
     assert not check.passed
+
+
+def test_the_dashed_line_is_the_best_baseline_and_never_an_encoder_of_ours():
+    module = importlib.import_module("assets.findings.ablations.scores")
+    rows = [
+        ("spinefm", "linear", "t1", 0.9), ("spinefm_aligned", "linear", "t1", 0.8), ("pixel_pca", "linear", "t1", 0.6),
+        ("random_init", "linear", "t1", 0.7), ("pixel_pca", "mil", "t1", 0.75), ("pixel_pca", "linear", "t2", None),
+    ]  # fmt: skip
+    frame = pl.DataFrame(
+        [dict(zip(("encoder", "head", "sequence_set", "auroc"), row, strict=True)) for row in rows],
+        schema=SUMMARY,
+    ).with_columns(evaluation=pl.lit("test"))
+    assert module._best_baselines(frame) == {("t1", "test"): 0.7}
