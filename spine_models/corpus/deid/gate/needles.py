@@ -34,6 +34,10 @@ _NON_ASCII: Final = (
     "iso8859-2",
 )
 _WIDE: Final = ("utf-16-le", "utf-16-be")
+_HEX: Final = frozenset("0123456789abcdef")
+_KEY_LENGTHS: Final = frozenset({16, 32, 64})
+"""Hex digits of the product's versions, pseudonymous keys and content hashes."""
+_LONGEST_KEY: Final = 64
 _MONTHS: Final = [
     "January",
     "February",
@@ -258,6 +262,7 @@ def _stands_alone(hay: str, start: int, end: int, step: int, edge: str) -> bool:
         _joins(before, hay[start], edge)
         or _joins(after, hay[end - step], edge)
         or _decimal(hay, start, end, step)
+        or (step == 1 and _within_a_key(hay, start, end))
     )
 
 
@@ -268,6 +273,22 @@ def _joins(neighbour: str, edge_char: str, edge: str) -> bool:
     if edge == "digits" or edge_char.isdigit():
         return char.isdigit() or (edge == "both" and char.isalpha())
     return char.isalpha()
+
+
+def _within_a_key(hay: str, start: int, end: int) -> bool:
+    """Whether a match is part of one of the product's own hex keys or hashes, where it occurs by chance.
+
+    Of a million keys of 128 bits one ends in a given letter and six digits with a chance of two in a thousand, and a
+    hospital has many such numbers. A key that is an identifier as a whole is still found.
+    """
+    first, last = start, end
+    while first > 0 and start - first < _LONGEST_KEY and hay[first - 1] in _HEX:
+        first -= 1
+    while last < len(hay) and last - end < _LONGEST_KEY and hay[last] in _HEX:
+        last += 1
+    alone = not (hay[first - 1 : first].isalnum() if first else False) and not hay[last : last + 1].isalnum()
+    own = alone and last - first in _KEY_LENGTHS and last - first > end - start
+    return own and all(char in _HEX for char in hay[start:end])
 
 
 def _decimal(hay: str, start: int, end: int, step: int) -> bool:
