@@ -181,3 +181,8 @@ def conditions() -> tuple[Condition, ...]:
 def condition_keys() -> tuple[str, ...]:
     """Keys of all conditions in file order."""
     return tuple(condition.key for condition in conditions())
+
+
+def cohort_of(batch_key: str) -> str:
+    """Cohort of a batch: its key without the running number (``rsna-0001`` is of ``rsna``)."""
+    return batch_key.rpartition("-")[0] or batch_key

@@ -122,7 +122,8 @@ def guards(
         coverage=figures.coverage_plot(conformal),
     )
     found = scores(vectors, made.scopes)
-    scope = measure_scope(found, splits_of_studies(quality), made.scopes, numbers.strata)
+    fitted_on = fitted.patients.filter(pl.col("part") == "scope")["patient_key"].to_list()
+    scope = measure_scope(found, splits_of_studies(quality, fitted_on), made.scopes, numbers.strata)
     yield table_result(
         ("probes", "scope"),
         scope,

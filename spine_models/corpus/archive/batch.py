@@ -22,12 +22,13 @@ from spine_models.corpus.archive.conflicts import (
     without_reused_uids,
 )
 from spine_models.corpus.archive.folder import Progress, read_all, source_path
-from spine_models.corpus.archive.inbox import as_ledger, cohort_of
+from spine_models.corpus.archive.inbox import as_ledger
 from spine_models.corpus.archive.instance import Examined, examine, examine_table
 from spine_models.corpus.archive.reasons import Reason
 from spine_models.corpus.archive.records import Records, index_ehr, index_reports
 from spine_models.corpus.archive.series import series_rows
 from spine_models.corpus.archive.tables import ANNOTATIONS, EHR, FILES, INSTANCES, REPORTS, SERIES, STUDIES
+from spine_models.domain import cohort_of
 
 _FILE_ORDER: Final = ("inbox", "relative_path")
 _REGISTERED: Final = ("study_uid", "patient_id", "issuer_of_patient_id", "accession_number")

@@ -119,11 +119,6 @@ def as_ledger(ledger: pl.DataFrame) -> pl.DataFrame:
     return ledger.with_columns(absent).select(LEDGER.names()).cast(LEDGER)
 
 
-def cohort_of(batch_key: str) -> str:
-    """The cohort that a batch key begins with."""
-    return batch_key.rsplit("-", 1)[0]
-
-
 def _entries(inbox: Path) -> list[Entry]:
     if not inbox.is_dir():
         raise InboxError("the inbox is not a folder that exists: check the path given")

@@ -15,11 +15,12 @@ import polars as pl
 
 from spine_models.corpus.archive.conflicts import claimed_elsewhere
 from spine_models.corpus.archive.folder import source_path
-from spine_models.corpus.archive.inbox import as_ledger, cohort_of
+from spine_models.corpus.archive.inbox import as_ledger
 from spine_models.corpus.archive.records import first_batches
 from spine_models.corpus.archive.studies import is_named, studies_by_accession
 from spine_models.corpus.archive.table_rows import is_table, is_text_table, taken
 from spine_models.corpus.archive.text_tables import normalised_accession, normalised_mrn
+from spine_models.domain import cohort_of
 
 _FILE: Final = ("inbox", "relative_path", "size_bytes", "mtime_ns", "kind", "study_uid", "patient_id")
 _NAMED: Final = ("batch_key", "cohort", "study_uid", "patient_id", "accession_number")

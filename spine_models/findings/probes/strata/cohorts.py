@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import ProbeSettings, StratumSettings
-from spine_models.domain import Split, condition_keys
+from spine_models.domain import Split, cohort_of, condition_keys
 from spine_models.findings.probes.draws import Bootstrap
 from spine_models.findings.probes.evaluate import SPINEFM
 from spine_models.findings.probes.strata.tables import COHORTS
@@ -34,11 +34,6 @@ TESTED: Final = (Split.VAL.value, Split.TEST.value)
 LABELS: Final = pl.Schema(
     {"study_key": pl.String, "patient_key": pl.String, "condition": pl.String, "label": pl.Int8}
 )
-
-
-def cohort_of(batch_key: str) -> str:
-    """Cohort of a batch: its key without the running number (``rsna-0001`` is of ``rsna``)."""
-    return batch_key.rpartition("-")[0] or batch_key
 
 
 def collapsed_labels(annotations: pl.DataFrame) -> pl.DataFrame:

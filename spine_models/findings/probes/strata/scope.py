@@ -12,7 +12,7 @@ Belongs here: the distance, the p-value, their measurement. Does not belong here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import StratumSettings
-from spine_models.domain import Region, Split
+from spine_models.domain import Region, Split, cohort_of
 from spine_models.findings.embeddings.pooling import stack
 from spine_models.findings.probes.draws import Bootstrap
 from spine_models.findings.probes.strata.conformal import one_a_patient
@@ -34,6 +34,7 @@ MIN_PATIENTS: Final = 10
 TEST: Final = "test"
 OUTSIDE: Final = "outside"
 FLAGGED: Final = "flagged"
+FOREIGN: Final = "other_cohort"
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def measure_scope(
 
     Args:
         found: of ``scores``, for all studies in the groups.
-        groups: study keys by ``test``, ``outside``, ``flagged``.
+        groups: study keys by kind, of ``splits_of_studies``.
         scopes: by route.
         settings: level, bootstrap, seed.
     """
@@ -207,22 +208,32 @@ def measure_scope(
     return pl.DataFrame(rows, schema=SCOPE)
 
 
-def splits_of_studies(quality: pl.DataFrame) -> dict[str, set[str]]:
-    """Study keys of the groups that the lake can tell, from shards.QUALITY (one row a series).
+def splits_of_studies(quality: pl.DataFrame, calibrated: Collection[str]) -> dict[str, set[str]]:
+    """Study keys of the groups that the lake can tell.
 
     ``outside``: every series of the study is of another body part (an unknown part may well be a spine); ``test``: a
-    test patient's study without a flagged series; ``flagged``: a test patient's study with a series whose image
-    quality was flagged.
+    test patient's study without a flagged series, of a cohort that the score was fitted on; ``flagged``: the same with
+    a series whose image quality was flagged; ``other_cohort``: a test patient's study of any other cohort, unlike the
+    training by its origin.
+
+    Args:
+        quality: shards.QUALITY, one row a series.
+        calibrated: patient keys that the score was fitted on; with none of them every cohort is a known one.
     """
     studies = quality.group_by("study_key").agg(
+        cohort=pl.col("batch_key").min().map_elements(cohort_of, return_dtype=pl.String),
+        fitted=pl.col("patient_key").is_in(list(calibrated)).any(),
         outside=(pl.col("region") == Region.OTHER).all(),
         test=(pl.col("split") == Split.TEST).any(),
         flagged=((pl.col("flags").list.len() > 0) & (pl.col("split") == Split.TEST)).any(),
     )
+    homes = studies.filter(pl.col("fitted"))["cohort"].unique().to_list()
+    home = pl.col("cohort").is_in(homes) if homes else pl.lit(True)
     masks = {
-        TEST: pl.col("test") & ~pl.col("flagged"),
+        TEST: pl.col("test") & ~pl.col("flagged") & home,
         OUTSIDE: pl.col("outside"),
-        FLAGGED: pl.col("test") & pl.col("flagged"),
+        FLAGGED: pl.col("test") & pl.col("flagged") & home,
+        FOREIGN: pl.col("test") & ~home,
     }
     return {name: set(studies.filter(mask)["study_key"].to_list()) for name, mask in masks.items()}
 

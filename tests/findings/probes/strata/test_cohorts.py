@@ -8,8 +8,8 @@ import pytest
 
 from spine_models.config import ProbeSettings, StratumSettings
 from spine_models.corpus.deid.tables import ANNOTATIONS
+from spine_models.domain import cohort_of
 from spine_models.findings.probes.strata.cohorts import (
-    cohort_of,
     cohort_transfer,
     collapsed_labels,
     transfer_labels,

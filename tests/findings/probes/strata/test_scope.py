@@ -162,15 +162,22 @@ def test_measured_false_alarms_and_detection():
     assert set(nothing["reason"]) == {"no route has enough train patients for a scope"}
 
 
-def test_groups_of_studies_come_from_their_series():
+def test_groups_of_studies_come_from_their_series_and_cohort():
     rows = [
-        ("a", "test", "lumbar", []),
-        ("a", "outside", "other", ["noise"]),
-        ("b", "test", "lumbar", ["motion"]),
-        ("c", "outside", "other", []),
-        ("d", "train", "lumbar", ["motion"]),
-        ("e", "outside", "unknown", []),
+        ("internal-0001", "p1", "a", "test", "lumbar", []),
+        ("internal-0001", "p1", "a", "outside", "other", ["noise"]),
+        ("internal-0002", "p2", "b", "test", "lumbar", ["motion"]),
+        ("internal-0001", "p3", "c", "outside", "other", []),
+        ("internal-0001", "p4", "d", "train", "lumbar", ["motion"]),
+        ("internal-0001", "p5", "e", "outside", "unknown", []),
+        ("rsna-0001", "p6", "f", "test", "lumbar", []),
+        ("rsna-0001", "p7", "g", "test", "lumbar", ["motion"]),
+        ("rsna-0001", "p8", "h", "train", "lumbar", []),
     ]
-    schema = {"study_key": pl.String, "split": pl.String, "region": pl.String, "flags": pl.List(pl.String)}
+    columns = ("batch_key", "patient_key", "study_key", "split", "region")
+    schema = dict.fromkeys(columns, pl.String) | {"flags": pl.List(pl.String)}
     quality = pl.DataFrame(rows, schema=schema, orient="row")
-    assert splits_of_studies(quality) == {"test": {"a"}, "outside": {"c"}, "flagged": {"b"}}
+    known = {"test": {"a"}, "outside": {"c"}, "flagged": {"b"}, "other_cohort": {"f", "g"}}
+    assert splits_of_studies(quality, ["p4"]) == known
+    both = {"test": {"a", "f"}, "outside": {"c"}, "flagged": {"b", "g"}, "other_cohort": set()}
+    assert splits_of_studies(quality, ["p4", "p8"]) == splits_of_studies(quality, []) == both
