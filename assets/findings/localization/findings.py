@@ -17,7 +17,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.localization import tables
 
 LAYER = "findings"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 INSIDE = dg.AssetCheckSpec(
     "boxes_lie_on_their_slices",
     asset=["localization", "findings"],

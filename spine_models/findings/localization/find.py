@@ -129,7 +129,7 @@ def _views(
 
 
 def _boxes(chosen: pl.DataFrame, rows: pl.DataFrame, reader: Reader, sources: Sources) -> pl.DataFrame:
-    """``chosen`` with cx, cy, bw, bh and the confidence, of those that a box was found on."""
+    """``chosen`` with cx, cy, bw, bh and the confidence, of those that a box was found on, ranked anew."""
     needed: dict[str, list[int]] = defaultdict(list)
     for number, key in enumerate(chosen["slice_key"]):
         needed[key].append(number)
@@ -148,7 +148,9 @@ def _boxes(chosen: pl.DataFrame, rows: pl.DataFrame, reader: Reader, sources: So
         **{name: pl.Series(boxes[:, n]) for n, name in enumerate(("cx", "cy", "bw", "bh"))},
         confidence_if_present=pl.Series(confidences, dtype=pl.Float64),
     )
-    return with_boxes.filter(pl.col("cx").is_finite())
+    # A slice on which no box was found leaves no gap: the next best one takes its rank.
+    rank = pl.col("rank").rank("ordinal").over("study_key", "condition").cast(chosen.schema["rank"])
+    return with_boxes.filter(pl.col("cx").is_finite()).with_columns(rank=rank)
 
 
 def _finished(

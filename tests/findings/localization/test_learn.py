@@ -18,6 +18,7 @@ from spine_models.findings.localization.evaluate import interval
 from spine_models.findings.localization.find import find, side_of
 from spine_models.findings.localization.learn import learn
 from spine_models.findings.localization.models import _version, load_models, save_models
+from spine_models.findings.localization.reading import Reader
 from spine_models.findings.localization.tokens import LocalizationError, Sources
 from spine_models.findings.probes.crossfit import LinearHeads
 from spine_models.findings.probes.heads import PROBABILITIES
@@ -364,3 +365,17 @@ def test_sides_are_the_patients():
     assert side_of(-10.0, 0.0, SETTINGS) == "right"
     assert side_of(1.0, 0.0, SETTINGS) is None
     assert side_of(None, 0.0, SETTINGS) is None
+
+
+def test_a_slice_without_a_box_leaves_no_gap_in_the_ranks(world, learned, monkeypatch):
+    whole, box, calls = search(world, learned.models), Reader.box, iter(range(10**6))
+    monkeypatch.setattr(Reader, "box", lambda self, *a: None if next(calls) % 3 == 0 else box(self, *a))
+    found = search(world, learned.models)
+    assert 0 < found.height < whole.height
+    ranks = found.group_by("study_key", "condition", maintain_order=True).agg("rank", "slice_key")
+    assert all(ranks == list(range(1, len(ranks) + 1)) for ranks in ranks["rank"].to_list())
+    shorter = [one for one in ranks.iter_rows(named=True) if len(one["rank"]) < 3]
+    assert shorter, "some study has lost a slice, or nothing is shown"
+    before = whole.group_by("study_key", "condition").agg(all_keys="slice_key")
+    for one in ranks.join(before, on=["study_key", "condition"]).iter_rows(named=True):
+        assert one["slice_key"] == [key for key in one["all_keys"] if key in one["slice_key"]]
