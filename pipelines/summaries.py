@@ -124,6 +124,7 @@ def recall_table(rows: pl.DataFrame) -> pl.DataFrame:
     return known.select(
         "task",
         "sequence_set",
+        pl.format("{} → {}", "query", "gallery").alias("finds"),
         "encoder",
         pl.col("n_queries").alias("n"),
         with_interval("recall_5", "recall_5_low", "recall_5_high").alias("recall at 5"),
@@ -153,6 +154,7 @@ def saliency_table(rows: pl.DataFrame) -> pl.DataFrame:
     known = rows.filter((pl.col("condition") == "all") & pl.col("value").is_not_null())
     value, chance = (pl.col(name).round(3).cast(pl.String) for name in ("value", "chance"))
     cells = known.with_columns(cell=pl.format("{} ({})", value, chance.fill_null("–")))
+    cells = cells.with_columns(pl.col("n").max().over("method"))
     return cells.pivot("measure", index=["method", "n"], values="cell")
 
 
