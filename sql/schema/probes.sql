@@ -256,7 +256,7 @@ CREATE TABLE probes.conformal (
 -- stored: copy
 CREATE TABLE probes.scope (
     route VARCHAR, -- t1, t2, other, study (all of its routes)
-    studies VARCHAR, -- test, outside (another body part), flagged (test patients, image quality), other_cohort (not fitted on)
+    studies VARCHAR, -- test, outside (another body part), flagged (image quality), other_cohort (not fitted on)
     status VARCHAR, -- evaluated, not_evaluable
     reason VARCHAR, -- why not evaluable
     level DOUBLE, -- nominal share of false alarms
