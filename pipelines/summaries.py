@@ -159,8 +159,8 @@ def saliency_table(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_interval(value: str, low: str, high: str) -> pl.Expr:
-    """``0.61 [0.55 0.66]``; null where there is no value."""
+    """``0.61 [0.55 0.66]``; the bare value where it has no interval, null where there is no value."""
     parts = [
         pl.col(name).map_elements(lambda v: f"{v:.2f}", return_dtype=pl.String) for name in (value, low, high)
     ]
-    return pl.format("{} [{} {}]", *parts)
+    return pl.coalesce(pl.format("{} [{} {}]", *parts), parts[0])

@@ -293,7 +293,8 @@ class Zone:
         for left in self.root.glob("*/*/.*.partial"):
             partition = left.name[1:].partition(".parquet.")[0]
             removed += _remove_if_free(left, left.with_name(f".{partition}.lock"))
-        for left in (*self.root.glob("*/*/*/.probe-*"), *self.root.glob("*/*/*/.current.*.partial")):
+        kinds = (".probe-*", "*/*/*/.probe-*", "*/*/*/.current.*.partial")
+        for left in (path for kind in kinds for path in self.root.glob(kind)):
             removed += _remove_if_free(left, left.with_name(".sweep.lock"))
         locks = ("*/.*.lock", "*/*/.*.lock", "*/*/*/.*.lock")
         for lock in (path for pattern in locks for path in self.root.glob(pattern)):

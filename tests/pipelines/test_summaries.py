@@ -41,8 +41,8 @@ def test_a_table_is_printed_and_kept_as_markdown(told, tmp_path):
 
 
 def test_an_interval_is_one_cell():
-    frame = pl.DataFrame({"v": [0.614, None], "l": [0.5, None], "h": [0.7, None]})
-    assert frame.select(with_interval("v", "l", "h"))["v"].to_list() == ["0.61 [0.50 0.70]", None]
+    frame = pl.DataFrame({"v": [0.614, None, 0.5], "l": [0.5, None, None], "h": [0.7, None, None]})
+    assert frame.select(with_interval("v", "l", "h"))["v"].to_list() == ["0.61 [0.50 0.70]", None, "0.50"]
 
 
 def test_the_demo_tells_what_the_lake_holds(installation):

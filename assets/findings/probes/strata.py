@@ -22,7 +22,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.probes.strata import tables
 
 LAYER = "findings"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 CALIBRATED = dg.AssetCheckSpec(
     "only_train_patients_calibrate",
     asset=["probes", "guard_patients"],

@@ -100,7 +100,9 @@ def length_plot(
             best = (baselines or {}).get((str(sequence_set), evaluation))
             if best is not None:
                 axis.axhline(best, linestyle="--", linewidth=0.8, color=colour)
-        axis.set_title(f"{evaluation}; dashed: the best baseline" if baselines else evaluation, fontsize=8)
+        axis.set_title(
+            f"{evaluation}; dashed: best baseline, unpaired" if baselines else evaluation, fontsize=8
+        )
         axis.set_xlabel("steps of pretraining", fontsize=8)
         axis.set_ylabel("mean AUROC", fontsize=8)
         axis.tick_params(labelsize=7)

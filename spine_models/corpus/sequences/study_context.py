@@ -12,8 +12,6 @@ import polars as pl
 
 from spine_models.domain import Region
 
-_PART_OF: Final = {"C": Region.CERVICAL.value, "T": Region.THORACIC.value, "L": Region.LUMBAR.value}
-"""Part by the first letter of a level's upper vertebra (``L5-S1``)."""
 _GRADED: Final = ("label", "point")
 _PARTS: Final = [Region.CERVICAL.value, Region.THORACIC.value, Region.LUMBAR.value]
 
@@ -38,7 +36,7 @@ def regions_from_siblings(series: pl.DataFrame) -> pl.DataFrame:
 
 
 def regions_from_grades(series: pl.DataFrame, annotations: pl.DataFrame) -> pl.DataFrame:
-    """`SERIES` with regions filled in where no series of a study names a part and people graded levels of one part.
+    """`SERIES` with region lumbar where no series of a study names any region and people graded lumbar levels.
 
     A cohort as RSNA LumbarDISC ships it has no names in its headers: that its studies show the lumbar spine is said by
     the table of grades alone. Boxes tell nothing, a reader may box what is at the edge. Evidence becomes
@@ -49,22 +47,14 @@ def regions_from_grades(series: pl.DataFrame, annotations: pl.DataFrame) -> pl.D
         annotations: ``deid.ANNOTATIONS``; of its rows only study_key, kind and level count.
     """
     graded = annotations.filter(pl.col("kind").is_in(_GRADED) & pl.col("level").is_not_null())
-    part = pl.col("level").str.slice(0, 1).replace_strict(_PART_OF, default=None, return_dtype=pl.String)
-    of_study = (
-        graded.group_by("study_key").agg(part.drop_nulls().unique().alias("parts"))
-        .filter(pl.col("parts").list.len() == 1)
-        .select("study_key", part=pl.col("parts").list.first())
-    )  # fmt: skip
-    unnamed = pl.col("region").is_in([Region.UNKNOWN.value, Region.SPINE.value]).all().over("study_key")
-    open_ones = unnamed & pl.col("part").is_not_null()
+    lumbar = graded.group_by("study_key").agg(pl.col("level").str.starts_with("L").all().alias("lumbar"))
+    unnamed = (pl.col("region") == Region.UNKNOWN.value).all().over("study_key")
+    told = unnamed & pl.col("lumbar").fill_null(False)
     return (
-        series.join(of_study, on="study_key", how="left", maintain_order="left")
+        series.join(lumbar, on="study_key", how="left", maintain_order="left")
         .with_columns(
-            pl.when(open_ones).then("part").otherwise("region").alias("region"),
-            pl.when(open_ones)
-            .then(pl.lit("annotations"))
-            .otherwise("region_evidence")
-            .alias("region_evidence"),
+            pl.when(told).then(pl.lit(Region.LUMBAR.value)).otherwise("region").alias("region"),
+            pl.when(told).then(pl.lit("annotations")).otherwise("region_evidence").alias("region_evidence"),
         )
         .select(series.columns)
     )

@@ -19,7 +19,7 @@ def hits(text: str, *needles: Needle) -> int:
 @pytest.mark.parametrize(
     "text",
     [
-        KEY, f'<code title="{KEY}">', f"a/{KEY}.tar", f"{KEY[16:]}", f"{KEY}{KEY}", KEY.upper(), f"\x01{KEY}\x01",
+        KEY, f'<code title="{KEY}">', f"a/{KEY}.tar", f"{KEY}{KEY}", KEY.upper(), f"\x01{KEY}\x01",
     ],
 )  # fmt: skip
 def test_the_end_of_a_key_is_no_number_of_a_patient(text):
@@ -38,6 +38,21 @@ def test_a_number_anywhere_else_is_found(text):
     assert hits(text) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "needles"),
+    [
+        ("20240115" + "A1234567", of_identifier("A1234567")),
+        ("20240115" * 3 + "A1234567", of_identifier("A1234567")),
+        ("0" * 25 + NUMBER, of_identifier(NUMBER)),
+        ("0" * 16 + "abcdef0123456789", of_identifier("abcdef0123456789")),
+        (f"{KEY}a{KEY[:31]}", of_identifier(f"a{KEY[:31]}")),
+        ("ABAD202401151030", of_name("ABAD^MARIA")[1]),
+    ],
+)
+def test_a_number_that_is_padded_or_joined_to_a_date_is_found(text, needles):
+    assert hits(text, *needles) > 0
+
+
 def test_a_key_that_is_the_number_is_found():
     assert hits(f"x {KEY} y", *of_identifier(KEY)) > 0
 
@@ -45,7 +60,7 @@ def test_a_key_that_is_the_number_is_found():
 def test_a_word_of_hex_letters_is_found_outside_a_key():
     _, single = of_name("Faceb^Deadbe")
     assert hits("seen by Deadbe today", *single) == 1
-    assert hits("1deadbe1" + "0" * 24, *single) == 0
+    assert hits("1deadbe1" + KEY[:24], *single) == 0
 
 
 def test_a_million_keys_hold_no_number_by_chance():

@@ -152,12 +152,13 @@ def graded(study: str, *levels: str | None, kind: str = "label") -> list[dict[st
 
 def test_graded_levels_tell_the_region_of_a_study_that_names_none():
     silent = {"series_description": "t1_tse_sag", "body_part": None}
-    studies = ("lumbar", "cervical", "spine", "two parts", "boxed", "named", "open")
+    studies = ("lumbar", "pointed", "spine", "two parts", "boxed", "named", "open")
     rows = [instance(f"s-{name}", study_key=name, **silent) for name in studies]
     rows[2]["body_part"] = "SPINE"
     rows.append(instance("s-named-2", study_key="named", series_description="knee_sag", body_part="KNEE"))
     told = [
-        *graded("lumbar", "L1-L2", "L5-S1"), *graded("lumbar", None, kind="series"), *graded("cervical", "C7-T1"),
+        *graded("lumbar", "L1-L2", "L5-S1"), *graded("lumbar", None, kind="series"),
+        *graded("pointed", "L5-S1", kind="point"),
         *graded("spine", "L4-L5", kind="point"), *graded("two parts", "T11-T12", "T12-L1", "L1-L2"),
         *graded("boxed", "L4-L5", kind="box"), *graded("named", "L4-L5"),
     ]  # fmt: skip
@@ -168,11 +169,11 @@ def test_graded_levels_tell_the_region_of_a_study_that_names_none():
     )
     regions = dict(zip(*found.series.select("series_key", "region").get_columns(), strict=True))
     assert regions == {
-        "s-lumbar": "lumbar", "s-cervical": "cervical", "s-spine": "lumbar", "s-two parts": "unknown",
+        "s-lumbar": "lumbar", "s-pointed": "lumbar", "s-spine": "spine", "s-two parts": "unknown",
         "s-boxed": "unknown", "s-named": "unknown", "s-named-2": "other", "s-open": "unknown",
     }  # fmt: skip
     by_people = found.series.filter(pl.col("region_evidence") == "annotations")["series_key"].to_list()
-    assert by_people == ["s-cervical", "s-lumbar", "s-spine"]
+    assert by_people == ["s-lumbar", "s-pointed"]
 
 
 def test_a_series_that_mixes_kinds_is_abstained_on():

@@ -35,9 +35,13 @@ _NON_ASCII: Final = (
 )
 _WIDE: Final = ("utf-16-le", "utf-16-be")
 _HEX: Final = frozenset("0123456789abcdef")
-_KEY_LENGTHS: Final = frozenset({16, 32, 64})
-"""Hex digits of the product's versions, pseudonymous keys and content hashes."""
+_KEY_LENGTHS: Final = frozenset({32, 64})
+"""Hex digits of the product's pseudonymous keys and content hashes."""
 _LONGEST_KEY: Final = 64
+_BY_CHANCE: Final = 12
+"""Characters of a key that may be some number of a patient by chance; more never are."""
+_DRAWN: Final = 8
+"""Different digits that what is left of a drawn key has at least; a padded number or a date has fewer."""
 _MONTHS: Final = [
     "January",
     "February",
@@ -279,16 +283,19 @@ def _within_a_key(hay: str, start: int, end: int) -> bool:
     """Whether a match is part of one of the product's own hex keys or hashes, where it occurs by chance.
 
     Of a million keys of 128 bits one ends in a given letter and six digits with a chance of two in a thousand, and a
-    hospital has many such numbers. A key that is an identifier as a whole is still found.
+    hospital has many such numbers. What is found still: a key that is an identifier as a whole or for a good part, and
+    a number that is padded or joined to a date until it is as long as a key.
     """
+    if end - start > _BY_CHANCE or not _HEX.issuperset(hay[start:end]):
+        return False
     first, last = start, end
     while first > 0 and start - first < _LONGEST_KEY and hay[first - 1] in _HEX:
         first -= 1
     while last < len(hay) and last - end < _LONGEST_KEY and hay[last] in _HEX:
         last += 1
-    alone = not (hay[first - 1 : first].isalnum() if first else False) and not hay[last : last + 1].isalnum()
-    own = alone and last - first in _KEY_LENGTHS and last - first > end - start
-    return own and all(char in _HEX for char in hay[start:end])
+    if last - first not in _KEY_LENGTHS or len({*hay[first:start], *hay[end:last]}) < _DRAWN:
+        return False
+    return not ((first and hay[first - 1].isalnum()) or hay[last : last + 1].isalnum())
 
 
 def _decimal(hay: str, start: int, end: int, step: int) -> bool:
