@@ -120,3 +120,12 @@ def test_a_journal_on_a_full_disk_names_the_table_and_the_remedy(tmp_path):
         Zone(tmp_path).journal(KEY, "b"),
     ):
         raise OSError(28, "No space left on device")
+
+
+def test_a_probe_that_was_killed_is_swept_from_zone_and_generation(tmp_path):
+    zone = Zone(tmp_path / "lake", 0o755)
+    left = [zone.root / ".probe-a", zone.root / "generations" / "g2" / ".probe-b"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    assert zone.sweep() == 2
+    assert not any(folder.exists() for folder in left)
