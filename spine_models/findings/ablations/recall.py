@@ -26,7 +26,7 @@ from spine_models.domain import Split
 from spine_models.encoder.clip.data import report_texts
 from spine_models.encoder.clip.variants import REPORT
 from spine_models.findings.ablations.tables import SCORES
-from spine_models.findings.ablations.variants import COMPARISONS, Comparison
+from spine_models.findings.ablations.variants import COMPARISONS, Comparison, Question
 from spine_models.findings.embeddings.pooling import stack
 from spine_models.findings.retrieval.paired import Paired, Sides, paired_recall
 from spine_models.findings.retrieval.pool import RetrievalError
@@ -59,14 +59,15 @@ def score_recall(
         settings: penalties of the maps, bootstrap, seed.
 
     Raises:
-        RetrievalError: vectors of one variant or encoder from two models, two vectors of a study, or a patient in two
-            splits.
+        RetrievalError: vectors of one variant or encoder from two models, two vectors of a study, a patient in two
+            splits, or variants of another alignment than the one in use.
     """
     split_of = dict(splits.select("patient_key", "split").unique().rows())
     if len(split_of) != splits.select("patient_key", "split").n_unique():
         raise RetrievalError("a patient is in two splits: materialise shards again with one key")
     inside = [patient for patient, split in split_of.items() if split != Split.OUTSIDE.value]
     studies = gather_studies(aligned, inside, report_texts(reports))
+    _of_the_alignment_in_use(sides, studies)
     split = [split_of[patient] for patient in studies.patient_keys]
     rows: list[dict[str, object]] = []
     for question, comparison in COMPARISONS.items():
@@ -89,6 +90,18 @@ def score_recall(
                 for row in _rows(comparison, paired)
             ]
     return pl.DataFrame(rows, schema=SCORES)
+
+
+def _of_the_alignment_in_use(sides: pl.DataFrame, studies: Studies) -> None:
+    """Refuse variants that were encoded before the models were switched or trained anew."""
+    reference = COMPARISONS[Question.ALIGNMENT].reference
+    ours = sides.filter(pl.col("variant") == reference, pl.col("question") == Question.ALIGNMENT.value)
+    in_use = studies.versions.get("clip")
+    if others := sorted(set(ours["model_version"]) - {in_use}):
+        raise RetrievalError(
+            f"ablations/aligned: {reference} is of version {', '.join(others)}, embeddings/aligned of "
+            f"{in_use or 'none'}: materialise ablations/vectors again"
+        )
 
 
 def _in_own_spaces(

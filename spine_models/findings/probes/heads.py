@@ -27,7 +27,7 @@ from spine_models.findings.probes.compare import SPINEFM
 from spine_models.findings.probes.crossfit import LinearHeads
 from spine_models.findings.probes.fitted_version import fitted_version
 from spine_models.findings.probes.fitting import FittedSet, fit_set, train_folds
-from spine_models.findings.probes.judgement import NO_POINT, OperatingPoint, linear_judgement
+from spine_models.findings.probes.judgement import linear_judgement
 from spine_models.findings.probes.studies import (
     ROUTES_OF_SET,
     Layout,
@@ -230,16 +230,6 @@ class Heads:
     layouts: Mapping[str, Layout]
     mil: Mapping[str, MilHead] | None = None
     preprocessing_versions: Mapping[str, str] = field(default_factory=dict)
-
-    def operating_point(self, condition: str, sequence_set: str) -> OperatingPoint:
-        """From which probability on a study is called positive at the card's specificity, and what chose it.
-
-        Heads that were fitted before that was noted name nothing: all their thresholds are of held-out train patients.
-        """
-        for head in self.card["heads"]:
-            if (head["condition"], head["sequence_set"]) == (condition, sequence_set):
-                return OperatingPoint(head["threshold"], head.get("threshold_on"))
-        return NO_POINT
 
     def predict(self, vectors: pl.DataFrame) -> pl.DataFrame:
         """Calibrated probabilities of every study that a head covers.

@@ -49,7 +49,7 @@ def lake(people) -> dict[str, pl.DataFrame]:
     }
 
 
-def beside(variant: str, images: np.ndarray, side: str = "all", question: str = "alignment", version="m1"):
+def beside(variant: str, images: np.ndarray, side: str = "all", question: str = "alignment", version="c1"):
     """Test study n has report e_n and the image given; rows of ablations.ALIGNED."""
     rows = [
         (f"p-test{n:02d}", f"s-test{n:02d}", question, variant, where, version, vector.tolist())
@@ -237,3 +237,11 @@ def test_two_models_or_two_splits_are_refused():
     twice = pl.concat([twice, twice[:1].with_columns(split=pl.lit("train"))])
     with pytest.raises(RetrievalError, match="two splits"):
         asked(people, vectors, one, splits=twice)
+
+
+def test_variants_of_another_alignment_than_the_one_in_use_are_refused():
+    people = patients()
+    older = beside("tri_modal", at_rank([1] * TEST), version="c0")
+    refusal = "tri_modal is of version c0, embeddings/aligned of c1: materialise ablations/vectors again"
+    with pytest.raises(RetrievalError, match=refusal):
+        asked(people, pooled(people, "tri_modal", "concat"), older)
