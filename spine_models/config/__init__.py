@@ -22,7 +22,6 @@ from spine_models.config.encoder import (
     SynthesizerSettings,
 )
 from spine_models.config.findings import (
-    AgentSettings,
     AttributionSettings,
     EmbeddingSettings,
     LocalizationSettings,
@@ -31,6 +30,13 @@ from spine_models.config.findings import (
     StratumSettings,
 )
 from spine_models.config.profile import PROFILES, Profile, load_profile
+from spine_models.config.reporting import (
+    AgentSettings,
+    InstructionSettings,
+    LlavaSettings,
+    ReportSettings,
+    ScoreSettings,
+)
 
 __all__ = [
     "AgentSettings",
@@ -44,13 +50,17 @@ __all__ = [
     "EmbeddingSettings",
     "FREE_ON_RESUME",
     "GramSettings",
+    "InstructionSettings",
     "LabelSettings",
+    "LlavaSettings",
     "LlmSettings",
     "LocalizationSettings",
     "PROFILES",
     "ProbeSettings",
     "Profile",
+    "ReportSettings",
     "RetrievalSettings",
+    "ScoreSettings",
     "SequenceSettings",
     "ShardSettings",
     "StratumSettings",

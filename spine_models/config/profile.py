@@ -19,13 +19,19 @@ from spine_models.config.corpus import (
 )
 from spine_models.config.encoder import BackboneSettings, ClipSettings, GramSettings, SynthesizerSettings
 from spine_models.config.findings import (
-    AgentSettings,
     AttributionSettings,
     EmbeddingSettings,
     LocalizationSettings,
     ProbeSettings,
     RetrievalSettings,
     StratumSettings,
+)
+from spine_models.config.reporting import (
+    AgentSettings,
+    InstructionSettings,
+    LlavaSettings,
+    ReportSettings,
+    ScoreSettings,
 )
 from spine_models.config.section import Section
 
@@ -52,6 +58,10 @@ class Profile(Section):
     localization: LocalizationSettings = LocalizationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     agents: AgentSettings = AgentSettings()
+    instructions: InstructionSettings = InstructionSettings()
+    llava: LlavaSettings = LlavaSettings()
+    reports: ReportSettings = ReportSettings()
+    scores: ScoreSettings = ScoreSettings()
 
 
 def load_profile(name: str) -> Profile:

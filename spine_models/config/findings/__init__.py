@@ -1,6 +1,5 @@
-"""Numbers of the findings layer and of the agents, one module a stage."""
+"""Numbers of the findings layer, one module a stage."""
 
-from spine_models.config.findings.agents import AgentSettings
 from spine_models.config.findings.attribution import AttributionSettings
 from spine_models.config.findings.embeddings import EmbeddingSettings
 from spine_models.config.findings.localization import LocalizationSettings
@@ -9,7 +8,6 @@ from spine_models.config.findings.retrieval import RetrievalSettings
 from spine_models.config.findings.strata import StratumSettings
 
 __all__ = [
-    "AgentSettings",
     "AttributionSettings",
     "EmbeddingSettings",
     "LocalizationSettings",

@@ -1,0 +1,9 @@
+"""Numbers of the reporting layer, one module a stage."""
+
+from spine_models.config.reporting.agents import AgentSettings
+from spine_models.config.reporting.instructions import InstructionSettings
+from spine_models.config.reporting.llava import LlavaSettings
+from spine_models.config.reporting.reports import ReportSettings
+from spine_models.config.reporting.scores import ScoreSettings
+
+__all__ = ["AgentSettings", "InstructionSettings", "LlavaSettings", "ReportSettings", "ScoreSettings"]
