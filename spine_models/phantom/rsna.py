@@ -156,7 +156,8 @@ def _anonymous(number: int, rng: np.random.Generator) -> Study:
         mrn=str(study_id), family="", given="", sex="", birth=date(1900, 1, 1), phone="", email="", ssn="",
         street="", city="", state="", zip="", height_cm=0, weight_kg=0, kin="", site=0,
     )  # fmt: skip
-    uid = f"{_UID_ROOT}.{int(rng.integers(10**15)):015d}{number}"
+    drawn = int(rng.integers(10**15))
+    uid = f"{_UID_ROOT}.{drawn if drawn >= 10**14 else drawn + 10**14}{number}"  # no part of a UID begins with 0
     person.plant("uid", uid)
     scanner = SCANNERS[int(rng.integers(len(SCANNERS)))]
     return Study(person, scanner, Region.LUMBAR, date(1900, 1, 1), "", "", uid, 0, 0)

@@ -2,10 +2,12 @@ import csv
 import re
 from collections import Counter
 
+import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import UID
 
-from spine_models.phantom import write_hospital
+from spine_models.phantom import rsna, write_hospital
 
 
 def rows(path):
@@ -35,6 +37,17 @@ def test_the_tree_and_the_tables_are_those_of_the_challenge(cohort):
     assert values["Normal/Mild"] > 3 * (values["Moderate"] + values["Severe"])
     said = Counter(row["series_description"] for row in rows(inbox / "train_series_descriptions.csv"))
     assert set(said) == {"Sagittal T1", "Sagittal T2/STIR", "Axial T2"}
+
+
+def test_every_uid_is_one(cohort):
+    rng = np.random.default_rng(3)
+    studies = [rsna._anonymous(number, rng).uid for number in range(300)]
+    assert len(set(studies)) == 300
+    assert [uid for uid in studies if not UID(uid).is_valid] == []
+    for path in sorted(cohort.glob("inbox/train_images/*/*/1.dcm")):
+        ds = pydicom.dcmread(path)
+        named = (ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID, ds.FrameOfReferenceUID)
+        assert all(uid.is_valid for uid in named)
 
 
 def test_headers_name_nobody(cohort):
