@@ -1,11 +1,18 @@
-"""Reports: from claims to a drafted report as tables, text and pages, by the template of the region.
+"""Reports: from claims to a drafted report as tables, text, documents and pages, by the template of the region.
 
 Belongs here: ``draft_reports``, ``render_text`` and ``write_pages``. Does not belong here: making claims.
 """
 
-from spine_models.reporting.reports.drafting import ReportTables, draft_reports
-from spine_models.reporting.reports.pages import write_pages
+from spine_models.reporting.reports.drafting import MixedVersionsError, Priors, ReportTables, draft_reports
 from spine_models.reporting.reports.template import TemplateError, load_template
 from spine_models.reporting.reports.text import render_text
 
-__all__ = ["ReportTables", "TemplateError", "draft_reports", "load_template", "render_text", "write_pages"]
+__all__ = [
+    "MixedVersionsError",
+    "Priors",
+    "ReportTables",
+    "TemplateError",
+    "draft_reports",
+    "load_template",
+    "render_text",
+]
