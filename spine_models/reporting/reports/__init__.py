@@ -4,6 +4,7 @@ Belongs here: ``draft_reports``, ``render_text`` and ``write_pages``. Does not b
 """
 
 from spine_models.reporting.reports.drafting import MixedVersionsError, Priors, ReportTables, draft_reports
+from spine_models.reporting.reports.pages import key_slices, write_pages
 from spine_models.reporting.reports.template import TemplateError, load_template
 from spine_models.reporting.reports.text import render_text
 
@@ -13,6 +14,8 @@ __all__ = [
     "ReportTables",
     "TemplateError",
     "draft_reports",
+    "key_slices",
     "load_template",
     "render_text",
+    "write_pages",
 ]
