@@ -3,13 +3,12 @@
 Belongs here: ``draft_reports``, ``render_text`` and ``write_pages``. Does not belong here: making claims.
 """
 
-from spine_models.reporting.reports.drafting import MixedVersionsError, Priors, ReportTables, draft_reports
-from spine_models.reporting.reports.pages import key_slices, write_pages
+from spine_models.reporting.reports.drafting import Priors, ReportTables, draft_reports
+from spine_models.reporting.reports.pages import key_slices, shard_pixels, write_pages
 from spine_models.reporting.reports.template import TemplateError, load_template
 from spine_models.reporting.reports.text import render_text
 
 __all__ = [
-    "MixedVersionsError",
     "Priors",
     "ReportTables",
     "TemplateError",
@@ -17,5 +16,6 @@ __all__ = [
     "key_slices",
     "load_template",
     "render_text",
+    "shard_pixels",
     "write_pages",
 ]

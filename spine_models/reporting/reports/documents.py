@@ -73,6 +73,14 @@ def report_documents(tables: ReportTables, claims: pl.DataFrame) -> list[Documen
     return documents
 
 
+def printed(tables: ReportTables, claims: pl.DataFrame, form: str) -> str:
+    """All drafts as they are printed: texts or Markdown one after the other, or one JSON array."""
+    if form == "text":
+        return "\n".join(tables.drafts.sort("study_key")["report_text"])
+    documents = report_documents(tables, claims)
+    return as_json(documents) if form == "json" else "\n---\n\n".join(map(as_markdown, documents))
+
+
 def as_json(documents: list[Document]) -> str:
     """The documents as one JSON array; the same documents give the same bytes."""
     return json.dumps(documents, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from spine_models.reporting.agents import refuse_mixed
 from spine_models.reporting.agents.evidence import digest
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
 from spine_models.reporting.claims import merged, units_of_text
@@ -30,10 +31,6 @@ TEMPLATES: Final = "templates"
 NO_MODEL: Final = "no report model is in use"
 NOTHING_LEFT: Final = "no sentence of the written text rests on a claim"
 READS_OTHERWISE: Final = "put together with the template, the written text read otherwise than its claims"
-
-
-class MixedVersionsError(ValueError):
-    """Claims of one agent in several versions; a report may rest on one alone."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def draft_reports(
 
     Raises:
         ValueError: a study without claims.
-        MixedVersionsError: an agent that speaks in several versions.
+        AgentsError: an agent that speaks in several versions.
         TemplateError: a template that cannot place a condition.
     """
     refuse_mixed(claims)
@@ -110,20 +107,6 @@ def draft_reports(
         pl.DataFrame(rows.removed, schema=REMOVED),
         pl.DataFrame(rows.provenance, schema=PROVENANCE),
     )
-
-
-def refuse_mixed(claims: pl.DataFrame) -> None:
-    """Refuse claims in which one agent speaks in two versions.
-
-    Raises:
-        MixedVersionsError: names an agent and how many versions it has.
-    """
-    versions = claims.group_by("agent").agg(n=pl.col("agent_version").n_unique()).filter(pl.col("n") > 1)
-    if not versions.is_empty():
-        agent, n = versions.sort("agent").row(0)
-        raise MixedVersionsError(
-            f"claims of agent {agent} are of {n} versions: materialise agents/claims of this batch again"
-        )
 
 
 def claims_of(claims: pl.DataFrame) -> dict[str, tuple[Claim, ...]]:

@@ -14,12 +14,12 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.reporting.reports.pages.index import index_page
-from spine_models.reporting.reports.pages.pictures import KeySlice, key_slices
+from spine_models.reporting.reports.pages.pictures import KeySlice, key_slices, shard_pixels
 from spine_models.reporting.reports.pages.study import study_page
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
-__all__ = ["KeySlice", "key_slices", "write_pages"]
+__all__ = ["KeySlice", "key_slices", "shard_pixels", "write_pages"]
 
 
 def write_pages(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
+from spine_models.corpus.shards.reader import read_slices
 from spine_models.domain import Region
 from spine_models.reporting.claims import CERTAINTIES
 from spine_models.reporting.reports.template import load_template
@@ -26,7 +28,7 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-ReadsSlices = Callable[[Container[str]], Iterable[tuple[str, np.ndarray]]]
+ReadsSlices = Callable[[Collection[str]], Iterable[tuple[str, np.ndarray]]]
 """How pixels are read: (slice_key, uint16 [S, S]) of those keys, in any order."""
 
 
@@ -92,6 +94,21 @@ def key_slices(
     return {
         study: shown for study, own in found.items() if (shown := [one for one in own.values() if one.png])
     }
+
+
+def shard_pixels(slices: pl.DataFrame, folder: Path) -> ReadsSlices:
+    """Reads pixels, as an encoder sees them, from the shards of a batch.
+
+    Args:
+        slices: ``shards.SLICES``.
+        folder: that ``shard`` of ``slices`` is relative to.
+    """
+
+    def read(slice_keys: Collection[str]) -> Iterable[tuple[str, np.ndarray]]:
+        wanted = slices.select("slice_key", "shard").filter(pl.col("slice_key").is_in(list(slice_keys)))
+        return read_slices([folder / shard for shard in wanted["shard"].unique().sort()], slice_keys)
+
+    return read
 
 
 def png_of(pixels: np.ndarray) -> bytes:
