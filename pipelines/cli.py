@@ -45,6 +45,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class ReportFormat(StrEnum):
+    """Output formats of ``spineagent report``."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
 def _say(line: str) -> None:
     typer.echo(line, err=True)
 
@@ -281,16 +289,24 @@ def embed(
 @plain_errors
 def report(
     dicom_dir: Annotated[Path, typer.Argument(help="folder of one study")],
-    pages: Annotated[Path | None, typer.Option(help="folder to write HTML pages into")] = None,
+    format: Annotated[
+        ReportFormat, typer.Option(help="text, markdown, or json by a published schema")
+    ] = ReportFormat.TEXT,
+    pages: Annotated[
+        Path | None, typer.Option(help="folder to write HTML pages into, with key slices and boxes")
+    ] = None,
 ) -> None:
-    """Print a drafted report of one study folder."""
+    """Print a drafted report of one study folder; a draft for research, to be read by a radiologist."""
     from pipelines.runtime.profiles import Settings
     from pipelines.runtime.resources import Hospital
     from pipelines.study import report_study
+    from spine_models.reporting.reports.documents import printed
 
     _progress_to_stderr()
-    for text in report_study(Hospital.from_settings(Settings()), dicom_dir, pages):
-        typer.echo(text)
+    drafted = report_study(Hospital.from_settings(Settings()), dicom_dir, pages)
+    typer.echo(printed(drafted.tables, drafted.claims, form=format.value), nl=False)
+    if pages is not None:
+        _say(f"wrote {drafted.tables.drafts.height} pages and index.html into {pages}")
 
 
 def _print_query(hospital: Any, question: str, format: Format) -> None:

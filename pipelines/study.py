@@ -10,13 +10,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from pipelines.runtime.judges import judges
+from pipelines.runtime.agents import published_agents
 from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.resources import ENCODER, Hospital
+
+if TYPE_CHECKING:
+    from spine_models.reporting.agents import Published
+    from spine_models.reporting.reports import ReportTables
+
+POINTS = ("probes", "operating_points")
 
 VECTORS = pl.Schema(
     {
@@ -39,7 +45,7 @@ class StudyRefused(RuntimeError):
 
 @dataclass(frozen=True)
 class Study:
-    """Tables of one folder, de-identified, embedded."""
+    """Tables of one folder, de-identified, embedded; ``shards`` is gone when ``read_study`` ends."""
 
     studies: pl.DataFrame
     series: pl.DataFrame
@@ -48,6 +54,7 @@ class Study:
     series_vectors: pl.DataFrame
     study_vectors: pl.DataFrame
     outcomes: pl.DataFrame
+    shards: Path
     without_vectors: list[str]
     """Why usable series have none, a sentence a route; empty where every one has."""
 
@@ -114,6 +121,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
             series_vectors,
             pool_studies(series_vectors),
             outcomes,
+            tars,
             _without_vectors(written.slices, embedders.by_route, embedders.without_other),
         )
 
@@ -158,25 +166,75 @@ def embed_study(hospital: Hospital, folder: Path) -> Embedded:
         return Embedded(vectors, study.without_vectors)
 
 
-def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> list[str]:
-    """Drafted reports of one folder, one text per study found in it; HTML pages too where ``pages`` is given."""
-    from spine_models.reporting.agents import diagnose
-    from spine_models.reporting.reports import draft_reports, write_pages
+class Drafted(NamedTuple):
+    """Drafts of the studies of one folder, and the claims that they rest on (``agents.CLAIMS``)."""
 
-    heads, guards = judges(hospital)
+    tables: ReportTables
+    claims: pl.DataFrame
+
+
+def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> Drafted:
+    """Draft a report of every study found in one folder; HTML pages too where ``pages`` is given.
+
+    A study in which nothing can be read gets its report too: every condition is not assessed, with the reason.
+    """
+    from spine_models.reporting.agents import diagnose
+    from spine_models.reporting.reports import draft_reports, key_slices, shard_pixels, write_pages
+
+    models, points = published_agents(hospital), _points(hospital)
     with read_study(hospital, folder) as study:
         claims = diagnose(
             study.studies,
             study.study_vectors,
             study.series,
             study.slices,
-            heads,
+            models.heads,
             settings=hospital.numbers.agents,
             untrained_versions=hospital.untrained_encoders(),
-            guards=guards,
+            guards=models.guards,
+            points=points,
+            findings=_findings(hospital, study, models, points),
+            grading=models.grading,
         )
         written = draft_reports(claims, study.studies, study.series)
-    if pages is not None:
-        pages.mkdir(parents=True, exist_ok=True)
-        write_pages(written.drafts, written.sentences, claims, pages)
-    return written.drafts["report_text"].to_list()
+        if pages is not None:
+            pictures = key_slices(
+                claims,
+                written.drafts,
+                study.slices,
+                shard_pixels(study.slices, study.shards),
+                limit=hospital.numbers.reports.key_slices,
+            )
+            write_pages(written.drafts, written.sentences, claims, pages, pictures=pictures)
+    return Drafted(written, claims)
+
+
+def _points(hospital: Hospital) -> pl.DataFrame | None:
+    """Operating points of the heads; None where none have been set yet."""
+    there = hospital.lake.table_path(POINTS).is_file()
+    return hospital.lake.read_table(POINTS, [None]) if there else None
+
+
+def _findings(
+    hospital: Hospital, study: Study, models: Published, points: pl.DataFrame | None
+) -> pl.DataFrame | None:
+    """Where the study's conditions are seen; None where nothing was trained to look, or nothing can be looked at."""
+    from spine_models.encoder.backbone.encoder import load_encoder
+    from spine_models.findings.localization.find import find
+    from spine_models.findings.localization.tokens import Sources
+
+    if models.localizer is None or models.heads is None or study.slice_vectors.is_empty():
+        return None
+    return find(
+        study.slices,
+        study.slice_vectors,
+        study.study_vectors,
+        models.localizer,
+        models.heads,
+        Sources(
+            {route: load_encoder(folder) for route, folder in hospital.encoders().items()},
+            dict.fromkeys(study.slices["batch_key"].unique(), study.shards),
+        ),
+        settings=hospital.numbers.localization,
+        points=points,
+    )

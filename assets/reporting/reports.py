@@ -4,6 +4,7 @@ Belongs here: wiring. Does not belong here: templates or prose (``spine_models.r
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -19,10 +20,18 @@ from pipelines.runtime.metadata import (
 )
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.resources import Hospital
+from spine_models.corpus.sequences import tables as sequences
+from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables
 
+if TYPE_CHECKING:
+    from spine_models.reporting.reports import Priors
+
 LAYER = "reporting"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+NIGHTS_VERSION = "1"
+CLAIMS, STUDIES, SERIES = ("agents", "claims"), ("deid", "studies"), ("sequences", "series")
+WRITTEN = ("llava", "written")
 SAYS_WHY = dg.AssetCheckSpec(
     "every_refresh_says_why",
     asset=["reports", "nights"],
@@ -34,6 +43,12 @@ LINKED = dg.AssetCheckSpec(
     description="Every finding sentence names existing claims, and every claim is said.",
     blocking=True,
 )
+COMPARED = dg.AssetCheckSpec(
+    "comparison_needs_a_prior",
+    asset=["reports", "sentences"],
+    description="A sentence compares only where its draft names an earlier study of the patient.",
+    blocking=True,
+)
 
 
 @dg.multi_asset(
@@ -42,7 +57,9 @@ LINKED = dg.AssetCheckSpec(
         "claims": dg.AssetIn(["agents", "claims"]),
         "studies": dg.AssetIn(["deid", "studies"]),
         "series": dg.AssetIn(["sequences", "series"]),
+        "slices": dg.AssetIn(["shards", "slices"]),
     },
+    deps=[["shards", "tars"]],
     outs={
         "drafts": table_out(
             ("reports", "drafts"),
@@ -58,16 +75,30 @@ LINKED = dg.AssetCheckSpec(
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
+        "removed": table_out(
+            ("reports", "removed"),
+            tables.REMOVED,
+            "Sentences of the report model that no claim carries, each with the reason.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
+        "provenance": table_out(
+            ("reports", "provenance"),
+            tables.PROVENANCE,
+            "Each sentence with claim, agent and version, slice, box and source instance.",
+            layer=LAYER,
+            code_version=CODE_VERSION,
+        ),
         "pages": artifact_out(
             ("reports", "pages"),
-            "One HTML page per study, for a radiologist to read.",
+            "One HTML page per study, with key slices and boxes, for a radiologist to read.",
             kinds={"html"},
             layer=LAYER,
             code_version=CODE_VERSION,
         ),
     },
     partitions_def=study_batches,
-    check_specs=[LINKED],
+    check_specs=[LINKED, COMPARED],
 )
 def reports(
     context: AssetExecutionContext,
@@ -75,20 +106,55 @@ def reports(
     claims: pl.DataFrame,
     studies: pl.DataFrame,
     series: pl.DataFrame,
+    slices: pl.DataFrame,
 ) -> Iterator[object]:
     """Draft the batch's reports and write their pages."""
-    from spine_models.reporting.reports import draft_reports, write_pages
+    from spine_models.reporting.reports import draft_reports, key_slices, shard_pixels, write_pages
 
-    written = draft_reports(claims, studies, series)
-    yield table_result(("reports", "drafts"), written.drafts, by_region=counts(written.drafts, "region"))
-    yield table_result(("reports", "sentences"), written.sentences, by_kind=counts(written.sentences, "kind"))
-    with hospital.draft(("reports", "pages"), context.partition_key) as draft:
-        pages = write_pages(written.drafts, written.sentences, claims, draft.folder)
+    batch, lake = context.partition_key, hospital.lake
+    text = lake.read_table(WRITTEN, [batch]) if lake.table_path(WRITTEN, batch).is_file() else None
+    written = draft_reports(claims, studies, series, priors=_priors(hospital, batch, studies), written=text)
+    yield table_result(
+        ("reports", "drafts"),
+        written.drafts,
+        by_region=counts(written.drafts, "region"),
+        by_writer=counts(written.drafts, "writer"),
+        with_prior=int(written.drafts["prior_study_key"].is_not_null().sum()),
+    )
+    yield table_result(
+        ("reports", "sentences"),
+        written.sentences,
+        by_kind=counts(written.sentences, "kind"),
+        by_link=counts(written.sentences, "linked_by"),
+    )
+    yield table_result(("reports", "removed"), written.removed, by_reason=counts(written.removed, "reason"))
+    yield table_result(
+        ("reports", "provenance"),
+        written.provenance,
+        with_slice=int(written.provenance["slice_key"].is_not_null().sum()),
+    )
+    pictures = key_slices(
+        claims,
+        written.drafts,
+        slices,
+        shard_pixels(slices, hospital.current(("shards", "tars"), batch)),
+        limit=hospital.numbers.reports.key_slices,
+    )
+    with hospital.draft(("reports", "pages"), batch) as draft:
+        pages = write_pages(
+            written.drafts,
+            written.sentences,
+            claims,
+            draft.folder,
+            removed=written.removed,
+            pictures=pictures,
+        )
     sample = written.drafts["report_text"].first() if written.drafts.height else "no study"
     yield artifact_result(
         ("reports", "pages"),
         draft.version,
         pages=pages,
+        key_slices=sum(map(len, pictures.values())),
         sample=dg.MetadataValue.md(f"```text\n{sample}\n```"),
     )
     said = written.sentences.explode("claim_keys")["claim_keys"].drop_nulls().unique()
@@ -102,6 +168,35 @@ def reports(
         passed=set(said) == set(known) and unlinked.is_empty(),
         metadata={"sentences": written.sentences.height, "unlinked": unlinked.height},
     )
+    alone = written.drafts.filter(pl.col("prior_study_key").is_null()).select("draft_key")
+    groundless = written.sentences.filter(kind="comparison").join(alone, on="draft_key", how="semi")
+    yield dg.AssetCheckResult(
+        asset_key=["reports", "sentences"],
+        check_name=COMPARED.name,
+        passed=groundless.is_empty(),
+        metadata={"without_prior": groundless.height},
+    )
+
+
+def _priors(hospital: Hospital, batch: str, studies: pl.DataFrame) -> Priors:
+    """Studies of the batch's patients that lie in other batches, as far as these have claims."""
+    from spine_models.reporting.reports import Priors
+
+    lake = hospital.lake
+    own = studies.select("patient_key").unique()
+    held = [
+        (STUDIES, studies.clear()),
+        (CLAIMS, pl.DataFrame(schema=agents.CLAIMS)),
+        (SERIES, pl.DataFrame(schema=sequences.SERIES)),
+    ]
+    found: dict[tuple[str, str], list[pl.DataFrame]] = {key: [empty] for key, empty in held}
+    for other in lake.partitions(CLAIMS):
+        known = lake.read_table(STUDIES, [other], columns=["patient_key"])
+        if other == batch or known.join(own, on="patient_key", how="semi").is_empty():
+            continue
+        for key, rows in found.items():
+            rows.append(lake.read_table(key, [other]).join(own, on="patient_key", how="semi"))
+    return Priors(*(pl.concat(found[key]) for key in (CLAIMS, STUDIES, SERIES)))
 
 
 @dg.multi_asset(
@@ -113,7 +208,7 @@ def reports(
             tables.NIGHTS,
             "What each refresh made anew, by batch and stage, and why.",
             layer=LAYER,
-            code_version=CODE_VERSION,
+            code_version=NIGHTS_VERSION,
         )
     },
     check_specs=[SAYS_WHY],

@@ -1,24 +1,29 @@
-"""The claim graph of a report: what will be said, in which section, resting on which claims.
+"""The claim graph of a report: what will be said, in which section, resting on which claims and places.
 
-Belongs here: choosing, grouping and ordering of statements. Does not belong here: any wording; ``phrasing``
-turns a statement into a sentence, and can use only what the statement carries.
+Belongs here: choosing, grouping and ordering of statements. Does not belong here: any wording (``phrasing`` turns a
+statement into a sentence, and can use only what the statement carries), what was examined (``technique``), earlier
+studies (``comparison``), text of a model (``linking``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from spine_models.domain import Contrast, Plane
-from spine_models.reporting.agents import SCOUTS, ClaimStatus, Examination, SeriesFacts
+from spine_models.corpus.labels.rules.levels import level_rank
+from spine_models.reporting.agents import ClaimStatus
+from spine_models.reporting.claims import CERTAINTIES, Unit
+from spine_models.reporting.reports.claims import Claim, Place
 from spine_models.reporting.reports.template import Section, Template
 
 NOTICE: Final = "NOTICE"
 TECHNIQUE: Final = "TECHNIQUE"
+COMPARISON: Final = "COMPARISON"
+LIMITATIONS: Final = "LIMITATIONS"
 IMPRESSION: Final = "IMPRESSION"
+UNDETERMINED: Final = "neither present nor absent with enough certainty"
 
 
 class Kind(StrEnum):
@@ -26,57 +31,58 @@ class Kind(StrEnum):
 
     FINDING = "finding"
     NEGATIVE = "negative"
+    UNDETERMINED = "undetermined"
     NOT_ASSESSED = "not_assessed"
+    COMPARISON = "comparison"
     TECHNIQUE = "technique"
     NOTICE = "notice"
 
 
+FREE: Final = frozenset({Kind.TECHNIQUE, Kind.NOTICE})
+"""Kinds of sentences that state no finding."""
+
+
 @dataclass(frozen=True)
-class Claim:
-    """The part of a claim that a sentence may rest on."""
+class Said:
+    """A claim in a sentence, with those of its units that the sentence affirms."""
 
-    key: str
-    condition: str
-    status: ClaimStatus
-    reason: str | None
-    probability: float | None
-    level: str | None
-    side: str | None
-    severity: str | None
-    source_series: tuple[str, ...]
+    claim: Claim
+    units: tuple[Unit, ...] = ()
 
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> Claim:
-        """From one row of ``agents.CLAIMS``."""
-        return cls(
-            key=row["claim_key"],
-            condition=row["condition"],
-            status=ClaimStatus(row["status"]),
-            reason=row["reason"],
-            probability=row["probability"],
-            level=row["level"],
-            side=row["side"],
-            severity=row["severity"],
-            source_series=tuple(row["source_series"] or ()),
-        )
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where the claim's agent saw what is said here."""
+        return self.claim.places_of(self.units) if self.units else ()
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing to say: its frame, its claims in the order of mention, and facts of the study."""
+    """One thing to say: its frame, its claims in the order of mention, and facts of the study.
+
+    ``level``: of a line that is about one level. ``earlier``: claims of an earlier study that it compares with.
+    """
 
     section: str
     kind: Kind
     frame: str
-    claims: tuple[Claim, ...] = ()
+    said: tuple[Said, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
+    level: str | None = None
+    earlier: tuple[Claim, ...] = ()
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims that it rests on, each once."""
+        return tuple(dict.fromkeys(said.claim for said in self.said))
 
 
-def build_graph(examination: Examination, claims: Sequence[Claim], template: Template) -> list[Statement]:
-    """All statements of one study's report, in the order of reading.
+def verbatim(section: str, text: str, claims: Iterable[Claim] = ()) -> Statement:
+    """A sentence of the template as it stands."""
+    return Statement(section, Kind.NOTICE, "verbatim", tuple(map(Said, claims)), {"text": text})
 
-    Every claim is used in the section of its condition, and again in the impression unless it is a negative
-    beside a positive.
+
+def findings_of(claims: Sequence[Claim], template: Template) -> list[Statement]:
+    """Every section between technique and impression, in the order of reading.
 
     Raises:
         ValueError: a claim of a condition that the template does not know.
@@ -86,120 +92,123 @@ def build_graph(examination: Examination, claims: Sequence[Claim], template: Tem
     if unknown:
         raise ValueError(f"claims of unknown conditions {', '.join(unknown)}: run agents/claims again")
     ordered = sorted(claims, key=lambda claim: (order[claim.condition], claim.key))
-    statements = [_verbatim(NOTICE, template.language.notice)]
-    statements += _technique(examination, ordered, template)
-    for section in template.layout.sections:
-        statements += _section(section, [c for c in ordered if c.condition in section.conditions])
-    return statements + _impression(ordered, template)
-
-
-def _verbatim(section: str, text: str, claims: Iterable[Claim] = ()) -> Statement:
-    return Statement(section, Kind.NOTICE, "verbatim", tuple(claims), {"text": text})
-
-
-def _technique(examination: Examination, claims: Sequence[Claim], template: Template) -> list[Statement]:
-    def fact(frame: str, **facts: str) -> Statement:
-        return Statement(TECHNIQUE, Kind.TECHNIQUE, frame, (), facts)
-
-    several = len(examination.parts) > 1
-    topic = "several" if several else str(examination.region)
-    title = template.language.titles[topic].format(parts=joined([str(p) for p in examination.parts], "and"))
-    fields = sorted({s.field_strength_t for s in examination.series if s.field_strength_t})
-    strength = joined([f"{value:g} T" for value in fields], "and")
-    frame = "examined" if strength else "examined_unrecorded"
-    said = [fact(frame, title=title, **({"field_strength": strength} if strength else {}))]
-    if topic in template.language.remarks:
-        said.append(_verbatim(TECHNIQUE, template.language.remarks[topic]))
-
-    named = [s for s in examination.series if s.contrast is not None]
-    if named:
-        said.append(fact("sequences", sequences=_sequences(named, template)))
-    elif not examination.series:
-        said.append(fact("no_sequences"))
-    if len(named) < len(examination.series):
-        said.append(fact("unclassified", count=str(len(examination.series) - len(named))))
-    missing = [
-        wanted.name
-        for wanted in template.layout.expected
-        if not any(s.plane == wanted.plane and s.contrast in wanted.contrasts for s in named)
-    ]
-    if missing:
-        said.append(fact("missing", sequences=joined(missing, "and")))
-
-    assessed = [c for c in claims if c.status != ClaimStatus.NOT_ASSESSED]
-    read = {key for claim in assessed for key in claim.source_series}
-    unread = [s for s in named if s.series_key not in read and s.contrast not in SCOUTS]
-    if assessed and unread:
-        said.append(fact("not_read", sequences=_sequences(unread, template)))
-    unplaced = tuple(c for c in assessed if not (c.level or c.side or c.severity))
-    if unplaced and len(unplaced) == len(assessed):
-        said.append(Statement(TECHNIQUE, Kind.TECHNIQUE, "whole_study", unplaced))
-    said.append(Statement(TECHNIQUE, Kind.NOTICE, "scope", ()))
-    return said
-
-
-def _sequences(series: Sequence[SeriesFacts], template: Template) -> str:
-    """Series by contrast and plane, counted, in the order of the vocabulary."""
-    rank = {name: i for i, name in enumerate((*Contrast, *Plane))}
-    counts = Counter((s.contrast, s.plane) for s in series if s.contrast is not None)
-    words = []
-    for (contrast, plane), count in sorted(counts.items(), key=lambda item: [rank[name] for name in item[0]]):
-        name = template.language.contrasts[contrast]
-        placed = contrast not in SCOUTS and plane != Plane.UNKNOWN
-        many = f" ({count} series)" if count > 1 else ""
-        words.append(f"{plane} {name}{many}" if placed else f"{name}{many}")
-    return ", ".join(dict.fromkeys(words))
-
-
-def _section(section: Section, claims: Sequence[Claim]) -> list[Statement]:
     said: list[Statement] = []
-    if section.limits:
-        said.append(_verbatim(section.title, section.limits))
-    unplaced = [c for c in claims if not c.level]
-    if section.per_level and unplaced:
-        said.append(_verbatim(section.title, section.per_level, unplaced))
-    for claim in (c for c in claims if c.status == ClaimStatus.PRESENT):
-        said.append(Statement(section.title, Kind.FINDING, "present", (claim,)))
-    doubtful = tuple(c for c in claims if c.status == ClaimStatus.INDETERMINATE)
-    if doubtful:
-        said.append(Statement(section.title, Kind.FINDING, "indeterminate", doubtful))
-    absent = tuple(c for c in claims if c.status == ClaimStatus.ABSENT)
+    for section in template.layout.sections:
+        said += _section(section, ordered, template)
+    return said + _limitations(ordered)
+
+
+def _section(section: Section, claims: Sequence[Claim], template: Template) -> list[Statement]:
+    own = [claim for claim in claims if claim.condition in section.conditions]
+    said = [verbatim(section.title, section.limits)] if section.limits else []
+    affirmed = sorted((claim for claim in own if claim.affirmed), key=lambda claim: _weight(claim, template))
+    for claim in affirmed:
+        unplaced = tuple(unit for unit in claim.units if unit.level is None)
+        if unplaced:
+            said.append(Statement(section.title, Kind.FINDING, "unplaced", (Said(claim, unplaced),)))
+    if not section.by_level:
+        for claim in affirmed:
+            placed = tuple(unit for unit in claim.units if unit.level is not None)
+            if placed:
+                said.append(Statement(section.title, Kind.FINDING, "finding", (Said(claim, placed),)))
+    absent = tuple(Said(claim) for claim in own if claim.absent)
     if absent:
         said.append(Statement(section.title, Kind.NEGATIVE, "negative", absent))
-    for reason, group in _by_reason(claims):
-        said.append(Statement(section.title, Kind.NOT_ASSESSED, "not_assessed", group, {"reason": reason}))
+    if not affirmed and not absent:
+        open_ = any(claim.undetermined for claim in own)
+        kind = Kind.UNDETERMINED if open_ else Kind.NOT_ASSESSED
+        frame = "see_limitations" if open_ else "section_not_assessed"
+        said.append(Statement(section.title, kind, frame, tuple(map(Said, own))))
+    if section.by_level:
+        said += level_lines(section, claims, template)
     return said
 
 
-def _impression(claims: Sequence[Claim], template: Template) -> list[Statement]:
-    ranked = sorted(
-        claims, key=lambda c: (template.tier(c.condition), -(c.probability or 0.0), c.condition, c.key)
-    )
-    present = [c for c in ranked if c.status == ClaimStatus.PRESENT]
-    doubtful = tuple(c for c in ranked if c.status == ClaimStatus.INDETERMINATE)
-    assessed = tuple(c for c in ranked if c.status != ClaimStatus.NOT_ASSESSED)
-    said = [Statement(IMPRESSION, Kind.FINDING, "impression_present", (claim,)) for claim in present]
-    if assessed and not present:
-        said.append(Statement(IMPRESSION, Kind.NEGATIVE, "impression_none", assessed))
-    if doubtful:
-        said.append(Statement(IMPRESSION, Kind.FINDING, "impression_indeterminate", doubtful))
-    groups = _by_reason(ranked)
-    frame = "impression_nothing" if not assessed and len(groups) == 1 else "impression_not_assessed"
-    for reason, group in groups:
-        said.append(Statement(IMPRESSION, Kind.NOT_ASSESSED, frame, group, {"reason": reason}))
+def level_lines(section: Section, claims: Sequence[Claim], template: Template) -> list[Statement]:
+    """A line for every level of the region; of the abnormal ones alone where the template lists none.
+
+    A level without a finding is called free of what is absent in the whole study. An agent that found something
+    elsewhere has not said that this level is normal, so the line then says only that nothing was placed here.
+    """
+    told = [claim for claim in claims if claim.condition in section.by_level]
+    found = {unit.level for claim in told for unit in claim.units if unit.level is not None}
+    levels = sorted(found.union(template.layout.levels), key=level_rank)
+    if not any(claim.affirmed or claim.absent for claim in told):
+        return []
+    absent = tuple(Said(claim) for claim in told if claim.absent)
+    lines = []
+    for level in levels:
+        here = tuple(
+            Said(claim, units)
+            for claim in told
+            if (units := tuple(unit for unit in claim.units if unit.level == level))
+        )
+        if here:
+            line = Statement(section.title, Kind.FINDING, "level_finding", here, level=level)
+        elif len(absent) == len(told):
+            line = Statement(section.title, Kind.NEGATIVE, "level_free", absent, level=level)
+        else:
+            known = tuple(Said(claim) for claim in told if claim.affirmed or claim.absent)
+            line = Statement(section.title, Kind.NEGATIVE, "level_silent", known, level=level)
+        lines.append(line)
+    if not levels:
+        known = tuple(Said(claim) for claim in told if claim.affirmed or claim.absent)
+        lines = [Statement(section.title, Kind.NEGATIVE, "no_level", known)]
+    return lines
+
+
+def _limitations(claims: Sequence[Claim]) -> list[Statement]:
+    """What the agents could not tell, and what they did not look at, by reason."""
+    said: list[Statement] = []
+    for kind, frame, members in (
+        (Kind.UNDETERMINED, "undetermined", [claim for claim in claims if claim.undetermined]),
+        (Kind.NOT_ASSESSED, "not_assessed", _unassessed(claims)),
+    ):
+        for reason, group in _by_reason(members):
+            said.append(Statement(LIMITATIONS, kind, frame, tuple(map(Said, group)), {"reason": reason}))
     return said
+
+
+def impression_of(claims: Sequence[Claim], template: Template) -> list[Statement]:
+    """The numbered end: what is affirmed by importance, then what could not be told."""
+    affirmed = sorted((c for c in claims if c.affirmed), key=lambda claim: _weight(claim, template))
+    said = [Statement(IMPRESSION, Kind.FINDING, "finding", (Said(c, c.units),)) for c in affirmed]
+    assessed = sorted((c for c in claims if c.status != ClaimStatus.NOT_ASSESSED), key=_place)
+    absent = tuple(Said(c) for c in assessed if c.absent)
+    undetermined = tuple(Said(c) for c in assessed if c.undetermined)
+    lost = sorted(_unassessed(claims), key=_place)
+    if not affirmed and absent:
+        frame = "impression_none" if undetermined or lost else "impression_normal"
+        said.append(Statement(IMPRESSION, Kind.NEGATIVE, frame, absent))
+    if undetermined:
+        said.append(Statement(IMPRESSION, Kind.UNDETERMINED, "impression_undetermined", undetermined))
+    if lost:
+        groups = _by_reason(lost)
+        frame = "impression_not_assessed"
+        if not assessed:
+            frame = "impression_nothing" if len(groups) == 1 else "impression_nothing_for_reasons"
+        facts = {"reason": groups[0][0]}
+        said.append(Statement(IMPRESSION, Kind.NOT_ASSESSED, frame, tuple(map(Said, lost)), facts))
+    return said
+
+
+def _weight(claim: Claim, template: Template) -> tuple[int, int, float, str, str]:
+    """Clinical importance first, then certainty, then probability."""
+    doubt = len(CERTAINTIES) - CERTAINTIES.index(claim.certainty)
+    return (template.tier(claim.condition), doubt, -(claim.probability or 0.0), claim.condition, claim.key)
+
+
+def _place(claim: Claim) -> tuple[str, str]:
+    return claim.condition, claim.key
+
+
+def _unassessed(claims: Iterable[Claim]) -> list[Claim]:
+    return [claim for claim in claims if claim.status == ClaimStatus.NOT_ASSESSED and not claim.affirmed]
 
 
 def _by_reason(claims: Iterable[Claim]) -> list[tuple[str, tuple[Claim, ...]]]:
     groups: dict[str, list[Claim]] = {}
     for claim in claims:
-        if claim.status == ClaimStatus.NOT_ASSESSED:
-            groups.setdefault(claim.reason or "no reason given", []).append(claim)
+        silent = UNDETERMINED if claim.undetermined else "no reason given"
+        groups.setdefault(claim.reason or silent, []).append(claim)
     return [(reason, tuple(group)) for reason, group in groups.items()]
-
-
-def joined(words: Sequence[str], last: str) -> str:
-    """``a``, ``a and b``, ``a, b and c`` with ``last`` as the final conjunction."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"

@@ -40,17 +40,31 @@ class _Part(BaseModel):
 class Frames(_Part):
     """Sentence frames; each is filled by ``phrasing`` with the names in its braces."""
 
-    present: str
-    present_at: str
+    finding: str
+    unplaced: str
     negative: str
-    indeterminate: str
+    see_limitations: str
+    section_not_assessed: str
+    level_finding: str
+    level_free: str
+    level_silent: str
+    no_level: str
+    undetermined: str
     not_assessed: str
-    impression_present: str
-    impression_present_at: str
+    impression_normal: str
     impression_none: str
-    impression_indeterminate: str
+    impression_undetermined: str
     impression_not_assessed: str
     impression_nothing: str
+    impression_nothing_for_reasons: str
+    compared: str
+    new: str
+    persisting: str
+    unchanged: str
+    more_severe: str
+    less_severe: str
+    elsewhere: str
+    gone: str
     examined: str
     examined_unrecorded: str
     sequences: str
@@ -58,7 +72,6 @@ class Frames(_Part):
     unclassified: str
     not_read: str
     missing: str
-    whole_study: str
     scope: str
     verbatim: str
 
@@ -87,21 +100,26 @@ class Expected(_Part):
 class Section(_Part):
     """One titled section: its conditions in order, and what it cannot say.
 
-    ``limits`` is said always; ``per_level`` only where a claim of the section names no level.
+    ``limits`` is said always; conditions of ``by_level`` are told in a line of each level, those of the section there
+    alone.
     """
 
     title: str
     conditions: tuple[str, ...]
     limits: str | None = None
-    per_level: str | None = None
+    by_level: tuple[str, ...] = ()
 
 
 class Layout(_Part):
-    """What a region adds: sections, expected sequences, its own words for some findings."""
+    """What a region adds: sections, expected sequences, its own words for some findings.
+
+    ``levels`` have a line each, abnormal or not; other levels only where something was found there.
+    """
 
     version: int
     findings: dict[str, str] = {}
     expected: tuple[Expected, ...]
+    levels: tuple[str, ...] = ()
     sections: tuple[Section, ...]
 
 

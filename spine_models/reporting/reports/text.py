@@ -1,4 +1,4 @@
-"""The plain-text report: sections, wrapped paragraphs, a numbered impression.
+"""The plain-text report: sections, wrapped paragraphs, a line for each level, a numbered impression.
 
 Belongs here: layout for a terminal or a text file. Does not belong here: wording or HTML.
 """
@@ -9,46 +9,38 @@ import textwrap
 from collections.abc import Iterable
 from typing import Final
 
+from spine_models.reporting.reports.assembly import Sentence
 from spine_models.reporting.reports.graph import IMPRESSION, NOTICE
 
 WIDTH: Final = 100
 
 
-def render_text(title: str, study_key: str, sentences: Iterable[tuple[str, str]], width: int = WIDTH) -> str:
+def render_text(title: str, study_key: str, sentences: Iterable[Sentence], width: int = WIDTH) -> str:
     """The whole report of a study as text, no line longer than ``width`` characters.
 
     Args:
         title: What was examined, such as "MRI of the lumbar spine".
         study_key: Pseudonym of the study.
-        sentences: (section, text) in reading order.
+        sentences: in reading order.
         width: Columns; a single longer word would overflow, as no template has one.
     """
-    sections: dict[str, list[str]] = {}
-    for section, text in sentences:
-        sections.setdefault(section, []).append(text)
+    sections: dict[str, list[Sentence]] = {}
+    for sentence in sentences:
+        sections.setdefault(sentence.section, []).append(sentence)
     notice = sections.pop(NOTICE, [])
-    blocks = [_filled(" ".join(notice), width)] if notice else []
+    blocks = [_filled(" ".join(one.text for one in notice), width)] if notice else []
     blocks.append(f"{_filled(title.upper(), width)}\nStudy {study_key}")
-    for section, texts in sections.items():
+    for section, members in sections.items():
         if section == IMPRESSION:
-            body = "\n".join(_numbered(i, text, width) for i, text in enumerate(texts, start=1))
+            lines = [_filled(one.text, width, first=f"{i}. ") for i, one in enumerate(members, start=1)]
         else:
-            body = _filled(" ".join(texts), width)
-        blocks.append(f"{section}\n{body}")
+            flowing = " ".join(one.text for one in members if one.level is None)
+            lines = [_filled(flowing, width)] if flowing else []
+            lines += [_filled(one.text, width) for one in members if one.level is not None]
+        blocks.append("\n".join([section, *lines]))
     return "\n\n".join(blocks) + "\n"
 
 
-def _filled(text: str, width: int, first: str = "", rest: str = "") -> str:
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _numbered(number: int, text: str, width: int) -> str:
-    mark = f"{number}. "
-    return _filled(text, width, first=mark, rest=" " * len(mark))
+def _filled(text: str, width: int, first: str = "") -> str:
+    # Without a hanging indent: readers of plain text, the rules labeller among them, join lines by one blank.
+    return textwrap.fill(text, width, initial_indent=first, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""Small pieces of HTML that both pages share: escaping, the page frame, status marks, probability bars.
+"""Small pieces of HTML that all pages share: escaping, the page frame, status marks, probability bars.
 
 Belongs here: markup without knowledge of reports. Does not belong here: what stands on a page (``pages``).
 """
@@ -12,7 +12,8 @@ from typing import Final
 
 STATUS_WORDS: Final[dict[str, str]] = {
     "present": "present",
-    "indeterminate": "indeterminate",
+    "possible": "possible",
+    "indeterminate": "undetermined",
     "absent": "absent",
     "not_assessed": "not assessed",
 }
@@ -42,7 +43,7 @@ def page(title: str, notice: str, body: str, style: str = "") -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{escaped(title)}</title>
