@@ -1,0 +1,25 @@
+"""Claims: what a text, an agent or a label says of a study, in units that can be compared.
+
+Belongs here: the unit and its sources. Does not belong here: how units are weighed or scored (``reporting.scores``),
+wording (``reporting.reports``).
+"""
+
+from spine_models.reporting.claims.units import (
+    CERTAINTIES,
+    Reference,
+    Unit,
+    merged,
+    units_of_claims,
+    units_of_labels,
+    units_of_text,
+)
+
+__all__ = [
+    "CERTAINTIES",
+    "Reference",
+    "Unit",
+    "merged",
+    "units_of_claims",
+    "units_of_labels",
+    "units_of_text",
+]
