@@ -76,7 +76,7 @@ class Client:
     async def ask(
         self,
         messages: list[Message],
-        schema: dict[str, Any],
+        schema: dict[str, Any] | None,
         *,
         seed: int,
         temperature: float = 0.0,
@@ -86,7 +86,7 @@ class Client:
 
         Args:
             messages: the prompt.
-            schema: JSON schema that the answer is bound to.
+            schema: JSON schema that the answer is bound to; None for free text.
             seed: of sampling.
             temperature: of sampling.
             urgent: others wait for this one.
@@ -142,19 +142,20 @@ class Client:
             "concurrency or raise timeout_s in the profile. Answers so far are kept"
         )
 
-    def _body(self, messages: list[Message], schema: dict[str, Any], seed: int, temperature: float) -> bytes:
-        document = {
+    def _body(
+        self, messages: list[Message], schema: dict[str, Any] | None, seed: int, temperature: float
+    ) -> bytes:
+        document: dict[str, Any] = {
             "model": self._settings.model,
             "messages": messages,
             "temperature": temperature,
             "seed": seed,
             "max_tokens": self._settings.answer_tokens,
             "logprobs": True,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": schema},
-            },
         }
+        if schema is not None:
+            bound = {"name": "answer", "strict": True, "schema": schema}
+            document["response_format"] = {"type": "json_schema", "json_schema": bound}
         return json.dumps(document, ensure_ascii=False).encode()
 
     async def _send(self, body: bytes) -> bytes:

@@ -98,7 +98,7 @@ def demand_model(endpoint: Endpoint, model: str, *, api_key: str | None = None) 
         names = ", ".join(sorted(served)[:10]) or "none"
         raise ModelMissingError(
             f"{endpoint.shown} does not serve {model}; it serves: {names}. Start it with "
-            f"--served-model-name {model}, or name one of these in the profile (labels: llms: model)"
+            f"--served-model-name {model}, or name one of these in the profile (the key `model` of the language model)"
         )
 
 
