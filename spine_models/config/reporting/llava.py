@@ -12,8 +12,8 @@ from spine_models.config.section import Section
 class TinyDecoderSettings(Section):
     """The decoder that is trained where none is named: a vocabulary and a small Llama, on train patients' texts.
 
-    Texts are packed into windows of ``window`` tokens, ``batch_size`` of them a step. ``said_weight`` weighs the
-    tokens that are to be written against those of the prompt.
+    ``batch_size`` texts make a step, each cut at ``window`` tokens. A token of a question counts ``asked_weight``, one
+    of an answer 1.
     """
 
     vocabulary_size: int = Field(1024, ge=300)
@@ -23,7 +23,8 @@ class TinyDecoderSettings(Section):
     hidden: int = Field(352, ge=8)
     steps: int = Field(1000, ge=0)
     batch_size: int = Field(16, ge=1)
-    window: int = Field(384, ge=32)
+    window: int = Field(512, ge=32)
+    asked_weight: float = Field(0.1, ge=0, le=1)
     lr: float = Field(2e-3, gt=0)
     warmup_steps: int = Field(20, ge=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -62,9 +63,9 @@ class LlavaSettings(Section):
     """The report model: slice vectors through a projector into a Llama decoder.
 
     ``decoder`` is the name of a folder of ``SPINE_ROOT/models``; null trains the one of ``tiny``. Of a study
-    ``max_slices`` go into ``queries`` tokens. A report's example is shown, drawn anew at every epoch, the images alone
-    (``image_only_share``), what its own report is known to say (``known_share``), or else what the agents say of it
-    without having been fitted to it. ``items_per_study`` instruction items of a study at most are drawn an epoch.
+    ``max_slices`` go into ``queries`` tokens. At every epoch it is drawn anew what stands above a report: the images
+    alone (``image_only_share``), what the report itself says (``known_share``), or else what the agents say of the
+    study without having been fitted to it. ``items_per_study`` instruction items of a study at most are drawn an epoch.
 
     The text of the tuned model stands in drafts where at least ``fit_share`` of the claims that it was given are said
     in its text on studies that it was not trained on (at most ``fit_studies`` of them, and no fewer than
@@ -77,7 +78,7 @@ class LlavaSettings(Section):
     heads: int = Field(8, ge=1)
     max_slices: int = Field(64, ge=1)
     lora_r: int = Field(128, ge=1)
-    lora_alpha: float = Field(256, gt=0)
+    lora_alpha: int = Field(256, ge=1)
     lora_dropout: float = Field(0.05, ge=0, lt=1)
     warm: LlavaStageSettings = LlavaStageSettings(lr=1e-3, epochs=2, batch_size=64)
     tune: LlavaStageSettings = LlavaStageSettings(lr=2e-5, epochs=4, batch_size=96)
@@ -85,6 +86,7 @@ class LlavaSettings(Section):
     max_new_tokens: int = Field(1024, ge=1)
     generated_at_a_time: int = Field(8, ge=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
+    activation_checkpointing: bool = True
     image_only_share: float = Field(0.3, ge=0, le=1)
     known_share: float = Field(0.35, ge=0, le=1)
     items_per_study: int = Field(8, ge=0)
