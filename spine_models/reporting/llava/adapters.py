@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -138,9 +138,7 @@ def save_llava(folder: Path, llava: Llava, *, decoder_version: str, trained: str
         "decoder_version": decoder_version,
         "trained": trained,
         "max_length": llava.max_length,
-        "special_tokens": {
-            token: int(llava.tokenizer.convert_tokens_to_ids(token)) for token in llava.special_tokens
-        },
+        "special_tokens": _numbered(llava.tokenizer, llava.special_tokens),
         "projector": {
             "dim_in": projector.dim_in,
             "dim_out": projector.dim_out,
@@ -183,11 +181,10 @@ def load_llava(folder: Path, decoder: Any, tokenizer: Any, *, decoder_version: s
         decoder,
         tokenizer,
         Projector(sizes.pop("dim_in"), sizes.pop("dim_out"), **sizes),
-        special_tokens=tuple(config["special_tokens"]),
+        special_tokens=[token for token, _ in config["special_tokens"]],
         max_length=config["max_length"],
     )
-    ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in config["special_tokens"]}
-    if ids != config["special_tokens"]:
+    if _numbered(tokenizer, llava.special_tokens) != config["special_tokens"]:
         raise LlavaModelError(
             f"the tokenizer numbers the special tokens of folder {folder.name} otherwise than in its training: give "
             "the decoder's own tokenizer, as it came"
@@ -211,6 +208,11 @@ def version_of(folder: Path) -> str:
         while chunk := stream.read(1 << 24):
             digest.update(chunk)
     return digest.hexdigest()[:16]
+
+
+def _numbered(tokenizer: Any, tokens: Sequence[str]) -> list[list[Any]]:
+    """Special tokens with their ids, in the order of their rows."""
+    return [[token, int(tokenizer.convert_tokens_to_ids(token))] for token in tokens]
 
 
 def _is_lora(name: str) -> bool:
