@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,9 +61,10 @@ def open_decoder(
     from transformers import LlamaForCausalLM
 
     try:
-        model, found = LlamaForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
+        with without_progress_bars():
+            model, found = LlamaForCausalLM.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
     except Exception as error:
         raise DecoderError(
             f"the weights of decoder {folder.name} cannot be read ({type(error).__name__}): {_REMEDY}"
@@ -73,6 +76,20 @@ def open_decoder(
             f"another shape, {lacking[0]} the first; {_REMEDY}"
         )
     return model.eval(), tokenizer
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """A block in which transformers draws no progress bars; trainings report in their own way."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def decoder_version(folder: Path) -> str:

@@ -26,7 +26,7 @@ from spine_models.reporting.llava.tables import FITNESS
 
 @dataclass(frozen=True)
 class Fitness:
-    """``table`` (tables.FITNESS) by condition and in all; ``card`` has the verdict ``fit_for_drafts`` and its reason."""
+    """``table`` (tables.FITNESS) by condition and in all; ``card`` has the verdict ``fit_for_drafts``."""
 
     table: pl.DataFrame
     card: dict[str, Any]

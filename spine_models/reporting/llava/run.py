@@ -53,7 +53,7 @@ class Run:
     ) -> None:
         self.settings, self.stage, self.llava = settings, stage, llava
         if settings.activation_checkpointing:
-            llava.decoder.gradient_checkpointing_enable({"use_reentrant": False})
+            llava.decoder.activation_checkpointing_enable()
         self.device = llava.special_rows.device
         self.train, self.too_long = fitting(llava, train)
         self.val, _ = fitting(llava, val)

@@ -27,7 +27,7 @@ from spine_models.config import LlavaSettings
 from spine_models.encoder.backbone.distributed import barrier, rank, summed, world_size
 from spine_models.encoder.backbone.launch import join_process_group
 from spine_models.reporting.agents.serialised import SPECIAL_TOKENS
-from spine_models.reporting.llava.decoder import decoder_version
+from spine_models.reporting.llava.decoder import decoder_version, without_progress_bars
 from spine_models.reporting.llava.examples import (
     ASKED,
     Conditioning,
@@ -175,8 +175,9 @@ def train_tiny(
         card["skipped_steps"] = state.optimiser.skipped
         if rank() == 0:
             out.mkdir(parents=True, exist_ok=True)
-            decoder.cpu().save_pretrained(out)
-            tokenizer.save_pretrained(out)
+            with without_progress_bars():
+                decoder.cpu().save_pretrained(out)
+                tokenizer.save_pretrained(out)
             curves.write_parquet(out / "curves.parquet")
             seen.write_parquet(out / "seen.parquet")
         barrier()
