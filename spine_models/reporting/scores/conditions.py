@@ -27,9 +27,7 @@ ONE_CLASS: Final = "the studies are all of one class"
 NO_CONDITION: Final = "no condition can be evaluated"
 
 
-def score_conditions(
-    cases: Sequence[Case], claims: pl.DataFrame, *, settings: ScoreSettings
-) -> pl.DataFrame:
+def score_conditions(cases: Sequence[Case], claims: pl.DataFrame, *, settings: ScoreSettings) -> pl.DataFrame:
     """``CONDITIONS``.
 
     Args:
@@ -37,7 +35,7 @@ def score_conditions(
         claims: study_key, condition and probability of ``agents.CLAIMS``; null where not assessed, which is left out.
         settings: of the intervals.
     """
-    scored = [case for case in cases if case.scored]
+    scored = [case for case in cases if case.compared is not None]
     patients = np.array([case.study["patient_key"] for case in scored])
     bootstrap = Bootstrap.of(patients, settings.bootstrap, (settings.seed, 1))
     known = claims.filter(pl.col("probability").is_not_null())
@@ -67,15 +65,15 @@ def _row(
     labels: list[int] = []
     scores: list[float] = []
     for case in cases:
-        assert case.reference is not None and case.units is not None
-        if condition in case.reference.excluded:
+        found = case.compared
+        if found is None or condition in found.reference.excluded:
             continue
-        said = float(any(unit.condition == condition for unit in case.units))
+        said = float(any(unit.condition == condition for unit in found.units))
         value = said if chance is None else chance.get((case.study["study_key"], condition))
         if value is None:
             continue
         patients.append(case.study["patient_key"])
-        labels.append(int(any(unit.condition == condition for unit in case.reference.units)))
+        labels.append(int(any(unit.condition == condition for unit in found.reference.units)))
         scores.append(value)
     truth, ranked = np.array(labels, dtype=np.int64), np.array(scores)
     row: dict[str, Any] = {

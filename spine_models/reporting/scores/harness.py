@@ -30,13 +30,10 @@ from spine_models.config import ScoreSettings
 from spine_models.reporting.claims import Reference, Unit, units_of_labels, units_of_text
 from spine_models.reporting.scores.metric import Metric, Tally
 from spine_models.reporting.scores.tables import STUDIES
-from spine_models.reporting.scores.text import body, likeness, words
+from spine_models.reporting.scores.text import Likeness, body, likeness, words
 from spine_models.reporting.scores.weights import load_weights
 
 METHODS: Final = ("agents", "agents_llm", "image_only", "retrieved")
-SCORED: Final = ("scored", "unreadable")
-"""Statuses with numbers."""
-
 NO_REPORT: Final = "the study has no report"
 EMPTY_REPORT: Final = "the study's report is empty"
 NO_LABELS: Final = "the study's report has no labels"
@@ -65,6 +62,23 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A text beside its reference.
+
+    Attributes:
+        reference: what the study's own report says.
+        units: what the text says.
+        tally: of the graded metric.
+        alike: both as texts.
+    """
+
+    reference: Reference
+    units: tuple[Unit, ...]
+    tally: Tally
+    alike: Likeness
+
+
+@dataclass(frozen=True)
 class Case:
     """One study and method.
 
@@ -73,29 +87,16 @@ class Case:
         method: whose text.
         status: as the module says.
         reason: of a status other than scored.
-        reference: what the study's own report says; None without one.
-        units: what the text says, None where nothing is scored.
-        tally: of the graded metric, None where nothing is scored.
-        text: body of the text.
-        report: body of the reference.
         source_key: of the text.
+        compared: None where nothing is scored.
     """
 
     study: Mapping[str, str]
     method: str
     status: str
     reason: str | None
-    reference: Reference | None = None
-    units: tuple[Unit, ...] | None = None
-    tally: Tally | None = None
-    text: str = ""
-    report: str = ""
     source_key: str | None = None
-
-    @property
-    def scored(self) -> bool:
-        """Whether it has numbers."""
-        return self.tally is not None
+    compared: Compared | None = None
 
     @property
     def row(self) -> dict[str, Any]:
@@ -105,19 +106,19 @@ class Case:
             "status": self.status,
             "reason": self.reason,
             "source_key": self.source_key,
-            "excluded": sorted(self.reference.excluded) if self.reference else None,
         }
-        if self.tally is None:
+        if self.compared is None:
             return held
-        alike = likeness(self.text, self.report)
+        tally = self.compared.tally
         names = (
             "n_told", "n_said", "credit", "told", "said", "precision", "recall", "f1", "false_positives", "omissions",
             "wrong_level", "wrong_side", "wrong_severity",
         )  # fmt: skip
         return (
             held
-            | {name: getattr(self.tally, name) for name in names}
-            | {name: getattr(alike, name) for name in ("edit_distance", "rouge_l", "bleu")}
+            | {"excluded": sorted(self.compared.reference.excluded)}
+            | {name: getattr(tally, name) for name in names}
+            | {name: getattr(self.compared.alike, name) for name in ("edit_distance", "rouge_l", "bleu")}
         )
 
 
@@ -209,24 +210,16 @@ def _case(
 ) -> Case:
     source = text.source_key if text else None
     if isinstance(reference, str):
-        return Case(study, method, "no_reference", reference, source_key=source)
+        return Case(study, method, "no_reference", reference, source)
     if text is None or text.text is None:
         reason = text.reason if text and text.reason else ABSENT[method]
-        return Case(study, method, "missing", reason, reference, source_key=source)
+        return Case(study, method, "missing", reason, source)
     readable = bool(words(text.text))
     units = tuple(units_of_text(text.text)) if readable else ()
-    return Case(
-        study=study,
-        method=method,
-        status="scored" if readable else "unreadable",
-        reason=None if readable else NO_WORDS,
-        reference=reference,
-        units=units,
-        tally=metric.compare(units, reference.units, excluded=reference.excluded),
-        text=body(text.text) if readable else "",
-        report=body(own[study["study_key"]] or ""),
-        source_key=source,
-    )
+    tally = metric.compare(units, reference.units, excluded=reference.excluded)
+    alike = likeness(body(text.text) if readable else "", body(own[study["study_key"]]))
+    status, reason = ("scored", None) if readable else ("unreadable", NO_WORDS)
+    return Case(study, method, status, reason, source, Compared(reference, units, tally, alike))
 
 
 def study_table(cases: Sequence[Case]) -> pl.DataFrame:

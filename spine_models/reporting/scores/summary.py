@@ -21,10 +21,10 @@ import polars as pl
 
 from spine_models.config import ScoreSettings
 from spine_models.findings.probes.draws import Bootstrap, Replicated
-from spine_models.reporting.scores.harness import METHODS, Case
+from spine_models.reporting.scores.harness import METHODS, Case, Compared
 from spine_models.reporting.scores.metric import GRADED, LADDER, Metric, Tally
 from spine_models.reporting.scores.tables import COMPARISONS, SCORES
-from spine_models.reporting.scores.text import Likeness, likeness
+from spine_models.reporting.scores.text import Likeness
 
 PAIRS: Final = (
     ("agents", "image_only"),
@@ -45,30 +45,29 @@ NOTHING_SAID: Final = "no text affirms anything"
 OTHER_IS_ZERO: Final = "the other's value is zero"
 
 
-
 class Sums:
     """Numbers of some cases, one row a study, that become values with replicates.
 
     Args:
-        cases: scored ones.
-        tallies: of the same cases.
+        patients: of each study [N].
+        tallies: of each study.
         bootstrap: draws over the patients of all methods.
-        alike: text scores of the same cases; None leaves them out.
+        alike: text scores of each study; None leaves them out.
     """
 
     def __init__(
         self,
-        cases: Sequence[Case],
+        patients: Sequence[str],
         tallies: Sequence[Tally],
         bootstrap: Bootstrap,
         alike: Sequence[Likeness] | None = None,
     ) -> None:
-        self.patients = np.array([case.study["patient_key"] for case in cases])
-        self._weights = bootstrap.weights(self.patients).astype(np.float64)
+        self._weights = bootstrap.weights(np.array(patients)).astype(np.float64)
         self._values = {
             name: np.array([getattr(tally, name) for tally in tallies], dtype=np.float64)
             for name in ("credit", "said", "told", "f1", *ERRORS)
         }
+        self._values["studies"] = np.ones(len(tallies))
         if alike is not None:
             self._values |= {name: np.array([getattr(one, name) for one in alike]) for name in TEXTS}
 
@@ -81,9 +80,8 @@ class Sums:
             ratio = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
         else:
             name = "f1" if measure == "mean_f1" else measure
-            studies = np.concatenate([[len(self.patients)], self._weights.sum(axis=1)])
-            total = self._total(name)
-            ratio = np.divide(total, studies, out=np.full(total.shape, np.nan), where=studies > 0)
+            top, bottom = self._total(name), self._total("studies")
+            ratio = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
         return None if np.isnan(ratio[0]) else Replicated(float(ratio[0]), ratio[1:])
 
     def columns(self, measures: Sequence[str]) -> dict[str, float | None]:
@@ -106,17 +104,20 @@ def score_methods(cases: Sequence[Case], metric: Metric, *, settings: ScoreSetti
     rows = []
     for method in METHODS:
         own = [case for case in cases if case.method == method]
-        scored = [case for case in own if case.scored]
+        patients, scored = _compared(own)
         counts = _counts(own)
-        alike = [likeness(case.text, case.report) for case in scored]
         for strictness in (GRADED, *LADDER):
-            row = {"method": method, "strictness": strictness, "weights_version": metric.weights.version} | counts
+            row = {
+                "method": method,
+                "strictness": strictness,
+                "weights_version": metric.weights.version,
+            } | counts
             if not scored:
                 rows.append(row | {"status": "not_evaluable", "reason": _why_none(own)})
                 continue
             graded = strictness == GRADED
-            tallies = [_tally(case, metric, strictness) for case in scored]
-            sums = Sums(scored, tallies, bootstrap, alike if graded else None)
+            tallies = [one.tally if graded else _rung(one, metric, strictness) for one in scored]
+            sums = Sums(patients, tallies, bootstrap, [one.alike for one in scored] if graded else None)
             total = reduce(Tally.__add__, tallies, Tally())
             measures = COMPARED if graded else (*POOLED, "mean_f1", *ERRORS[:4])
             row |= {"status": "evaluated", "reason": None if total.n_said else NOTHING_SAID}
@@ -129,26 +130,31 @@ def compare_methods(cases: Sequence[Case], *, settings: ScoreSettings) -> pl.Dat
     """``COMPARISONS``: with agents against without them and against the retrieved report, in every measure."""
     bootstrap = _draws(cases, settings)
     by_method = {
-        method: {case.study["study_key"]: case for case in cases if case.method == method and case.scored}
+        method: {
+            case.study["study_key"]: case
+            for case in cases
+            if case.method == method and case.compared is not None
+        }
         for method in METHODS
     }
     rows: list[dict[str, Any]] = []
     for method, against in PAIRS:
         ours, theirs = by_method[method], by_method[against]
         common = sorted(set(ours) & set(theirs))
-        sides = [_sums([held[key] for key in common], bootstrap) for held in (ours, theirs)] if common else None
+        sides = [_sums([held[key] for key in common], bootstrap) for held in (ours, theirs)]
         patients = {ours[key].study["patient_key"] for key in common}
         for measure in COMPARED:
             row = {"method": method, "against": against, "measure": measure}
             row |= {"n_studies": len(common), "n_patients": len(patients)}
-            rows.append(row | _compared(sides, measure))
+            if common:
+                rows.append(row | _beside(*sides, measure))
+            else:
+                rows.append(row | {"status": "not_evaluable", "reason": NO_COMMON})
     return pl.DataFrame(rows, schema=COMPARISONS)
 
 
-def _compared(sides: Sequence[Sums] | None, measure: str) -> dict[str, Any]:
-    if sides is None:
-        return {"status": "not_evaluable", "reason": NO_COMMON}
-    one, other = (side.of(measure) for side in sides)
+def _beside(ours: Sums, theirs: Sums, measure: str) -> dict[str, Any]:
+    one, other = ours.of(measure), theirs.of(measure)
     if one is None or other is None:
         return {"status": "not_evaluable", "reason": NOTHING_SAID}
     row: dict[str, Any] = {"status": "evaluated", "value": one.value, "against_value": other.value}
@@ -160,8 +166,14 @@ def _compared(sides: Sequence[Sums] | None, measure: str) -> dict[str, Any]:
 
 
 def _sums(cases: Sequence[Case], bootstrap: Bootstrap) -> Sums:
-    alike = [likeness(case.text, case.report) for case in cases]
-    return Sums(cases, [case.tally or Tally() for case in cases], bootstrap, alike)
+    patients, found = _compared(cases)
+    return Sums(patients, [one.tally for one in found], bootstrap, [one.alike for one in found])
+
+
+def _compared(cases: Sequence[Case]) -> tuple[list[str], list[Compared]]:
+    """Patients and comparisons of the cases that have one."""
+    held = [(case.study["patient_key"], case.compared) for case in cases if case.compared is not None]
+    return [patient for patient, _ in held], [found for _, found in held]
 
 
 def _draws(cases: Sequence[Case], settings: ScoreSettings) -> Bootstrap:
@@ -170,22 +182,19 @@ def _draws(cases: Sequence[Case], settings: ScoreSettings) -> Bootstrap:
     return Bootstrap.of(patients, settings.bootstrap, (settings.seed, 0))
 
 
-def _tally(case: Case, metric: Metric, strictness: str) -> Tally:
-    assert case.tally is not None and case.units is not None and case.reference is not None
-    if strictness == GRADED:
-        return case.tally
-    return metric.rung(case.units, case.reference.units, strictness, excluded=case.reference.excluded)
+def _rung(found: Compared, metric: Metric, strictness: str) -> Tally:
+    return metric.rung(found.units, found.reference.units, strictness, excluded=found.reference.excluded)
 
 
 def _counts(cases: Sequence[Case]) -> Mapping[str, int]:
-    scored = [case for case in cases if case.scored]
+    patients, scored = _compared(cases)
     return {
         "n_studies": len(scored),
-        "n_patients": len({case.study["patient_key"] for case in scored}),
+        "n_patients": len(set(patients)),
         "n_unreadable": sum(case.status == "unreadable" for case in cases),
         "n_missing": sum(case.status == "missing" for case in cases),
         "n_no_reference": sum(case.status == "no_reference" for case in cases),
-        "n_excluded": sum(len(case.reference.excluded) for case in scored if case.reference),
+        "n_excluded": sum(len(found.reference.excluded) for found in scored),
     }
 
 
