@@ -59,6 +59,22 @@ class LlavaStageSettings(Section):
     evaluate_every: int = Field(200, ge=1)
 
 
+class LlavaWarmSettings(LlavaStageSettings):
+    """The projector alone."""
+
+    lr: float = Field(1e-3, gt=0)
+    epochs: int = Field(2, ge=1)
+    batch_size: int = Field(64, ge=1)
+
+
+class LlavaTuneSettings(LlavaStageSettings):
+    """Projector, special tokens and LoRA."""
+
+    lr: float = Field(2e-5, gt=0)
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(96, ge=1)
+
+
 class LlavaSettings(Section):
     """The report model: slice vectors through a projector into a Llama decoder.
 
@@ -80,8 +96,8 @@ class LlavaSettings(Section):
     lora_r: int = Field(128, ge=1)
     lora_alpha: int = Field(256, ge=1)
     lora_dropout: float = Field(0.05, ge=0, lt=1)
-    warm: LlavaStageSettings = LlavaStageSettings(lr=1e-3, epochs=2, batch_size=64)
-    tune: LlavaStageSettings = LlavaStageSettings(lr=2e-5, epochs=4, batch_size=96)
+    warm: LlavaWarmSettings = LlavaWarmSettings()
+    tune: LlavaTuneSettings = LlavaTuneSettings()
     max_length: int = Field(8096, ge=128)
     max_new_tokens: int = Field(1024, ge=1)
     generated_at_a_time: int = Field(8, ge=1)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
 INDEX: Final = "model.safetensors.index.json"
+SOURCE: Final = "source.json"
+"""Of a published decoder that lies elsewhere: its name, version, and what its files looked like."""
 ARCHITECTURE: Final = "llama"
 _HEADER_LIMIT: Final = 100 * 1024 * 1024
 _PAD_TOKENS: Final = ("<|finetune_right_pad_id|>", "<|pad|>", "<pad>")
@@ -108,6 +110,51 @@ def decoder_version(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def point_to(folder: Path, name: str, models: Path) -> str:
+    """Note in ``folder`` that a decoder of ``models`` is used as it lies there; returns its version.
+
+    Raises:
+        DecoderError: there is no such decoder, or it cannot be one.
+    """
+    source = _of_models(name, models)
+    _demand_weights(source, _config(source))
+    version = decoder_version(source)
+    noted = {"name": name, "version": version, "stamp": _stamp(source)}
+    (folder / SOURCE).write_text(json.dumps(noted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return version
+
+
+def located(folder: Path, models: Path) -> tuple[Path, str]:
+    """Folder and version of a published decoder: its own files, or those of ``models`` that it points to.
+
+    Raises:
+        DecoderError: the decoder is gone, or is another one than when it was published.
+    """
+    if not (folder / SOURCE).is_file():
+        return folder, decoder_version(folder)
+    noted = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
+    source = _of_models(noted["name"], models)
+    # Sixteen gigabytes are read again only where a file's size or time says that it may have changed.
+    if _stamp(source) != noted["stamp"] and decoder_version(source) != noted["version"]:
+        raise DecoderError(
+            f"decoder {noted['name']} is another one than when it was published: materialise llava/decoder again and "
+            "train llava on it"
+        )
+    return source, str(noted["version"])
+
+
+def _of_models(name: str, models: Path) -> Path:
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise DecoderError(f"llava.decoder {name!r} is no name of a folder: {_REMEDY}")
+    return models / name
+
+
+def _stamp(folder: Path) -> list[list[Any]]:
+    """Name, size and time of a decoder's files."""
+    files = [folder / CONFIG, folder / TOKENIZER, *_weight_files(folder)]
+    return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.is_file()]
 
 
 def _config(folder: Path) -> dict[str, Any]:

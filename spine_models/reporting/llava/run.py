@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ from spine_models.reporting.llava.examples import (
 from spine_models.reporting.llava.loop import Pace, new_state, pace_of
 from spine_models.reporting.llava.model import Llava
 from spine_models.reporting.llava.sequence import ContextTooLong, Encoded
+
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Of a decoder's weights in memory, as settings name them."""
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,9 @@ from spine_models.reporting.llava.images import LlavaDataError
 from spine_models.reporting.llava.loop import CHECKPOINTS, Report, begin, follow
 from spine_models.reporting.llava.model import Llava
 from spine_models.reporting.llava.projector import Projector
-from spine_models.reporting.llava.run import Run, Stage
+from spine_models.reporting.llava.run import DTYPES, Run, Stage
 from spine_models.reporting.llava.seen import seen_studies
 from spine_models.reporting.llava.tables import CURVES, FITNESS
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from spine_models.reporting.llava.tables import ANSWERS, WRITTEN
 NOT_TRAINED: Final = "no report model has been trained"
 NO_CLAIMS: Final = "the agents say nothing of the study"
 TOO_LONG: Final = "its prompt is longer than the context of the report model"
-UNFINISHED: Final = "the report model did not come to an end"
 OTHER_ENCODER: Final = "the images were encoded by another version than the report model was trained on"
 SCORED: Final = (Conditioning.IMAGE_ONLY, Conditioning.AGENTS)
 
@@ -40,7 +39,8 @@ def encoder_mismatch(card: Mapping[str, Any], encoders: Mapping[str, Sequence[st
     A route that the training had no vectors of is one that the model cannot read.
     """
     trained = card["parents"]["encoders"]
-    return None if all(list(trained.get(r, [])) == list(v) for r, v in encoders.items()) else OTHER_ENCODER
+    same = all(list(trained.get(route, [])) == list(versions) for route, versions in encoders.items())
+    return None if same else OTHER_ENCODER
 
 
 def written(
@@ -53,6 +53,8 @@ def written(
     reason: str | None,
 ) -> pl.DataFrame:
     """WRITTEN of a batch: a text that says a study's claims, or why there is none.
+
+    A text that was cut at the largest number of tokens is kept: drafts judge it sentence by sentence.
 
     Args:
         studies: ``deid.STUDIES`` of the batch.
@@ -73,10 +75,8 @@ def written(
     for batch, patient, key in (
         studies.select("batch_key", "patient_key", "study_key").sort("study_key").rows()
     ):
-        answer = found.get(key, NO_CLAIMS)
-        if isinstance(answer, Generated) and not answer.stopped:
-            answer = UNFINISHED
-        rows.append((batch, patient, key, str(Conditioning.AGENTS), *_cells(answer, version)))
+        cells = _cells(found.get(key, NO_CLAIMS), version)
+        rows.append((batch, patient, key, str(Conditioning.AGENTS), *cells))
     return pl.DataFrame(rows, schema=WRITTEN, orient="row")
 
 
