@@ -16,12 +16,13 @@ import polars as pl
 if TYPE_CHECKING:
     from pipelines.runtime.training import TrainingJob
     from spine_models.encoder.clip.vectors import SliceVectors
+    from spine_models.reporting.llava.examples import ReportStudy
 
 Report = Callable[[dict[str, float]], None]
 
 
 class Result(Protocol):
-    """What every training of the encoder layer returns."""
+    """What every training returns."""
 
     curves: pl.DataFrame
     seen: pl.DataFrame
@@ -154,13 +155,89 @@ def align_gates(job: TrainingJob, report: Report) -> Result:
     )
 
 
+def train_decoder(job: TrainingJob, report: Report) -> Result:
+    """The report model's own small decoder, on the texts of train patients."""
+    from spine_models.config import LlavaSettings
+    from spine_models.reporting.llava.tiny import train_tiny
+
+    settings = LlavaSettings.model_validate(job.sections["llava"])
+    train, val = _report_studies(job)
+    return train_tiny(
+        settings, train, val, Path(job.out), parents=job.inputs["parents"], resume=job.resume, report=report
+    )
+
+
+def warm_up(job: TrainingJob, report: Report) -> Result:
+    """The report model's projector, on a decoder that stays as it is."""
+    from spine_models.config import LlavaSettings
+    from spine_models.reporting.llava.tables import CURVES, SEEN
+    from spine_models.reporting.llava.train import warm_up
+
+    train, val = _report_studies(job)
+    if not any(study.images is not None for study in train):
+        return _not_trained("no train study has a slice vector", CURVES, SEEN)
+    return warm_up(
+        LlavaSettings.model_validate(job.sections["llava"]),
+        train,
+        val,
+        Path(job.out),
+        decoder=Path(job.inputs["decoder"]),
+        decoder_version=job.inputs["decoder_version"],
+        parents=job.inputs["parents"],
+        resume=job.resume,
+        report=report,
+    )
+
+
+def tune(job: TrainingJob, report: Report) -> Result:
+    """The report model's adapters, from a warmed projector on."""
+    from spine_models.config import LlavaSettings
+    from spine_models.reporting.llava.train import tune
+
+    train, val = _report_studies(job)
+    return tune(
+        LlavaSettings.model_validate(job.sections["llava"]),
+        train,
+        val,
+        Path(job.out),
+        warmed=Path(job.inputs["warmed"]),
+        decoder=Path(job.inputs["decoder"]),
+        decoder_version=job.inputs["decoder_version"],
+        parents=job.inputs["parents"],
+        resume=job.resume,
+        report=report,
+    )
+
+
 TRAINERS: Final[dict[str, Callable[[TrainingJob, Report], Result]]] = {
     "pretrain": pretrain,
     "anchor": anchor,
     "synthesize": synthesize,
     "align": align,
     "align_gates": align_gates,
+    "train_decoder": train_decoder,
+    "warm_up": warm_up,
+    "tune": tune,
 }
+
+
+def _report_studies(job: TrainingJob) -> tuple[list[ReportStudy], list[ReportStudy]]:
+    """Train and val studies of a job of the report model; only reports of train patients stand in their prompts."""
+    from spine_models.reporting.llava.packed import unpack
+    from spine_models.reporting.llava.studies import report_studies
+
+    studies = pl.read_parquet(job.inputs["studies"])
+    train = studies.filter(pl.col("split") == "train")
+    tables = {
+        name: pl.read_parquet(job.inputs[name]) for name in ("reports", "claims", "neighbours", "items")
+    }
+    images = unpack(pl.read_parquet(job.inputs["images"]))
+    shown = set(train["patient_key"])
+    of_train, of_val = (
+        report_studies(part, images=images, may_be_shown=shown, **tables)
+        for part in (train, studies.filter(pl.col("split") == "val"))
+    )
+    return of_train, of_val
 
 
 def _vectors(job: TrainingJob, max_slices: int, report: Report) -> SliceVectors:

@@ -34,8 +34,10 @@ from spine_models.config.reporting import (
     AgentSettings,
     InstructionSettings,
     LlavaSettings,
+    LlavaStageSettings,
     ReportSettings,
     ScoreSettings,
+    TinyDecoderSettings,
 )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "InstructionSettings",
     "LabelSettings",
     "LlavaSettings",
+    "LlavaStageSettings",
     "LlmSettings",
     "LocalizationSettings",
     "PROFILES",
@@ -65,5 +68,6 @@ __all__ = [
     "ShardSettings",
     "StratumSettings",
     "SynthesizerSettings",
+    "TinyDecoderSettings",
     "load_profile",
 ]
