@@ -153,7 +153,9 @@ class Writer:
         for text, kind in parts:
             ids = self._ids(text)
             if kind == "end":
-                ids = ids or [self._tokenizer.eos_token_id]
+                # Where a template ends an answer with nothing, or with a line feed that reports have too.
+                if not ids or not self._is_special(ids[0]):
+                    ids = [self._tokenizer.eos_token_id, *ids]
                 segments.append((ids, [True] + [False] * (len(ids) - 1)))
             else:
                 segments.append((ids, [kind == "answer"] * len(ids)))
@@ -192,6 +194,10 @@ class Writer:
     def _ids(self, text: str) -> list[int]:
         # ``verbose`` would warn of texts longer than the decoder takes, which is what the limit is for.
         return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def _is_special(self, token: int) -> bool:
+        added = self._tokenizer.added_tokens_decoder.get(token)
+        return token == self._tokenizer.eos_token_id or (added is not None and added.special)
 
     def _single(self, token: str) -> int | None:
         """Id of a special token, or None; a tokenizer with an unknown token has one id for every text."""
