@@ -30,6 +30,7 @@ from pipelines.summaries import (
     saliency_table,
     training_table,
 )
+from pipelines.three_drafts import show, three_drafts
 
 PATIENTS = 150
 SEED = 7
@@ -126,14 +127,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> Summary:
         ("Share of the T1 encoder, by layer (sql gate_trust)", gate_table(gates)),
     ):
         told.table(title, frame)
-    drafts = answer(
-        "SELECT region, report_text FROM reports.drafts JOIN (SELECT study_key, count(*) FILTER (status = 'present') "
-        "AS present FROM agents.claims GROUP BY study_key) USING (study_key) QUALIFY row_number() OVER "
-        "(PARTITION BY region ORDER BY present DESC, study_key) = 1 ORDER BY region LIMIT 3"
-    )
-    for region, text in drafts.rows():
-        console.rule(f"a drafted {region} report")
-        console.print(text, markup=False, highlight=False)
+    show(console, three_drafts(hospital, source / "truth"))
     console.rule("where to look")
     console.print(f"lake       {hospital.lake.root}", highlight=False)
     console.print(f"warehouse  {hospital.warehouse}   (any DuckDB client, read-only)", highlight=False)

@@ -19,12 +19,17 @@ import dagster as dg
 from assets import STAGES, assets_of
 from pipelines.runtime.partitions import study_batches
 
-FITTED_STAGES: Final = ("probes", "attribution", "localization", "ablations")
+FITTED_STAGES: Final = (
+    "probes", "attribution", "localization", "instructions", "llava", "scores", "ablations",
+)  # fmt: skip
 """Stages whose whole-lake assets are fitted or scored on the frozen patients: made once, and again with training."""
 FITTED_KEYS: Final = frozenset(
-    dg.AssetKey(["retrieval", thing]) for thing in ("scores", "gains", "precision")
-)
-"""Scores on the frozen patients in a stage whose other assets follow every batch."""
+    dg.AssetKey(list(key))
+    for key in (
+        ("retrieval", "scores"), ("retrieval", "gains"), ("retrieval", "precision"), ("agents", "grading"),
+    )
+)  # fmt: skip
+"""Fitted or scored on the frozen patients in a stage whose other assets follow every batch."""
 ASIDE: Final = (dg.AssetKey(["reports", "nights"]),)
 """Assets of these stages that belong to the warehouse's job."""
 
