@@ -21,7 +21,10 @@ GENERATION_STAGES: Final = (
     "localization",
     "retrieval",
     "agents",
+    "instructions",
+    "llava",
     "reports",
+    "scores",
 )
 """Stages whose tables and artifacts are of one generation."""
 FIRST: Final = "g1"
