@@ -158,7 +158,8 @@ def _words(item: Item, case: Case) -> Refusal | None:
         named = _conditions(question) | (set() if doubt else _conditions(answer))
         if named - {item["condition"]}:
             return Refusal.OTHER_FINDING
-        if number == 0 and item["condition"] not in _conditions(question):
+        asked = words().topic(item["condition"], case.region).casefold()
+        if number == 0 and asked not in question.casefold() and item["condition"] not in named:
             return Refusal.QUESTION
         if (refused := _question(question, ask, item)) is not None:
             return refused
