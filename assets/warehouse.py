@@ -38,7 +38,7 @@ UPSTREAM = [
     ("deid", "files"), ("deid", "studies"), ("deid", "audit"), ("sequences", "series"), ("labels", "consensus"),
     ("shards", "slices"), ("backbone", "curves"), ("backbone", "gram_curves"), ("embeddings", "studies"),
     ("probes", "probabilities"), ("attribution", "weights"), ("localization", "findings"), ("retrieval", "neighbours"),
-    ("agents", "claims"), ("reports", "sentences"),
+    ("agents", "claims"), ("agents", "results"), ("reports", "sentences"),
 ]  # fmt: skip
 
 
@@ -53,6 +53,7 @@ UPSTREAM = [
         dg.AssetDep(["attribution", "scores"]),
         dg.AssetDep(["localization", "scores"]),
         dg.AssetDep(["retrieval", "scores"]),
+        dg.AssetDep(["agents", "scorecard"]),
         dg.AssetDep(["shards", "manifest"]),
         dg.AssetDep(["shards", "quality_page"]),
         dg.AssetDep(["labels", "review_queue"]),

@@ -17,7 +17,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.findings.localization import tables
 
 LAYER = "findings"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 INSIDE = dg.AssetCheckSpec(
     "boxes_lie_on_their_slices",
     asset=["localization", "findings"],
@@ -32,6 +32,7 @@ INSIDE = dg.AssetCheckSpec(
         "slices": dg.AssetIn(["shards", "slices"]),
         "vectors": dg.AssetIn(["embeddings", "slices"]),
         "studies": dg.AssetIn(["embeddings", "studies"]),
+        "points": dg.AssetIn(["probes", "operating_points"]),
     },
     deps=[
         ["shards", "tars"],
@@ -58,6 +59,7 @@ def findings(
     slices: pl.DataFrame,
     vectors: pl.DataFrame,
     studies: pl.DataFrame,
+    points: pl.DataFrame,
 ) -> Iterator[object]:
     """Search the batch's studies."""
     from spine_models.encoder.backbone.encoder import load_encoder
@@ -79,6 +81,7 @@ def findings(
             reporter(f"localization {batch}", "slices"),
         ),
         settings=hospital.numbers.localization,
+        points=points,
     )
     yield table_result(
         ("localization", "findings"),

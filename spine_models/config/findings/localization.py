@@ -23,7 +23,8 @@ class LocalizationSettings(Section):
         strengths: inverse penalties that held-out patients choose from, for slices and for heat maps.
         ridges: penalties of the box regression, as shares of the features' total variance, and of the levels.
         weak_share: share of a slice's positive evidence that a weak box has to hold.
-        min_probability: least probability of a condition at which a study's slices are searched.
+        min_probability: least probability of a condition at which a study is searched, unless its operating point
+            is lower.
         slices: slices reported of a study and condition.
         choosing: share of the train patients that choose, beside those of validation, in a first fit without them.
         min_hits: hits and misses on validation patients below which confidences stay uncalibrated.

@@ -37,12 +37,14 @@ def find(
     sources: Sources,
     *,
     settings: LocalizationSettings,
+    points: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """tables.FINDINGS of one batch.
 
-    Every study is searched for every condition whose probability is at least ``min_probability``; conditions with
-    heads of annotations are searched by those, the others by the probes' heads and marked ``weak``. A study has no row
-    for a condition where none of its series is of a route and plane that the heads know.
+    Every study is searched for every condition whose probability is at least ``min_probability`` or the condition's
+    operating point, whichever is lower: whatever a draft may name. Conditions with heads of annotations are searched by
+    those, the others by the probes' heads and marked ``weak``. A study has no row for a condition where none of its
+    series is of a route and plane that the heads know.
 
     Args:
         slices: shards.SLICES of the batch.
@@ -52,16 +54,17 @@ def find(
         heads: of the probes.
         sources: encoders and shards of the batch.
         settings: caps and thresholds.
+        points: probes.OPERATING_POINTS of these heads, or None for ``min_probability`` alone.
 
     Raises:
         LocalizationError: models or heads of other encoders or another preprocessing than the vectors, the slices or
-            ``sources``; two of either in one route; vectors that are not finite.
+            ``sources``; two of either in one route; vectors that are not finite; operating points of other heads.
     """
     models.check_encoders({route: encoder.version for route, encoder in sources.encoders.items()})
     models.check_rows(vectors)
     check_same_preprocessing(slices, vectors)
     check_heads(heads, vectors)
-    asked = heads.predict(studies).filter(pl.col("probability") >= settings.min_probability)
+    asked = searched(heads.predict(studies), heads.version, points, settings)
     reader = Reader(models, weak_heads(heads), settings.weak_share)
     rows = with_extent(slices).join(
         vectors.select("slice_key", "model_version", "vector"), on="slice_key", how="inner"
@@ -74,6 +77,26 @@ def find(
     views = _views(slices, set(chosen["study_key"]), models.levels, sources)
     found = _boxes(chosen, rows, reader, sources)
     return _finished(found, slices, views, models, heads, settings)
+
+
+def searched(
+    predictions: pl.DataFrame, heads_version: str, points: pl.DataFrame | None, settings: LocalizationSettings
+) -> pl.DataFrame:
+    """The rows of ``predictions`` (study_key, condition, sequence_set, probability) whose studies are searched.
+
+    Raises:
+        LocalizationError: operating points of other heads.
+    """
+    least = pl.lit(settings.min_probability)
+    if points is None:
+        return predictions.filter(pl.col("probability") >= least)
+    if set(points["heads_version"]) - {heads_version}:
+        raise LocalizationError(
+            "the operating points belong to other heads: materialise probes/operating_points again"
+        )
+    own = points.select("condition", "sequence_set", _point="threshold")
+    joined = predictions.join(own, on=["condition", "sequence_set"], how="left", maintain_order="left")
+    return joined.filter(pl.col("probability") >= pl.min_horizontal("_point", least)).drop("_point")
 
 
 def side_of(x_mm: float | None, midline_mm: float | None, settings: LocalizationSettings) -> str | None:

@@ -1,4 +1,4 @@
-"""Schemas of baseline vectors, probe predictions, probe metrics, and encoders beside each other."""
+"""Schemas of baseline vectors, probe predictions, probe metrics, operating points, and encoders beside each other."""
 
 import polars as pl
 
@@ -91,5 +91,24 @@ COMPARISONS = pl.Schema(
         **_with_interval("difference", "relative_gain"),  # the gain is a share of the other's value
         "p_bootstrap": pl.Float64,  # two-sided
         "p_delong": pl.Float64,  # of AUROC of one condition alone
+    }
+)
+
+OPERATING_POINTS = pl.Schema(
+    {
+        "condition": pl.String,
+        "sequence_set": pl.String,
+        "status": pl.String,  # chosen | none
+        "reason": pl.String,  # why there is none
+        "chosen_on": pl.String,  # cv | seen: predictions of train patients, out of fold
+        "threshold": pl.Float64,  # a study at or above it is flagged
+        "n_studies": pl.Int32,  # labelled
+        "n_patients": pl.Int32,
+        "n_positive": pl.Int32,
+        "prevalence": pl.Float64,  # share positive
+        "flagged_share": pl.Float64,  # as near to the prevalence as ties allow
+        "precision": pl.Float64,  # of the flagged; null where nothing is
+        "recall": pl.Float64,
+        "heads_version": pl.String,  # of the heads whose probabilities it is for
     }
 )

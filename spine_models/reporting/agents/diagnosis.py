@@ -1,84 +1,29 @@
-"""The diagnosis agents at work: calibrated probabilities of a study turned into typed claims.
+"""The diagnosis agents at work: calibrated probabilities of a study turned into typed claims with their places.
 
-Belongs here: status by threshold and guard, the plain reason where nothing was assessed or decided, provenance of every
-claim.
-Does not belong here: fitting heads (``findings.probes``), wording (``reporting.reports``), localisation:
-these agents read a study as a whole, so level, side and severity stay null.
+Belongs here: who can be assessed, the plain reason where nobody can, provenance of every claim.
+Does not belong here: thresholds (``status``), fitting heads (``findings.probes``), finding boxes
+(``findings.localization``), wording (``reporting.reports``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
 import polars as pl
 
 from spine_models.config import AgentSettings
 from spine_models.domain import Region, condition_keys
+from spine_models.findings.probes.operating import Points, thresholds
 from spine_models.reporting.agents.evidence import ROUTES_OF_SET, Evidence, digest, evidence
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
-from spine_models.reporting.agents.roster import Guards, Heads, agent_name, agent_version
+from spine_models.reporting.agents.places import Place, Places, graded, places_of
+from spine_models.reporting.agents.published import Grading, Guards, Heads
+from spine_models.reporting.agents.roster import agent_name, diagnosis_version
+from spine_models.reporting.agents.status import ClaimStatus, Prediction, Reason, verdict
 from spine_models.reporting.agents.tables import CLAIMS
-
-
-class ClaimStatus(StrEnum):
-    """What an agent says of a condition in a study."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-    INDETERMINATE = "indeterminate"
-    NOT_ASSESSED = "not_assessed"
-
-
-class Reason(StrEnum):
-    """Why a condition was not assessed or not decided, in the words of the report."""
-
-    NOT_SPINE = "not a spine examination"
-    REGION_UNKNOWN = "the body region could not be determined"
-    NO_SEQUENCES = "no T1 or T2 series"
-    NO_VECTORS = "no T1 or T2 image could be encoded"
-    ENCODER_UNTRAINED = "the image encoder is untrained"
-    NO_HEADS = "no diagnosis head has been trained"
-    OTHER_ENCODER = "the images were prepared or encoded by another version than the heads were trained on"
-    NO_HEAD = "no trained head: too few positive or negative studies"
-    NO_HEAD_FOR_SEQUENCES = "no trained head for the sequences present"
-    OUT_OF_SCOPE = "the images are unlike those that the agents were trained on"
-    PROBABILITY_UNSURE = "the probability lies between the limits for absent and present"
-    GUARD_DISAGREES = "the probability and its error guarantee do not point the same way"
-
-
-@dataclass(frozen=True)
-class _Prediction:
-    sequence_set: str
-    probability: float
-    decision: str | None = None  # of the guards; None without guards
-    reason: str | None = None  # why the guards abstain
-    in_scope: bool = True
-
-
-def status_of(probability: float, indeterminate: tuple[float, float]) -> ClaimStatus:
-    """Status of a calibrated probability; the bounds themselves count as absent and present."""
-    low, high = indeterminate
-    if probability <= low:
-        return ClaimStatus.ABSENT
-    return ClaimStatus.PRESENT if probability >= high else ClaimStatus.INDETERMINATE
-
-
-def guarded_status(
-    prediction: _Prediction, indeterminate: tuple[float, float]
-) -> tuple[ClaimStatus, str | None]:
-    """Status and, where it is indeterminate by a guard, why; without guards the probability alone decides.
-
-    With guards both must agree: a condition that is far more likely than usual may still be improbable.
-    """
-    status = status_of(prediction.probability, indeterminate)
-    if prediction.decision is None or prediction.decision == str(status):
-        return status, None
-    if prediction.reason is not None:
-        return ClaimStatus.INDETERMINATE, prediction.reason
-    unsure = status == ClaimStatus.INDETERMINATE
-    return ClaimStatus.INDETERMINATE, str(Reason.PROBABILITY_UNSURE if unsure else Reason.GUARD_DISAGREES)
+from spine_models.reporting.agents.versions import AgentsError, refuse_other_heads
 
 
 def diagnose(
@@ -91,8 +36,14 @@ def diagnose(
     settings: AgentSettings,
     untrained_versions: Collection[str] = (),
     guards: Guards | None = None,
+    points: pl.DataFrame | None = None,
+    findings: pl.DataFrame | None = None,
+    grading: Grading | None = None,
 ) -> pl.DataFrame:
     """One claim per study and condition, 17 rows for every study of ``studies``.
+
+    What is optional may be missing: without guards the probability alone decides, without operating points only what is
+    present is affirmed, without findings no claim has a place, without grading none has a severity.
 
     Args:
         studies: ``deid.STUDIES``.
@@ -100,19 +51,25 @@ def diagnose(
         series: ``sequences.SERIES`` of the same studies.
         slices: ``shards.SLICES`` of the same studies.
         heads: Trained heads, or None.
-        settings: Indeterminate band and number of evidence slices per series.
+        settings: Indeterminate band, certainty, number of evidence slices per series.
         untrained_versions: Model versions of encoders whose card says that they were not trained; their
             vectors are left out.
         guards: Abstention and scope of these heads, or None. Where they abstain the claim is indeterminate with the
             reason; a study out of scope is not assessed.
+        points: ``probes.OPERATING_POINTS`` of these heads, or None.
+        findings: ``localization.FINDINGS`` of the same studies, found with these heads, or None.
+        grading: Of the severity, fitted on vectors of the same encoders, or None.
 
     Returns:
         ``CLAIMS`` sorted by study_key, then in the order of ``conditions.yaml``.
 
     Raises:
-        ValueError: a head gave a probability outside 0..1, a study has vectors but no slices, or the guards belong
-            to other heads.
+        ValueError: a head gave a probability outside 0..1, or a study has vectors but no slices.
+        AgentsError: guards, points or findings of other heads, or a grading of other encoders.
     """
+    version = None if heads is None else heads.version
+    refuse_other_heads("probes/operating_points", points, version)
+    refuse_other_heads("localization/findings", findings, version)
     examined = examinations(series)
     nothing = examination_of(())
     blocked: dict[str, Reason] = {}
@@ -132,7 +89,11 @@ def diagnose(
     slices_of = _by_study(
         slices.join(used.select("study_key", "route"), on=["study_key", "route"], how="semi")
     )
-
+    know = _Knowledge(
+        {} if points is None else thresholds(points),
+        {} if findings is None else places_of(findings, slices, settings),
+        {} if grading is None else grading.grade(used),
+    )
     claims: list[dict[str, object]] = []
     for study in studies.sort("study_key").iter_rows(named=True):
         study_key = study["study_key"]
@@ -142,7 +103,7 @@ def diagnose(
             prediction = predictions.get((study_key, condition))
             agent = {
                 "agent": agent_name(condition),
-                "agent_version": agent_version(heads, condition, guards),
+                "agent_version": diagnosis_version(heads, condition, guards, grading),
                 "condition": condition,
             }
             if prediction is None or not prediction.in_scope:
@@ -155,14 +116,18 @@ def diagnose(
             if name not in found:
                 found[name] = _evidence(slices_of.get(study_key), name, study_key, settings)
             models = _models(versions[study_key], name)
-            claims.append(
-                {
-                    **identity,
-                    **agent,
-                    **_assessed(study_key, agent, prediction, models, found[name], settings),
-                }
-            )
+            said = _assessed(study_key, agent, prediction, models, found[name], know, settings)
+            claims.append({**identity, **agent, **said})
     return pl.DataFrame(claims, schema=CLAIMS)
+
+
+@dataclass(frozen=True)
+class _Knowledge:
+    """What there is beside the probability: operating points, places and severities by study and condition."""
+
+    points: Points
+    places: Places
+    severities: Mapping[tuple[str, str], str]
 
 
 def _gate(
@@ -195,10 +160,8 @@ def _gate(
     return reason, vectors.filter(pl.Series(fits, dtype=pl.Boolean))
 
 
-def _predict(
-    heads: Heads, guards: Guards | None, vectors: pl.DataFrame
-) -> dict[tuple[str, str], _Prediction]:
-    found: dict[tuple[str, str], _Prediction] = {}
+def _predict(heads: Heads, guards: Guards | None, vectors: pl.DataFrame) -> dict[tuple[str, str], Prediction]:
+    found: dict[tuple[str, str], Prediction] = {}
     rows = heads.predict(vectors)
     for row in rows.iter_rows(named=True):
         probability = row["probability"]
@@ -207,12 +170,12 @@ def _predict(
                 f"the head of {row['condition']} gave no probability between 0 and 1 for study"
                 f" {row['study_key']}: fit probes/heads again"
             )
-        found[row["study_key"], row["condition"]] = _Prediction(row["sequence_set"], probability)
+        found[row["study_key"], row["condition"]] = Prediction(row["sequence_set"], probability)
     if guards is not None:
         if guards.heads_version != heads.version:
-            raise ValueError("these guards belong to other heads: materialise probes/guards again")
+            raise AgentsError("these guards belong to other heads: materialise probes/guards again")
         for row in guards.judge(vectors, rows).iter_rows(named=True):
-            found[row["study_key"], row["condition"]] = _Prediction(
+            found[row["study_key"], row["condition"]] = Prediction(
                 row["sequence_set"], row["probability"], row["decision"], row["reason"], row["in_scope"]
             )
     return found
@@ -246,12 +209,18 @@ def _models(vectors: pl.DataFrame, sequence_set: str) -> list[str]:
 def _assessed(
     study_key: str,
     agent: Mapping[str, str],
-    prediction: _Prediction,
+    prediction: Prediction,
     models: list[str],
     found: Evidence,
+    know: _Knowledge,
     settings: AgentSettings,
 ) -> dict[str, object]:
-    status, reason = guarded_status(prediction, settings.indeterminate)
+    where = (study_key, agent["condition"])
+    threshold = know.points.get((agent["condition"], prediction.sequence_set))
+    said = verdict(prediction, threshold, settings)
+    severity = know.severities.get(where) if said.affirmed else None
+    places = graded(know.places.get(where, []), severity) if said.affirmed else []
+    first: Mapping[str, Any] = places[0] if places else {}
     key = digest(
         study_key,
         agent["agent"],
@@ -261,33 +230,47 @@ def _assessed(
         found.digest,
         found.source_instances,
         settings.indeterminate,
+        settings.definite,
+        threshold,
+        severity,
+        [list(place.values()) for place in places],
     )
     return {
         "claim_key": key,
-        "status": str(status),
-        "reason": reason,
+        "status": str(said.status),
+        "certainty": None if said.certainty is None else str(said.certainty),
+        "affirmed": said.affirmed,
+        "reason": said.reason,
         "probability": prediction.probability,
         "confidence": 2.0 * abs(prediction.probability - 0.5),
-        "level": None,
-        "side": None,
-        "severity": None,
+        "level": first.get("level"),
+        "side": first.get("side"),
+        "severity": severity,
+        "places": places,
         "sequence_set": prediction.sequence_set,
         "model_versions": models,
-        "source_series": list(found.source_series),
-        "source_instances": list(found.source_instances),
+        "source_series": _with_places(found.source_series, places, "series_key"),
+        "source_instances": _with_places(found.source_instances, places, "instance_key"),
     }
+
+
+def _with_places(sources: tuple[str, ...], places: list[Place], key: str) -> list[str]:
+    return list(dict.fromkeys([*sources, *(place[key] for place in places)]))
 
 
 def _not_assessed(study_key: str, agent: Mapping[str, str], reason: Reason) -> dict[str, object]:
     return {
         "claim_key": digest(study_key, agent["agent"], agent["agent_version"], str(reason)),
         "status": str(ClaimStatus.NOT_ASSESSED),
+        "certainty": None,
+        "affirmed": False,
         "reason": str(reason),
         "probability": None,
         "confidence": None,
         "level": None,
         "side": None,
         "severity": None,
+        "places": [],
         "sequence_set": None,
         "model_versions": [],
         "source_series": [],

@@ -1,98 +1,228 @@
-"""The registry of the diagnosis agents: one per condition, with version, inputs and measured skill.
+"""The registry of the 37 agents: what each is called, reads and rests on, whether it is trained, and how good it is.
 
-Belongs here: what an agent is called, what it needs, whether it is trained.
-Does not belong here: running one.
+17 diagnosis agents and 17 localization agents, one a condition; two retrieval agents; the report agent.
+
+Belongs here: names, versions, inputs, measured skill. Does not belong here: running one (``diagnosis``, ``results``),
+how much of the lake they answer (``scorecard``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import polars as pl
 
 from spine_models.domain import condition_keys
 from spine_models.reporting.agents.examination import READ_ROUTES
+from spine_models.reporting.agents.published import Grading, Guards, Heads, Localizer, Published
 from spine_models.reporting.agents.tables import REGISTRY
+from spine_models.reporting.agents.versions import NO_HEAD
 
-RULES_VERSION: Final = "1"
-"""Version of the rules that turn a probability into a claim; part of every agent's version."""
+RULES_VERSION: Final = "2"
+"""Version of the rules that turn models' answers into claims and results; part of every agent's version."""
 
+DIAGNOSIS, LOCALIZATION, RETRIEVAL, REPORT = "diagnosis", "localization", "retrieval", "report"
+IMAGE_TO_REPORT: Final = f"{RETRIEVAL}/image_to_report"
+TEXT_TO_IMAGE: Final = f"{RETRIEVAL}/text_to_image"
 
-class Heads(Protocol):
-    """Trained heads as the agents need them (``findings.probes.load_heads`` gives one)."""
-
-    @property
-    def version(self) -> str:
-        """Content hash of the heads."""
-
-    @property
-    def conditions(self) -> Collection[str]:
-        """Conditions with a fitted head."""
-
-    @property
-    def model_versions(self) -> Mapping[str, str]:
-        """Encoder version by route that the heads were fitted on; vectors of another are refused."""
-
-    @property
-    def preprocessing_versions(self) -> Mapping[str, str]:
-        """Preprocessing version by route of the vectors that they were fitted on."""
-
-    def predict(self, study_vectors: pl.DataFrame) -> pl.DataFrame:
-        """Calibrated probabilities: study_key, condition, sequence_set (t1 | t2 | all), probability."""
+UNTRAINED_HEADS: Final = "no diagnosis head has been trained"
+UNTRAINED_LOCALIZER: Final = "no localization has been trained"
+UNTRAINED_SPACE: Final = "no alignment of images and reports has been trained"
+WEAK: Final = "boxes are found with the diagnosis head alone (weak)"
+SCORED_LATER: Final = "measured by the scores of the reports"
 
 
-class Guards(Protocol):
-    """Abstention and scope of trained heads (``findings.probes.strata.guards.load_guards`` gives one)."""
+@dataclass(frozen=True)
+class Measured:
+    """Tables that hold the agents' own figures; an empty one leaves its agents without a value.
 
-    @property
-    def version(self) -> str:
-        """Content hash of the guards."""
-
-    @property
-    def heads_version(self) -> str:
-        """Version of the heads that they belong to."""
-
-    def judge(self, vectors: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
-        """The predictions with decision (present | absent | abstain), reason, out_of_scope and in_scope."""
-
-
-def agent_name(condition: str) -> str:
-    """Name of the diagnosis agent of a condition."""
-    return f"diagnosis/{condition}"
-
-
-def agent_version(heads: Heads | None, condition: str, guards: Guards | None = None) -> str:
-    """Version of an agent: its rules, its heads (``no-head`` where it has none) and their guards, where it has any."""
-    if heads is None or condition not in heads.conditions:
-        return f"{RULES_VERSION}+no-head"
-    return "+".join([RULES_VERSION, heads.version, *([] if guards is None else [guards.version])])
-
-
-def registry(heads: Heads | None, metrics: pl.DataFrame, guards: Guards | None = None) -> pl.DataFrame:
-    """The 17 diagnosis agents as ``REGISTRY`` rows in the order of ``conditions.yaml``.
-
-    Args:
-        heads: The trained heads, or None before any training.
-        metrics: ``probes.METRICS``; the AUROCs shown are those of ``spinefm``'s linear heads on all sequences.
-        guards: Abstention and scope of the heads, or None.
+    Attributes:
+        metrics: probes.METRICS.
+        localization: localization.SCORES.
+        retrieval: retrieval.SCORES.
+        gradings: agents.GRADINGS.
     """
-    measured = metrics.filter(encoder="spinefm", head="linear", sequence_set="all")
-    auroc = {
-        (row["condition"], row["evaluation"]): row["auroc"]
-        for row in measured.select("condition", "evaluation", "auroc").iter_rows(named=True)
-    }
+
+    metrics: pl.DataFrame
+    localization: pl.DataFrame
+    retrieval: pl.DataFrame
+    gradings: pl.DataFrame
+
+
+def agent_name(condition: str, kind: str = DIAGNOSIS) -> str:
+    """Name of a condition's agent of this kind."""
+    return f"{kind}/{condition}"
+
+
+def agent_names() -> tuple[str, ...]:
+    """The 37 names in the order of the registry."""
+    per_condition = [agent_name(c, kind) for kind in (DIAGNOSIS, LOCALIZATION) for c in condition_keys()]
+    return (*per_condition, IMAGE_TO_REPORT, TEXT_TO_IMAGE, REPORT)
+
+
+def diagnosis_version(
+    heads: Heads | None, condition: str, guards: Guards | None = None, grading: Grading | None = None
+) -> str:
+    """Rules, heads (``no-head`` where it has none), their guards where there are any, grading where it grades."""
+    if heads is None or condition not in heads.conditions:
+        return f"{RULES_VERSION}+{NO_HEAD}"
+    graded = grading is not None and condition in grading.grades
+    parts = [RULES_VERSION, heads.version, *([] if guards is None else [guards.version])]
+    return "+".join([*parts, *([grading.version] if grading is not None and graded else [])])
+
+
+def localization_version(published: Published) -> str:
+    """Rules, localization and heads: weak boxes are found with these, and they say which studies are searched."""
+    parts = [part.version if part is not None else NO_HEAD for part in (published.localizer, published.heads)]
+    return "+".join([RULES_VERSION, *parts])
+
+
+def retrieval_version(published: Published) -> str:
+    """Rules and space; which patients' reports are in the pool changes with every batch and is no version."""
+    if published.space is None:
+        return f"{RULES_VERSION}+{NO_HEAD}"
+    others = [] if published.space.synthesizer is None else [published.space.synthesizer]
+    return "+".join([RULES_VERSION, published.space.clip, *others])
+
+
+def registry(published: Published, measured: Measured) -> pl.DataFrame:
+    """The 37 agents as ``REGISTRY`` rows in the order of ``agent_names``."""
     rows = [
+        *_diagnosis(published, measured),
+        *_localization(published, measured),
+        *_retrieval(published, measured),
         {
-            "agent": agent_name(condition),
-            "kind": "diagnosis",
-            "condition": condition,
-            "version": agent_version(heads, condition, guards),
-            "inputs": [f"embeddings/studies/{route}" for route in READ_ROUTES],
-            "trained": heads is not None and condition in heads.conditions,
-            "auroc_cv": auroc.get((condition, "cv")),
-            "auroc_test": auroc.get((condition, "test")),
-        }
-        for condition in condition_keys()
+            "agent": REPORT,
+            "kind": REPORT,
+            "inputs": ["agents/claims", "sequences/series", "llava/written"],
+            # Templates need no training; each draft says which version wrote it.
+            "version": RULES_VERSION,
+            "trained": True,
+            "metric": "claim_f1",
+            "unmeasured": SCORED_LATER,
+        },
     ]
-    return pl.DataFrame(rows, schema=REGISTRY)
+    return pl.DataFrame([{name: row.get(name) for name in REGISTRY} for row in rows], schema=REGISTRY)
+
+
+Row = dict[str, Any]
+
+
+def _diagnosis(published: Published, measured: Measured) -> Iterator[Row]:
+    """AUROC of ``spinefm``'s linear heads on all sequences: of test patients, else out of fold."""
+    heads = published.heads
+    own = measured.metrics.filter(encoder="spinefm", head="linear", sequence_set="all")
+    found = {(row["condition"], row["evaluation"]): row for row in own.iter_rows(named=True)}
+    reasons = dict(measured.gradings.select("condition", "reason").iter_rows())
+    for condition in condition_keys():
+        told = [found.get((condition, evaluation)) for evaluation in ("test", "cv")]
+        graded = published.grading is not None and condition in published.grading.grades
+        trained = heads is not None and condition in heads.conditions
+        yield {
+            "agent": agent_name(condition),
+            "kind": DIAGNOSIS,
+            "condition": condition,
+            "version": diagnosis_version(heads, condition, published.guards, published.grading),
+            "inputs": [f"embeddings/studies/{route}" for route in READ_ROUTES],
+            "trained": trained,
+            "reason": None if trained else _no_head(heads, condition),
+            **_value([row for row in told if row is not None], "auroc", ece=True),
+            "grades_severity": graded,
+            "severity_reason": None
+            if graded
+            else reasons.get(condition) or "no severity grading has been fitted",
+        }
+
+
+def _no_head(heads: Heads | None, condition: str) -> str:
+    if heads is None or not heads.conditions:
+        return UNTRAINED_HEADS
+    card: Mapping[str, Any] = getattr(heads, "card", {})
+    told = [
+        row["reason"]
+        for row in card.get("missing", [])
+        if row["condition"] == condition and row["sequence_set"] == "all"
+    ]
+    return told[0] if told else "no trained head: too few positive or negative studies"
+
+
+def _localization(published: Published, measured: Measured) -> Iterator[Row]:
+    """AUROC of the annotated slices against the others of their series, of whatever finds this condition's boxes."""
+    localizer, heads = published.localizer, published.heads
+    taught = set() if localizer is None else {condition for condition, _ in localizer.slice_heads}
+    own = measured.localization.filter(method="model").with_columns(evaluation=pl.lit("test"))
+    found = {(row["condition"], row["supervision"]): row for row in own.iter_rows(named=True)}
+    for condition in condition_keys():
+        row = found.get((condition, "supervised" if condition in taught else "weak"))
+        yield {
+            "agent": agent_name(condition, LOCALIZATION),
+            "kind": LOCALIZATION,
+            "condition": condition,
+            "version": localization_version(published),
+            "inputs": [
+                "shards/tars",
+                *(f"embeddings/slices/{route}" for route in READ_ROUTES),
+                agent_name(condition),
+            ],
+            "trained": condition in taught,
+            "reason": None if condition in taught else _untaught(localizer, heads, condition),
+            **_value([] if row is None else [row], "slice_auroc"),
+        }
+
+
+def _untaught(localizer: Localizer | None, heads: Heads | None, condition: str) -> str:
+    if localizer is None:
+        return UNTRAINED_LOCALIZER
+    told = [
+        f"{row['route']}: {row['reason']}"
+        for row in localizer.card.get("missing", [])
+        if row["condition"] == condition
+    ]
+    weak = heads is not None and condition in heads.conditions
+    return "; ".join([*told, *([WEAK] if weak else [])]) or "no route has heads for it"
+
+
+def _retrieval(published: Published, measured: Measured) -> Iterator[Row]:
+    """Recall at 5: of reports by the modality that asks, of slices by the conditions' sentences."""
+    own = measured.retrieval.filter(~pl.col("encoder").str.ends_with("+linear")).with_columns(
+        evaluation=pl.lit("test")
+    )
+    trained = published.space is not None
+    for agent, task, inputs in (
+        (IMAGE_TO_REPORT, "image_to_report", ["embeddings/aligned", "retrieval/index"]),
+        (TEXT_TO_IMAGE, "condition_to_slice", ["embeddings/aligned_slices", "clip/aligned", "agents/claims"]),
+    ):
+        rows = own.filter(task=task, sequence_set="all").sort(
+            # As the neighbours are asked for: by the whole study where there is an aligned synthesizer.
+            pl.col("query").replace_strict({"study": 0, "sentence": 0}, default=1, return_dtype=pl.Int8),
+            "query",
+            maintain_order=True,
+        )
+        yield {
+            "agent": agent,
+            "kind": RETRIEVAL,
+            "version": retrieval_version(published),
+            "inputs": inputs,
+            "trained": trained,
+            "reason": None if trained else UNTRAINED_SPACE,
+            **_value(rows.to_dicts(), "recall_5"),
+        }
+
+
+def _value(rows: list[Row], metric: str, *, ece: bool = False) -> Row:
+    """The first of the rows that was evaluated; else the reason why the first was not."""
+    row = next((row for row in rows if row["status"] == "evaluated" and row[metric] is not None), None)
+    if row is None:
+        told = [row["reason"] for row in rows if row["reason"]]
+        return {"metric": metric, "unmeasured": told[0] if told else "not evaluated yet"}
+    return {
+        "metric": metric,
+        "evaluation": row["evaluation"],
+        "value": row[metric],
+        "low": row[f"{metric}_low"],
+        "high": row[f"{metric}_high"],
+        "ece": row["ece"] if ece else None,
+        "n_patients": row["n_patients"],
+    }

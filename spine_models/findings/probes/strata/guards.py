@@ -56,12 +56,8 @@ FORMAT: Final = 2
 SAME: Final = 1e-3
 """How far a head's answer may be from the prediction written beside it; heads are stored as float32."""
 
-JUDGED: Final = {
-    "decision": pl.String,
-    "reason": pl.String,
-    "out_of_scope": pl.Float64,
-    "in_scope": pl.Boolean,
-}
+DECIDED: Final = {"decision": pl.String, "reason": pl.String}
+SCOPED: Final = {"out_of_scope": pl.Float64, "in_scope": pl.Boolean}
 
 
 class GuardsError(ValueError):
@@ -194,21 +190,31 @@ class Guards:
         found = scores(own, self.scopes).filter(pl.col("route") == STUDY)
         routes = {str(key): part["route"].to_list() for (key,), part in own.group_by("study_key")}
         score_of = dict(found.select("study_key", "score").iter_rows())
-        rows: list[tuple[str, str | None, float | None, bool]] = []
-        for study, condition, name, chance in predictions.select(
-            "study_key", "condition", "sequence_set", "probability"
-        ).iter_rows():
-            threshold = self.thresholds.get((condition, name))
-            if threshold is None:
-                decision, reason = ABSTAIN, NO_THRESHOLD
-            else:
-                decisions, reasons = decide(threshold, np.array([chance]))
-                decision, reason = decisions[0], reasons[0]
+        rows: list[tuple[float | None, bool]] = []
+        for study in predictions["study_key"]:
             score = score_of.get(study)
             odd = score is not None and score <= self.level + 1e-12
             odd = odd and attainable(self.scopes, routes[study], self.level)
-            rows.append((decision, reason, score, not odd))
-        return predictions.hstack(pl.DataFrame(rows, schema=JUDGED, orient="row"))
+            rows.append((score, not odd))
+        return self.decide(predictions).hstack(pl.DataFrame(rows, schema=SCOPED, orient="row"))
+
+    def decide(self, predictions: pl.DataFrame) -> pl.DataFrame:
+        """The predictions with decision and reason, whatever the scope of their studies; row order is kept.
+
+        Args:
+            predictions: with condition, sequence_set and probability; a condition without threshold always abstains.
+        """
+        rows: list[tuple[str, str | None]] = []
+        for condition, name, chance in predictions.select(
+            "condition", "sequence_set", "probability"
+        ).iter_rows():
+            threshold = self.thresholds.get((condition, name))
+            if threshold is None:
+                rows.append((ABSTAIN, NO_THRESHOLD))
+            else:
+                decisions, reasons = decide(threshold, np.array([chance]))
+                rows.append((decisions[0], reasons[0]))
+        return predictions.hstack(pl.DataFrame(rows, schema=DECIDED, orient="row"))
 
 
 def load_guards(folder: Path, heads: Heads) -> Guards:
