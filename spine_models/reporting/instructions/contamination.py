@@ -1,7 +1,7 @@
 """Whether anything of a held-out patient, or of the benchmark, stands among the instruction items.
 
-Belongs here: the rules and what they count. Does not belong here: keeping it out (``cases``, ``build``); this is the proof,
-made from the tables as they were written.
+Belongs here: the rules and what they count. Does not belong here: keeping it out (``cases``, ``build``); this is the
+proof, made from the tables as they were written.
 """
 
 from __future__ import annotations
