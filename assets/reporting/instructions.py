@@ -1,4 +1,4 @@
-"""instructions: question and answer data from train patients, a benchmark from test patients, proof that they are apart.
+"""instructions: question and answer data of train patients, a benchmark of test patients, proof that they are apart.
 
 Belongs here: wiring. Does not belong here: what is asked, written, verified or scored
 (``spine_models.reporting.instructions``).
