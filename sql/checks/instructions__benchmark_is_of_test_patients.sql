@@ -1,18 +1,19 @@
--- Every benchmark item is of a test patient, and none of its studies gives an item too.
+-- Every benchmark item is of a test patient whom no ledger lets train, and none of its studies gives an item too.
 -- table: instructions.benchmark
 -- severity: error
-SELECT
-    benchmark.item_key,
-    benchmark.patient_key,
-    ledger.split
-FROM instructions.benchmark AS benchmark
-LEFT JOIN (
+WITH ledgers AS (
     SELECT patient_key, split FROM shards.splits
     UNION
     SELECT patient_key, split FROM shards.patients
-) AS ledger ON ledger.patient_key = benchmark.patient_key
+)
+SELECT
+    item_key,
+    patient_key,
+    split
+FROM instructions.benchmark
 WHERE
-    COALESCE(ledger.split, 'none') <> 'test'
-    OR benchmark.split <> 'test'
-    OR benchmark.study_key IN (SELECT study_key FROM instructions.items)
-ORDER BY benchmark.item_key;
+    patient_key NOT IN (SELECT patient_key FROM ledgers WHERE split = 'test')
+    OR patient_key IN (SELECT patient_key FROM ledgers WHERE split IN ('train', 'val'))
+    OR split <> 'test'
+    OR study_key IN (SELECT study_key FROM instructions.items)
+ORDER BY item_key;

@@ -9,7 +9,8 @@ WITH items AS (
 SELECT thing, item_key, correct
 FROM items
 WHERE
-    (kind = 'choice') <> (options IS NOT NULL AND correct IS NOT NULL)
+    (kind = 'choice') <> (options IS NOT NULL)
+    OR (kind = 'choice') <> (correct IS NOT NULL)
     OR (
         kind = 'choice'
         AND NOT COALESCE(

@@ -25,10 +25,8 @@ worded AS (
     FROM listed
 ),
 places AS (
-    SELECT set, kind, dimension, LEN(options) AS size, UNNEST(RANGE(LEN(options))) AS position
-    FROM listed
-    WHERE kind = 'choice'
-    GROUP BY ALL
+    SELECT set, kind, dimension, size, UNNEST(RANGE(size)) AS position
+    FROM (SELECT DISTINCT set, kind, dimension, LEN(options) AS size FROM listed WHERE kind = 'choice')
 ),
 dealt AS (
     SELECT
