@@ -169,7 +169,7 @@ def _case(
     for unit in reference.units:
         places[unit.condition].add((unit.level, unit.side))
     for row in consensus:
-        for level in row["levels"] or []:
+        for level in row["levels"] or [] if row["status"] != Status.ABSENT else []:
             places[row["condition"]].add((level, None))
     case = Case(
         batch_key=consensus[0]["batch_key"],

@@ -16,15 +16,16 @@ from typing import Final
 
 from spine_models.corpus.labels.rules.attributes import read_grades
 from spine_models.corpus.labels.rules.levels import find_levels
+from spine_models.corpus.labels.rules.lexicon import lexicon
 from spine_models.corpus.labels.rules.sentences import fold
 from spine_models.domain import DISCS
 
 _DISC_BELOW: Final = {disc.split("-")[0]: disc for disc in DISCS}
 _IMAGES: Final = re.compile(r"\bt[12](?:[- ]weighted|\*|\+c\b|-fs\b)", re.IGNORECASE)
 _BOTH: Final = re.compile(r"\b(?:both|either) sides?\b", re.IGNORECASE)
-_NOT_SIDES: Final = re.compile(
-    r"\bleft out\b|\bright (?:option|answer)\b|\b(?:is|are|be|has been) left\b", re.IGNORECASE
-)
+_NOT_GRADES: Final = re.compile(r"\bhow severe\b", re.IGNORECASE)
+_NOT_SIDES: Final = re.compile(r"\bleft out\b|\bright (?:option|answer)\b|\b\w+[rl]t\b", re.IGNORECASE)
+"""What is no side, though it is spelled like one or, as "report" and "adult", ends in its abbreviation."""
 _PIECES: Final = re.compile(r"[,;:.()]|\band\b")
 _YES: Final = re.compile(r"\s*yes\b", re.IGNORECASE)
 _NO: Final = re.compile(r"\s*no\b", re.IGNORECASE)
@@ -80,7 +81,7 @@ class Places:
             return frozenset(level.split("-")[0] for level in self.discs)
         if condition == "spondylolisthesis":
             return frozenset(_DISC_BELOW.get(level, level) for level in self.discs)
-        return self.levels if condition in _OF_BODIES else self.discs
+        return self.bodies if lexicon().of(condition).level_kind == "vertebra" else self.discs
 
     def has_side(self, side: str | None) -> bool:
         """Whether a side is named; left and right are both named by "bilateral"."""
@@ -89,17 +90,13 @@ class Places:
         )
 
 
-_OF_BODIES: Final = frozenset({"fracture", "edema", "hemangioma", "inflammation"})
-"""Conditions of vertebrae: a pair of levels may mean both bodies."""
-
-
 @lru_cache(maxsize=8192)
 def places_in(text: str) -> Places:
     """Every place and grade that a text names, whatever it says of them."""
     folded = fold(_IMAGES.sub(" weighted", text))
     groups = [find_levels(folded), find_levels(f"at {folded.strip()}")]
     spans = [group for found in groups for group in found]
-    plain = _BOTH.sub("bilateral", _NOT_SIDES.sub("", folded))
+    plain = _BOTH.sub("bilateral", _NOT_GRADES.sub("", _NOT_SIDES.sub("", folded)))
     # Piece by piece: of several grades in one piece only the worst is told.
     read = [grade for piece in _PIECES.split(plain) for grade in read_grades(piece, "herniation")]
     return Places(

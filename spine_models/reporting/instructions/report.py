@@ -21,18 +21,18 @@ from spine_models.reporting.instructions.reading import COMPARED, is_private
 _CLAUSE: Final = re.compile(
     r",? ?\(?\b(?:(?:is|are|and|which is|now|appears?|mildly|slightly|grossly|overall|essentially|largely) )*"
     r"(?:unchanged|stable|similar|new|progressed|improved|worsened|larger|smaller|(?:in|de)creased(?: in size)?|worse"
-    r"|not significantly changed)"
-    r"(?: (?:in (?:size|appearance|extent)))?"
-    r" (?:since|from|to|compared (?:with|to)|in comparison (?:with|to)|relative to|when compared (?:with|to))\b[^.;]*?"
+    r"|not significantly changed|(?:less|more) \w+)"
+    r"(?: in (?:size|appearance|extent))?"
+    r" (?:since|from|to|than|(?:when )?compared (?:with|to)|in comparison (?:with|to)|relative to)\b[^.;]*?"
     r"(?=[.;]|$)",
     re.IGNORECASE,
 )
 _ASIDE: Final = re.compile(
-    r"\baddend(?:um|a)\b"
-    r"|\b(?:dictated|transcribed|signed|electronically|discussed with|communicated|called to|read by)\b"
+    r"\b(?:dictated|transcribed|signed|electronically|discussed with|communicated|called to|read by)\b"
     r"|\btechnologist\b|\bno change to the interpretation\b|\bacc#|\baccession\b|\btel\.",
     re.IGNORECASE,
 )
+_ADDENDUM: Final = re.compile(r"addend(?:um|a)\b", re.IGNORECASE)
 _HEADED: Final = re.compile(r"[A-Z][A-Za-z /,&-]{2,40}:")
 
 
@@ -57,7 +57,7 @@ def body_of(text: str) -> Body | None:
     for sentence in evidence_sentences(text):
         end = sentence.start + len(sentence.text)
         own = text[sentence.start : end].strip()
-        closed = closed or _ASIDE.match(own) is not None
+        closed = closed or _ADDENDUM.match(own) is not None
         if closed or _ASIDE.search(own):
             continue
         cut = _CLAUSE.sub("", own).strip()
@@ -69,9 +69,10 @@ def body_of(text: str) -> Body | None:
             continue
         kept[sections.at(sentence.start)].append(cut)
         first, last = sentence.start if first is None else first, end
-    if first is None or not kept[Section.FINDINGS]:
+    if first is None:
         return None
-    lines = ["FINDINGS:", *_paragraphs(kept[Section.FINDINGS])]
+    findings = kept[Section.FINDINGS]
+    lines = ["FINDINGS:", *_paragraphs(findings)] if findings else []
     if kept[Section.IMPRESSION]:
         lines += ["IMPRESSION:", *(f"{n}. {line}" for n, line in enumerate(kept[Section.IMPRESSION], 1))]
     return Body("\n".join(lines), first, last)

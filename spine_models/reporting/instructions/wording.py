@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from spine_models.domain import Region, condition_keys
+from spine_models.domain import Contrast, Plane, Region, condition_keys
 from spine_models.reporting.instructions.cases import Case, Finding
 from spine_models.reporting.instructions.sequences import FILE as SEQUENCES
 
@@ -75,7 +75,7 @@ class Words:
         """What a study has, in words, localizers and derived images left out."""
         shown = [
             self.sequence(s)
-            for s in case.sequences
+            for s in sorted(case.sequences, key=_order)
             if s.split(" ", 1)[1] not in ("localizer", "derived", "other")
         ]
         return ", ".join(shown) or "sequences not classified"
@@ -103,6 +103,12 @@ class Words:
     def sections(self) -> dict[str, list[str]]:
         """Section of a report to its conditions."""
         return dict(self.document["sections"])
+
+
+def _order(sequence: str) -> tuple[int, int]:
+    """Sagittal first, contrasts as in the domain."""
+    plane, _, contrast = sequence.partition(" ")
+    return list(Plane).index(Plane(plane)), list(Contrast).index(Contrast(contrast))
 
 
 def filled(template: str, slots: Mapping[str, str]) -> str:
