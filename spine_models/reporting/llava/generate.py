@@ -12,9 +12,13 @@ import torch
 from torch import Tensor
 
 CLOSE: Final = {torch.float32: 2e-5, torch.float64: 2e-10}
-"""Two logits this close, by the decoder's type and as a share of the row's largest, are taken for a tie."""
+"""Two logits this close, by the decoder's type and as a share of the row's largest, are taken for a tie.
+
+Of SmolLM2-135M over 32 tokens in a padded batch of three, rounding moved the ten likeliest against each other by at
+most 2e-6 in float32 and 0.015 in bfloat16.
+"""
 CLOSE_OTHERWISE: Final = 0.02
-"""Of bfloat16 and float16, whose rounding moves logits by some thousandths of the largest."""
+"""Of bfloat16 and float16."""
 
 
 class Generated(NamedTuple):
@@ -89,16 +93,16 @@ def greedy(
         logits[:, barred] = -torch.inf
         best = logits.topk(2, dim=1).values
         tied = (best[:, 0] - best[:, 1] <= bound).tolist()
-        chosen = logits.argmax(dim=1)
+        chosen = logits.argmax(dim=1).tolist()
         for i, own in enumerate(written):
             if tied[i] and not ended[i]:
                 chosen[i] = _alone(decoder, embed, prompts[i], own, barred)
-            ended[i] = ended[i] or int(chosen[i]) in stops
+            ended[i] = ended[i] or chosen[i] in stops
             if not ended[i]:
-                own.append(int(chosen[i]))
+                own.append(chosen[i])
         if all(ended):
             break
-        rows = embed(chosen[:, None])
+        rows = embed(torch.tensor(chosen, device=rows.device)[:, None])
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         place = place[:, -1:] + 1
     return list(zip(written, ended, strict=True))
@@ -106,7 +110,7 @@ def greedy(
 
 def _alone(
     decoder: Any, embed: Callable[[Tensor], Tensor], prompt: Tensor, written: list[int], barred: Tensor
-) -> Tensor:
+) -> int:
     """The likeliest token after a prompt [L, D] and what was written, by a pass over this row alone."""
     rows = prompt[None]
     if written:
@@ -114,4 +118,4 @@ def _alone(
     hidden = decoder.model(inputs_embeds=rows, use_cache=False).last_hidden_state
     logits = decoder.lm_head(hidden[:, -1]).float()[0]
     logits[barred] = -torch.inf
-    return logits.argmax()
+    return int(logits.argmax())

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-IMAGE: Final = "<|image|>"
-SIMILAR: Final = ("<|similar|>", "<|/similar|>")
+from spine_models.reporting.agents.serialised import IMAGE, SIMILAR
+
 _DATE: Final = (
     "26 Jul 2024"  # templates that print a date otherwise print today's, and texts change overnight
 )
@@ -84,6 +84,8 @@ class Writer:
         self._similar = tuple(self._single(name) for name in SIMILAR)
         if tokenizer.eos_token_id is None:
             raise SequenceError("the tokenizer has no end token: give the decoder's own tokenizer")
+        added = tokenizer.added_tokens_decoder.items()
+        self._specials = {int(tokenizer.eos_token_id), *(i for i, token in added if token.special)}
         closing = self._segments([Turn("question", "answer")])[-1][0]
         self.stops: frozenset[int] = frozenset({int(tokenizer.eos_token_id), closing[0], *ends})
         """Tokens that end a text."""
@@ -151,10 +153,10 @@ class Writer:
         parts = self._chat(turns) if self._tokenizer.chat_template else self._lines(turns)
         segments = []
         for text, kind in parts:
-            ids = self._ids(text)
+            ids = self._ids(text, literal=kind == "answer")
             if kind == "end":
                 # Where a template ends an answer with nothing, or with a line feed that reports have too.
-                if not ids or not self._is_special(ids[0]):
+                if not ids or ids[0] not in self._specials:
                     ids = [self._tokenizer.eos_token_id, *ids]
                 segments.append((ids, [True] + [False] * (len(ids) - 1)))
             else:
@@ -191,13 +193,11 @@ class Writer:
             messages, tokenize=False, add_generation_prompt=opened, date_string=_DATE
         )
 
-    def _ids(self, text: str) -> list[int]:
+    def _ids(self, text: str, *, literal: bool = False) -> list[int]:
+        """Token ids; ``literal`` reads nothing as a special token: a decoder may have no output for one."""
         # ``verbose`` would warn of texts longer than the decoder takes, which is what the limit is for.
-        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    def _is_special(self, token: int) -> bool:
-        added = self._tokenizer.added_tokens_decoder.get(token)
-        return token == self._tokenizer.eos_token_id or (added is not None and added.special)
+        made = self._tokenizer(text, add_special_tokens=False, split_special_tokens=literal, verbose=False)
+        return list(made["input_ids"])
 
     def _single(self, token: str) -> int | None:
         """Id of a special token, or None; a tokenizer with an unknown token has one id for every text."""
