@@ -315,3 +315,22 @@ CREATE TABLE probes.probabilities (
     guards_version VARCHAR,
     model_versions VARCHAR[]
 );
+
+-- From which probability on a draft names a condition: where as many train studies are flagged as are positive.
+-- stored: copy
+CREATE TABLE probes.operating_points (
+    condition VARCHAR,
+    sequence_set VARCHAR, -- t1, t2, other, all
+    status VARCHAR, -- chosen, none
+    reason VARCHAR, -- why there is none
+    chosen_on VARCHAR, -- cv, seen: predictions of train patients, out of fold
+    threshold DOUBLE, -- a study at or above it is flagged
+    n_studies INTEGER, -- labelled
+    n_patients INTEGER,
+    n_positive INTEGER,
+    prevalence DOUBLE, -- share positive
+    flagged_share DOUBLE, -- as near to the prevalence as ties allow
+    "precision" DOUBLE, -- of the flagged; null where nothing is
+    recall DOUBLE,
+    heads_version VARCHAR -- of the heads whose probabilities it is for
+);

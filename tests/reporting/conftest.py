@@ -90,7 +90,7 @@ class Archive:
 
     def diagnose(self, heads: StubHeads | None, **settings: Any) -> pl.DataFrame:
         untrained = settings.pop("untrained_versions", ())
-        guards = settings.pop("guards", None)
+        given = {name: settings.pop(name, None) for name in ("guards", "points", "findings", "grading")}
         return diagnose(
             self.studies,
             self.vectors,
@@ -99,7 +99,7 @@ class Archive:
             heads,
             settings=AgentSettings(**settings),
             untrained_versions=untrained,
-            guards=guards,
+            **given,
         )
 
 
@@ -156,8 +156,29 @@ def make_archive(
     )
 
 
+def made_place(draw: random.Random, study: str, **known: str | None) -> dict[str, Any]:
+    """A place on the middle slice of the study's first series; unnamed parts are drawn."""
+    drawn = {
+        "level": draw.choice(["L4-L5", "C5-C6", None]),
+        "side": draw.choice(["left", "right", "bilateral", None]),
+        "severity": draw.choice(["mild", "moderate", "severe", None]),
+    }
+    place = drawn | known
+    return place | {
+        "confidence": 0.8,
+        "level_uncertain": place["level"] is None,
+        "supervision": "supervised",
+        "series_key": f"{study}-s0",
+        "slice_key": f"{study}-s0-i2-0000",
+        "instance_key": f"{study}-s0-i2",
+        "frame": 0,
+        **dict(zip("xywh", (10.0, 20.0, 30.0, 40.0), strict=True)),
+        "centre_mm": [1.0, 2.0, 3.0],
+    }
+
+
 def random_claims(seed: int, study: str = "study", *, placed: bool = False) -> pl.DataFrame:
-    """17 claims with random statuses; ``placed`` gives some of them a level, a side and a severity."""
+    """17 claims with random statuses; ``placed`` gives some of the affirmed ones places."""
     draw = random.Random(seed)
     weights = draw.choice(
         [(1, 1, 1, 1), (0, 0, 0, 1), (0, 1, 0, 0), (1, 0, 0, 0), (3, 5, 1, 1), (0, 1, 1, 0)]
@@ -169,7 +190,11 @@ def random_claims(seed: int, study: str = "study", *, placed: bool = False) -> p
             status, (0, 0)
         )
         known = status != "not_assessed"
-        local = placed and known and draw.random() < 0.5
+        affirmed = status == "present" or (status == "indeterminate" and draw.random() < 0.5)
+        sure = draw.choice(["definite", "probable"]) if status == "present" else "possible"
+        local = placed and affirmed and draw.random() < 0.5
+        places = [made_place(draw, study) for _ in range(draw.choice([1, 1, 2]))] if local else []
+        first = places[0] if places else {}
         rows.append(
             {
                 "batch_key": "internal-0001",
@@ -177,15 +202,18 @@ def random_claims(seed: int, study: str = "study", *, placed: bool = False) -> p
                 "study_key": study,
                 "claim_key": digest(seed, study, condition),
                 "agent": f"diagnosis/{condition}",
-                "agent_version": "1+heads-a",
+                "agent_version": "2+heads-a",
                 "condition": condition,
                 "status": status,
+                "certainty": sure if affirmed else None,
+                "affirmed": affirmed,
                 "reason": None if known else draw.choice(["no T1 or T2 series", "no trained head"]),
                 "probability": draw.uniform(low, high) if known else None,
                 "confidence": 0.5 if known else None,
-                "level": draw.choice(["L4-L5", "C5-C6", None]) if local else None,
-                "side": draw.choice(["left", "right", "bilateral", None]) if local else None,
-                "severity": draw.choice(["mild", "moderate", "severe", None]) if local else None,
+                "level": first.get("level"),
+                "side": first.get("side"),
+                "severity": first.get("severity"),
+                "places": places,
                 "sequence_set": "all" if known else None,
                 "model_versions": ["v-t1", "v-t2"] if known else [],
                 "source_series": [f"{study}-s0", f"{study}-s1"] if known else [],

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.sql.agents_lake import add_agents
 from tests.sql.asking import answer  # noqa: F401  a fixture
 from tests.sql.corpus_lake import add_panel, add_study
 from tests.sql.findings_lake import add_nights, add_refreshed, add_retrieval, add_saliency_scores
@@ -40,6 +41,7 @@ def valid_lake() -> Lake:
     add_training(lake)
     add_saliency_scores(lake)
     add_strata(lake)
+    add_agents(lake)
     return lake
 
 

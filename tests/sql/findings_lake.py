@@ -8,6 +8,7 @@ from datetime import datetime
 import polars as pl
 
 from spine_models.domain import condition_keys
+from tests.sql.agents_lake import place_of
 from tests.sql.tiny_lake import STUDIES, Lake, key
 
 
@@ -70,9 +71,13 @@ def add_claims(lake: Lake, ids: dict[str, str], instances: list[str]) -> None:
     study = ids["study_key"]
     for condition in condition_keys():
         assessed = condition in ("canal", "fracture")
+        places = [place_of(lake, study)] if condition == "canal" else []
+        first = places[0] if places else {}
         lake.add(
             "agents.claims", **ids, claim_key=key(study, condition), agent=f"diagnosis/{condition}",
             agent_version="a1", condition=condition, status="present" if assessed else "not_assessed",
+            certainty="probable" if assessed else None, affirmed=assessed, places=places,
+            level=first.get("level"), severity=first.get("severity"),
             reason=None if assessed else "no head was trained", probability=0.8 if assessed else None,
             confidence=0.6 if assessed else None, model_versions=["m-t1", "m-t2"] if assessed else [],
             source_series=[key(study, "t1")] if assessed else [], source_instances=instances if assessed else [],

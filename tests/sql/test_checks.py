@@ -11,6 +11,7 @@ import pytest
 from sql.catalogue import checks
 from sql.declarations import declarations
 from sql.warehouse import broken_rows, open_lake
+from tests.sql.agents_lake import AGENT_CASES, AGENTS_TOGETHER, forget_neighbours
 from tests.sql.broken_corpus import CORPUS_CASES
 from tests.sql.broken_findings import FINDINGS_CASES
 from tests.sql.broken_training import TRAINING_CASES
@@ -40,11 +41,12 @@ def _scored_twice(lake):
     lake.rows["probes.predictions"][-1].update(evaluation="cv", fold=0)
 
 
-CASES = [*CORPUS_CASES, *TRAINING_CASES, *FINDINGS_CASES, *STRATA_CASES]
+CASES = [*CORPUS_CASES, *TRAINING_CASES, *FINDINGS_CASES, *STRATA_CASES, *AGENT_CASES]
 
 # A patient who is scored in both evaluations is, in one of them, in the wrong split; a test slice in a training tar
 # has another split than its tar. The wider rule is broken with the narrower one.
 TOGETHER = [
+    *AGENTS_TOGETHER,
     (
         {"embeddings__every_routed_slice_has_a_vector", "embeddings__refreshed_adds_up"},
         lambda lake: lake.drop("embeddings.slices"),
@@ -159,9 +161,12 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
     seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
     for name in ("probes.predictions", "probes.guard_patients", "localization.patients"):
         lake.rows[name] = [r for r in lake.rows[name] if r["patient_key"] in seen]
+    for name in ("probes.operating_points", "agents.scorecard"):
+        lake.rows[name] = []
     held = {row["study_key"] for row in lake.rows["embeddings.aligned"]}
     found = lake.rows["retrieval.neighbours"]
     lake.rows["retrieval.neighbours"] = [row for row in found if row["neighbour_study_key"] in held]
+    forget_neighbours(lake, held)
     with open_lake(lake.write(tmp_path)) as connection:
         assert broken(connection) == set()
 

@@ -28,12 +28,14 @@ TYPES = {
 
 
 def duckdb_type(kind: pl.DataType) -> str:
+    if isinstance(kind, pl.Struct):
+        return f"STRUCT({', '.join(f'{field.name} {duckdb_type(field.dtype)}' for field in kind.fields)})"
     return f"{duckdb_type(kind.inner)}[]" if isinstance(kind, pl.List) else TYPES[kind.base_type()]
 
 
 def test_the_tables_and_columns_are_those_of_the_domain(schemas):
     tables, _ = declarations()
-    declared = {table.name: [(column.name, column.type) for column in table.columns] for table in tables}
+    declared = {t.name: [(c.name, c.type.replace('"', "")) for c in t.columns] for t in tables}
     wanted = {name: [(c, duckdb_type(k)) for c, k in schema.items()] for name, schema in schemas.items()}
     assert declared == wanted
 
@@ -106,7 +108,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "labels.consensus", "labels.verdicts", "labels.requests", "labels.review_queue", "labels.contradictions",
         "labels.agreement", "labels.raters", "labels.audit", "labels.reliability", "labels.drift",
         "embeddings.refreshed", "probes.metrics", "deid.files", "deid.studies",
-        "agents.claims", "attribution.scores", "retrieval.neighbours", "retrieval.scores",
+        "agents.claims", "agents.registry", "agents.results", "agents.gradings", "agents.scorecard",
+        "probes.operating_points", "attribution.scores", "retrieval.neighbours", "retrieval.scores",
         "retrieval.gains", "retrieval.precision", "probes.summary", "probes.comparisons",
         "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
         "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",

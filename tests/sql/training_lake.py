@@ -118,13 +118,6 @@ def add_training(lake: Lake) -> None:
                 status="evaluated" if seen else "not_evaluable", reason=None if seen else "no slice is annotated",
                 n_patients=int(seen), n_studies=int(seen), n_slices=int(seen), **(values if seen else {}),
             )  # fmt: skip
-        lake.add(
-            "agents.registry",
-            agent=f"diagnosis/{condition}",
-            kind="diagnosis",
-            condition=condition,
-            version="a1",
-        )
         for encoder, auroc in (("spinefm", 0.8), ("pixel_pca", 0.7)):
             for evaluation in ("cv", "test"):
                 names = ("auroc", "auprc", "brier", "ece", "sensitivity")
