@@ -34,6 +34,7 @@ STAGES: Final[tuple[str, ...]] = (
     "retrieval",
     "agents",
     "reports",
+    "scores",
     "ablations",
 )
 """Stages of the lake in flow order; a view of a stage reads its own and earlier stages only."""

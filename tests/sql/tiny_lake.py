@@ -30,6 +30,7 @@ from spine_models.findings.probes.strata import tables as strata
 from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables as reports
+from spine_models.reporting.scores import tables as scores
 
 SCHEMAS = {
     "deid.files": deid.FILES,
@@ -115,6 +116,15 @@ SCHEMAS = {
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
     "reports.nights": reports.NIGHTS,
+    "scores.studies": scores.STUDIES,
+    "scores.methods": scores.SCORES,
+    "scores.comparisons": scores.COMPARISONS,
+    "scores.conditions": scores.CONDITIONS,
+    "scores.perturbations": scores.PERTURBATIONS,
+    "scores.judged": scores.JUDGED,
+    "scores.judgements": scores.JUDGEMENTS,
+    "scores.readers": scores.READERS,
+    "scores.radpeer": scores.RADPEER,
     "ablations.vectors": ablations.VECTORS,
     "ablations.aligned": ablations.ALIGNED,
     "ablations.scores": ablations.SCORES,
