@@ -76,6 +76,7 @@ def add_lora(llava: Llava, lora: Lora, *, seed: int) -> None:
             parameter.data = parameter.data.float()
         parameter.requires_grad_(_is_lora(name) or name in learning)
     llava.lora = lora
+    llava.train(llava.training)  # new layers come in training mode, and would drop out in use
 
 
 def lora_of(llava: Llava) -> Lora | None:

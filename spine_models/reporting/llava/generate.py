@@ -1,4 +1,4 @@
-"""Greedy writing with a key-value cache.
+"""Greedy writing with a key-value cache, the same whatever else is in the batch.
 
 Belongs here: the loop over tokens. Does not belong here: prompts and their embeddings (``model``).
 """
@@ -6,10 +6,15 @@ Belongs here: the loop over tokens. Does not belong here: prompts and their embe
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
+
+CLOSE: Final = {torch.float32: 2e-5, torch.float64: 2e-10}
+"""Two logits this close, by the decoder's type and as a share of the row's largest, are taken for a tie."""
+CLOSE_OTHERWISE: Final = 0.02
+"""Of bfloat16 and float16, whose rounding moves logits by some thousandths of the largest."""
 
 
 class Generated(NamedTuple):
@@ -46,11 +51,13 @@ def greedy(
 ) -> list[tuple[list[int], bool]]:
     """The likeliest next token again and again, until every row has ended.
 
-    Equal logits go to the lowest id. Logits are compared as float32.
+    A matrix product rounds otherwise in another batch, so that where two tokens are about equally likely the batch
+    would choose. There the row is read once more, alone and without cache or padding, and that decides; of equal
+    logits the lowest id is taken.
 
     Args:
         decoder: a LlamaForCausalLM, in evaluation mode.
-        embed: token ids [B, 1] to embeddings [B, 1, D].
+        embed: token ids [B, L] to embeddings [B, L, D].
         rows: embeddings [B, L, D] of the prompts, padded on the left.
         mask: [B, L] bool, True for tokens.
         max_new_tokens: of a row; one more step is never taken.
@@ -63,10 +70,12 @@ def greedy(
     from transformers import DynamicCache
 
     cache = DynamicCache(config=decoder.config)
-    written: list[list[int]] = [[] for _ in rows]
-    ended = [False] * len(rows)
+    prompts = [own[kept] for own, kept in zip(rows, mask, strict=True)]
+    written: list[list[int]] = [[] for _ in prompts]
+    ended = [False] * len(prompts)
     place = positions(mask)
     barred = torch.tensor(sorted(never), dtype=torch.int64, device=rows.device)
+    close = CLOSE.get(rows.dtype, CLOSE_OTHERWISE)
     for _ in range(max_new_tokens):
         hidden = decoder.model(
             inputs_embeds=rows,
@@ -76,15 +85,33 @@ def greedy(
             use_cache=True,
         ).last_hidden_state
         logits = decoder.lm_head(hidden[:, -1]).float()
+        bound = close * logits.abs().amax(dim=1)
         logits[:, barred] = -torch.inf
-        chosen = logits.argmax(dim=1)
-        for i, token in enumerate(chosen.tolist()):
-            ended[i] = ended[i] or token in stops
+        best = logits.topk(2, dim=1).values
+        tied = (best[:, 0] - best[:, 1] <= bound).tolist()
+        chosen = logits.argmax(dim=1).tolist()
+        for i, own in enumerate(written):
+            if tied[i] and not ended[i]:
+                chosen[i] = _alone(decoder, embed, prompts[i], own, barred)
+            ended[i] = ended[i] or chosen[i] in stops
             if not ended[i]:
-                written[i].append(token)
+                own.append(chosen[i])
         if all(ended):
             break
-        rows = embed(chosen[:, None])
+        rows = embed(torch.tensor(chosen, device=rows.device)[:, None])
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         place = place[:, -1:] + 1
     return list(zip(written, ended, strict=True))
+
+
+def _alone(
+    decoder: Any, embed: Callable[[Tensor], Tensor], prompt: Tensor, written: list[int], barred: Tensor
+) -> int:
+    """The likeliest token after a prompt [L, D] and what was written, by a pass over this row alone."""
+    rows = prompt[None]
+    if written:
+        rows = torch.cat([rows, embed(torch.tensor([written], device=prompt.device))], dim=1)
+    hidden = decoder.model(inputs_embeds=rows, use_cache=False).last_hidden_state
+    logits = decoder.lm_head(hidden[:, -1]).float()[0]
+    logits[barred] = -torch.inf
+    return int(logits.argmax())

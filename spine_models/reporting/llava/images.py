@@ -206,7 +206,7 @@ def _one(rows: pl.DataFrame, max_slices: int) -> StudyImages:
     known = kept["known"].to_numpy()
     middle = np.median(centre[known], axis=0) if known.any() else np.zeros(3)
     return StudyImages(
-        vectors=np.array(kept["vector"].to_list(), dtype=np.float32),
+        vectors=kept["vector"].list.to_array(kept["vector"].list.len()[0]).to_numpy().astype(np.float32),
         route=kept["route_no"].to_numpy(),
         plane=kept["plane_no"].to_numpy(),
         contrast=kept["contrast_no"].to_numpy(),

@@ -178,7 +178,7 @@ class Llava(nn.Module):
     ) -> list[Generated]:
         """Write an answer to every prompt, the likeliest token at each place; deterministic.
 
-        What is written does not depend on the other prompts, but for rounding: with ``at_a_time`` 1 not even on that.
+        What is written does not depend on the other prompts (``generate.greedy`` says what is done about rounding).
 
         Args:
             prompts: a question each, or turns of which the last has no answer.

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-IMAGE: Final = "<|image|>"
-SIMILAR: Final = ("<|similar|>", "<|/similar|>")
+from spine_models.reporting.agents.serialised import IMAGE, SIMILAR
+
 _DATE: Final = (
     "26 Jul 2024"  # templates that print a date otherwise print today's, and texts change overnight
 )
@@ -84,6 +84,8 @@ class Writer:
         self._similar = tuple(self._single(name) for name in SIMILAR)
         if tokenizer.eos_token_id is None:
             raise SequenceError("the tokenizer has no end token: give the decoder's own tokenizer")
+        added = tokenizer.added_tokens_decoder.items()
+        self._specials = {int(tokenizer.eos_token_id), *(i for i, token in added if token.special)}
         closing = self._segments([Turn("question", "answer")])[-1][0]
         self.stops: frozenset[int] = frozenset({int(tokenizer.eos_token_id), closing[0], *ends})
         """Tokens that end a text."""
@@ -153,7 +155,9 @@ class Writer:
         for text, kind in parts:
             ids = self._ids(text)
             if kind == "end":
-                ids = ids or [self._tokenizer.eos_token_id]
+                # Where a template ends an answer with nothing, or with a line feed that reports have too.
+                if not ids or ids[0] not in self._specials:
+                    ids = [self._tokenizer.eos_token_id, *ids]
                 segments.append((ids, [True] + [False] * (len(ids) - 1)))
             else:
                 segments.append((ids, [kind == "answer"] * len(ids)))

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from spine_models.encoder.torchvision_repair import repair_torchvision
+from spine_models.reporting.agents.serialised import SPECIAL_TOKENS
 from spine_models.reporting.llava.images import CONTRASTS, PLANES, ROUTES, StudyImages
 from spine_models.reporting.llava.model import Llava
 from spine_models.reporting.llava.projector import Projector
@@ -16,10 +17,7 @@ from spine_models.reporting.llava.projector import Projector
 DIM = 12
 WIDTH = 32
 QUERIES = 4
-TOKENS = (
-    "<|findings|>", "<|/findings|>", "<|similar|>", "<|/similar|>", "<|image|>", "<|present|>", "<|absent|>",
-    "<|not_assessed|>",
-)  # fmt: skip
+TOKENS = SPECIAL_TOKENS
 CHAT = (
     "{{ bos_token }}{% for message in messages %}[{{ message['role'] }}]\n{{ message['content'] | trim }}<|eot|>\n"
     "{% endfor %}{% if add_generation_prompt %}[assistant]\n{% endif %}"

@@ -36,7 +36,7 @@ def step(
     losses = []
     for _ in range(times):
         loss = llava.loss(batch)
-        losses.append(float(loss))
+        losses.append(loss.item())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

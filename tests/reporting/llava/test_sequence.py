@@ -147,3 +147,16 @@ def test_a_template_that_prints_the_day_prints_the_same_day_for_ever() -> None:
         "{{ date_string }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
     )
     assert tokenizer.decode(writer(tokenizer).encode([Turn("<|image|>")]).ids).startswith("26 Jul 2024")
+
+
+def test_an_answer_that_the_template_does_not_end_is_ended() -> None:
+    """Nor does a line feed, which reports have too, stop the writing."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens(list(TOKENS), special_tokens=True)
+    for end in ("", "\n"):
+        tokenizer.chat_template = f"{{% for m in messages %}}{{{{ m['content'] }}}}{end}{{% endfor %}}"
+        made = writer(tokenizer)
+        assert made.stops == {tokenizer.eos_token_id}
+        encoded = made.encode([Turn("<|image|>", "mild")])
+        taught = [i for i, learned in zip(encoded.ids, encoded.learned, strict=True) if learned]
+        assert taught == [*ids_of(tokenizer, "mild"), tokenizer.eos_token_id]
