@@ -44,7 +44,7 @@ def test_no_schema_of_the_domain_is_forgotten(schemas):
     """Those that are not in the lake: the restricted archive, what waits for a person, and what becomes metadata."""
     elsewhere = {"deid.QUARANTINE", "deid.GATE", "labels.ADJUDICATIONS"}
     # Slices and studies that a training read, which become patients; what an alignment's vectors were made of.
-    elsewhere |= {"backbone.SEEN", "clip.SEEN", "clip.VECTORS"}
+    elsewhere |= {"backbone.SEEN", "clip.SEEN", "clip.VECTORS", "llava.SEEN"}
     elsewhere |= {"localization.TARGETS"}  # what the annotations come to while models are fitted
     shown = list(schemas.values())
     for path in sorted(Path(spine_models.__file__).parent.rglob("tables.py")):
@@ -114,6 +114,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
         "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",
         "localization.findings", "localization.scores", "localization.level_scores", "localization.patients",
+        "llava.decoder_curves", "llava.warmed_curves", "llava.tuned_curves", "llava.decoder_patients",
+        "llava.warmed_patients", "llava.tuned_patients", "llava.fitness", "llava.written", "llava.answers",
         "reports.sentences", "reports.drafts", "reports.nights", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",

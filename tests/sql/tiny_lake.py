@@ -29,6 +29,7 @@ from spine_models.findings.probes import tables as probes
 from spine_models.findings.probes.strata import tables as strata
 from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
+from spine_models.reporting.llava import tables as llava
 from spine_models.reporting.reports import tables as reports
 from spine_models.reporting.scores import tables as scores
 
@@ -113,6 +114,15 @@ SCHEMAS = {
     "agents.gradings": agents.GRADINGS,
     "agents.scorecard": agents.SCORECARD,
     "agents.claims": agents.CLAIMS,
+    "llava.decoder_curves": llava.CURVES,
+    "llava.warmed_curves": llava.CURVES,
+    "llava.tuned_curves": llava.CURVES,
+    "llava.decoder_patients": seen.PATIENTS,
+    "llava.warmed_patients": seen.PATIENTS,
+    "llava.tuned_patients": seen.PATIENTS,
+    "llava.fitness": llava.FITNESS,
+    "llava.written": llava.WRITTEN,
+    "llava.answers": llava.ANSWERS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
     "reports.nights": reports.NIGHTS,
