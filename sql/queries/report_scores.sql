@@ -1,31 +1,31 @@
 -- What are drafted reports worth against the studies' own, and what do the agents add? One row a method.
 -- columns:
---   method               agents, agents_llm (language model given the agents), image_only, retrieved
---   n_studies            test patients' studies with a report and a text of this method
---   n_missing            with a report, without a text
---   n_unreadable         of the scored ones, texts without a word
---   f1                   of findings with their places and degrees, clinically weighted
---   f1_low               lower end of its 95 % interval over patients
---   f1_high              upper end
---   precision            share of what the texts affirm that holds; null where they affirm nothing
---   recall               share of what the reports affirm that is said
---   f1_conditions        f1 of the conditions alone, whatever their place
---   f1_places            f1 of what is equal in condition, level and side
---   false_positives      invented findings a study
---   omissions            omitted findings a study
---   auroc                mean report AUROC over conditions, by the text
---   edit_distance        words to change, as a share of the longer text
---   rouge_l              longest common subsequence of words, F-measure
---   bleu                 0 to 1
---   over_image_only      f1 as a multiple of that of image_only, on the same studies
---   over_image_only_low  lower end of its paired interval
---   over_image_only_high upper end
---   over_retrieved       f1 as a multiple of that of the retrieved report, on the same studies
---   over_retrieved_low   lower end of its paired interval
---   over_retrieved_high  upper end
---   judge_supported      share of the texts' findings that a language model calls supported
---   judge_omissions      omitted findings a study by its verdicts
---   reason               why there is no number; null otherwise
+--   method                agents, agents_llm (language model given the agents), image_only, retrieved
+--   n_studies             test patients' studies with a report and a text of this method
+--   n_missing             with a report, without a text
+--   n_unreadable          of the scored ones, texts without a word
+--   f1                    of findings with their places and degrees, clinically weighted
+--   f1_low                lower end of its 95 % interval over patients
+--   f1_high               upper end
+--   precision             share of what the texts affirm that holds; null where they affirm nothing
+--   recall                share of what the reports affirm that is said
+--   f1_conditions         f1 of the conditions alone, whatever their place
+--   f1_places             f1 of what is equal in condition, level and side
+--   false_positives       invented findings a study
+--   omissions             omitted findings a study
+--   auroc                 mean report AUROC over conditions, by the text
+--   edit_distance         words to change, as a share of the longer text
+--   rouge_l               longest common subsequence of words, F-measure
+--   bleu                  0 to 1
+--   over_image_only       f1 as a multiple of that of image_only, on the same studies
+--   over_image_only_low   lower end of its paired interval
+--   over_image_only_high  upper end
+--   over_retrieved        f1 as a multiple of that of the retrieved report, on the same studies
+--   over_retrieved_low    lower end of its paired interval
+--   over_retrieved_high   upper end
+--   judge_supported       share of the texts' findings that a language model calls supported
+--   judge_omissions       omitted findings a study by its verdicts
+--   reason                why there is no number; null otherwise
 SELECT
     graded.method,
     graded.n_studies,

@@ -149,7 +149,7 @@ SCORES_CASES = [
     ("scores__only_test_patients", _a_study_of_nobody),
     (
         "scores__every_study_under_every_method",
-        _change("studies", {"method": "image_only"}, method="agents_llm"),
+        _change("studies", {"method": "agents"}, reason="why"),
     ),
     ("scores__every_study_under_every_method", _change("studies", {"method": "image_only"}, reason=None)),
     ("scores__f1_follows_from_its_sums", _change("studies", {"method": "agents"}, f1=0.7)),

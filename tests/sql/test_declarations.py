@@ -123,6 +123,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "clip.curves", "clip.retrieval", "clip.patients",
         "synthesizer.curves", "synthesizer.gates", "synthesizer.patients",
         "synthesizer.align_curves", "synthesizer.retrieval", "synthesizer.align_patients",
+        "scores.studies", "scores.methods", "scores.comparisons", "scores.conditions", "scores.perturbations",
+        "scores.judged", "scores.judgements", "scores.readers", "scores.radpeer",
         "ablations.scores", "ablations.clip_bi_modal_patients", "ablations.clip_concat_patients",
         "ablations.gates_scalar_patients",
     } == copied  # fmt: skip

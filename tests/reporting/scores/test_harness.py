@@ -93,7 +93,8 @@ def test_texts_come_from_the_tables_of_each_method():
     answers = pl.DataFrame(
         [
             ("a", "image_only", "Alone.", "v", None),
-            ("a", "agents", None, "v", "the model is not fit for drafts"),
+            ("a", "agents", "", "v", "the model is not fit for drafts"),
+            ("b", "image_only", "", "v", None),
         ],
         schema=["study_key", "conditioning", "text", "model_version", "reason"],
         orient="row",
@@ -104,7 +105,7 @@ def test_texts_come_from_the_tables_of_each_method():
     reports = pl.DataFrame({"study_key": ["n1", "n2"], "report_text": ["One.", "Two."]})
     texts = texts_of_methods(drafts, answers, neighbours, reports)
     assert texts["agents"] == {"a": Text("Draft.", "d")}
-    assert texts["image_only"] == {"a": Text("Alone.", "v")}
+    assert texts["image_only"] == {"a": Text("Alone.", "v"), "b": Text("", "v")}
     assert texts["agents_llm"] == {"a": Text(None, "v", "the model is not fit for drafts")}
     assert texts["retrieved"] == {"a": Text("One.", "n1")}
     assert set(texts_of_methods(drafts, None, None, reports)) == {"agents"}
