@@ -14,7 +14,7 @@ from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
 from assets.encoder import backbone, clip, synthesizer
 from assets.findings import ablations, attribution, embeddings, localization, probes, retrieval
-from assets.reporting import agents, llava, reports, scores
+from assets.reporting import agents, instructions, llava, reports, scores
 
 STAGES: dict[str, ModuleType] = {
     "archive": archive,
@@ -31,6 +31,7 @@ STAGES: dict[str, ModuleType] = {
     "localization": localization,
     "retrieval": retrieval,
     "agents": agents,
+    "instructions": instructions,
     "llava": llava,
     "reports": reports,
     "scores": scores,

@@ -33,6 +33,7 @@ STAGES: Final[tuple[str, ...]] = (
     "localization",
     "retrieval",
     "agents",
+    "instructions",
     "llava",
     "reports",
     "scores",

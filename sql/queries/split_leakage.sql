@@ -31,6 +31,9 @@ trained AS (
     UNION
     SELECT 'retrieval', 'reports that may serve a prompt', neighbour_patient_key
     FROM retrieval.neighbours
+    UNION
+    SELECT 'instructions', 'items of a report model', patient_key
+    FROM instructions.items
 )
 SELECT
     trained.stage,

@@ -29,6 +29,7 @@ from spine_models.findings.probes import tables as probes
 from spine_models.findings.probes.strata import tables as strata
 from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
+from spine_models.reporting.instructions import tables as instructions
 from spine_models.reporting.llava import tables as llava
 from spine_models.reporting.reports import tables as reports
 from spine_models.reporting.scores import tables as scores
@@ -114,6 +115,11 @@ SCHEMAS = {
     "agents.gradings": agents.GRADINGS,
     "agents.scorecard": agents.SCORECARD,
     "agents.claims": agents.CLAIMS,
+    "instructions.items": instructions.ITEMS,
+    "instructions.refused": instructions.ITEMS,
+    "instructions.benchmark": instructions.BENCHMARK,
+    "instructions.benchmark_scores": instructions.BENCHMARK_SCORES,
+    "instructions.contamination": instructions.CONTAMINATION,
     "llava.decoder_curves": llava.CURVES,
     "llava.warmed_curves": llava.CURVES,
     "llava.tuned_curves": llava.CURVES,

@@ -11,10 +11,10 @@ from spine_models.config.section import Section
 class InstructionSettings(Section):
     """How many items a study gives, and how far they may be like one another.
 
-    ``options`` of a choice where there are so many plausible ones. No answer of a dimension's choices is right more than
-    ``most_of_one_answer`` times as often as the middle one. Two reports, or two items, whose Jaccard index of runs of words
-    reaches ``near_duplicate`` are too much alike to stand on both sides of the split. ``llm`` writes the items' words, null
-    leaves them to the templates; ``bootstrap`` replicates make the intervals of the benchmark's scores.
+    ``options`` of a choice where there are so many plausible ones. No answer of a dimension's choices is right more
+    than ``most_of_one_answer`` times as often as the middle one. Two reports, or two items, whose Jaccard index of
+    runs of words reaches ``near_duplicate`` are too much alike to stand on both sides of the split. ``llm`` writes the
+    items' words, null leaves them to the templates; ``bootstrap`` replicates make the intervals of the scores.
     """
 
     seed: int = Field(0, ge=0)

@@ -12,7 +12,13 @@ from spine_models.reporting.instructions.answerers import (
     prior_chooses,
     prior_report,
 )
-from spine_models.reporting.instructions.build import Built, build_benchmark, build_items, duplicate_share
+from spine_models.reporting.instructions.build import (
+    Built,
+    build_benchmark,
+    build_items,
+    duplicate_share,
+    unevenness,
+)
 from spine_models.reporting.instructions.cases import Case, cases_of
 from spine_models.reporting.instructions.contamination import contamination, held_out_patients
 from spine_models.reporting.instructions.scoring import score_choices, score_reports
@@ -35,5 +41,6 @@ __all__ = [
     "prior_report",
     "score_choices",
     "score_reports",
+    "unevenness",
     "verify",
 ]

@@ -1,7 +1,7 @@
 """Who answers the benchmark without being a language model: the agents, and what is most frequent in training.
 
-Belongs here: an option, or none, for every choice, and units for every report. Does not belong here: scores (``scoring``),
-the agents (``reporting.agents``). An answerer reads questions and options, never what is right.
+Belongs here: an option, or none, for every choice, and units for every report. Does not belong here: scores
+(``scoring``), the agents (``reporting.agents``). An answerer reads questions and options, never what is right.
 """
 
 from __future__ import annotations

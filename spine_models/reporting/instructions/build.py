@@ -3,8 +3,8 @@
 Belongs here: the order of the stages and what becomes of a refused item. Does not belong here: the stages themselves
 (``drafting``, ``revise``, ``writer``, ``verify``).
 
-Positions of right options are dealt last, in shuffled blocks by dimension and number of options, so that no two positions
-of a block differ by more than one item, and the dealt rows are verified once more.
+Positions of right options are dealt last, in shuffled blocks by dimension and number of options, so that no two
+positions of a block differ by more than one item, and the dealt rows are verified once more.
 """
 
 from __future__ import annotations
@@ -97,9 +97,20 @@ def build_benchmark(cases: Mapping[str, Case], settings: InstructionSettings) ->
 
 
 def duplicate_share(items: pl.DataFrame) -> float:
-    """Share of items whose text (questions, answers and options, in whichever order) another item has too; 0 of none."""
+    """Share of items whose text (question, answer and options, in whichever order) another one has too; 0 of none."""
     texts = Counter(item_text(row) for row in items.iter_rows(named=True))
     return sum(n for n in texts.values() if n > 1) / items.height if items.height else 0.0
+
+
+def unevenness(items: pl.DataFrame) -> int:
+    """The largest difference between two places of the right option, of one dimension and number of options."""
+    choices = items.filter(kind="choice").with_columns(size=pl.col("options").list.len())
+    found = 0
+    for (_, size), own in choices.group_by("dimension", "size"):
+        counted = Counter(own["correct"])
+        numbers = [counted[place] for place in range(int(size))]
+        found = max(found, max(numbers) - min(numbers))
+    return found
 
 
 def item_text(row: Mapping[str, Any]) -> str:

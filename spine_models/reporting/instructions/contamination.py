@@ -1,7 +1,7 @@
 """Whether anything of a held-out patient, or of the benchmark, stands among the instruction items.
 
-Belongs here: the rules and what they count. Does not belong here: keeping it out (``cases``, ``build``); this is the proof,
-made from the tables as they were written.
+Belongs here: the rules and what they count. Does not belong here: keeping it out (``cases``, ``build``); this is the
+proof, made from the tables as they were written.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from spine_models.reporting.instructions.tables import CONTAMINATION
 ITEM_RUN: Final = 3
 """Words in a run when items are compared."""
 
+_NEVER: Final = (Split.TEST.value, Split.OUTSIDE.value)
+"""Splits whose patients train nothing."""
+
 MEANING: Final = {
     "item_patients_are_frozen": "patients of items whom the frozen ledger does not let train",
     "item_patients_are_not_held_out": "patients of items whom any ledger holds out",
-    "benchmark_patients_are_test": "patients of the benchmark who are not test in every ledger",
+    "benchmark_patients_are_test": "patients of the benchmark who are not test, or whom a ledger lets train",
     "no_common_patients": "patients in items and benchmark",
     "no_common_studies": "studies in items and benchmark",
     "studies_have_one_patient": "studies of items that the reports give to another patient",
@@ -54,8 +57,10 @@ def contamination(
     may_train = set(ledger.filter(pl.col("may_train"))["patient_key"])
     test = held_out_patients(ledger, splits)
     ours, theirs = set(items["patient_key"]), set(benchmark["patient_key"])
-    other = set(ledger.filter(pl.col("split") != Split.TEST)["patient_key"])
-    other |= set(splits.filter(pl.col("split") != Split.TEST)["patient_key"])
+    # A patient whose slices all lie outside is called so by the freeze, whatever the split for ever.
+    other = {
+        p for frame in (ledger, splits) for p in frame.filter(~pl.col("split").is_in(_NEVER))["patient_key"]
+    }
     studies, held = set(items["study_key"]), set(benchmark["study_key"])
     owners = items.select("study_key", "patient_key").unique()
     moved = owners.join(reports, on="study_key", suffix="_told").filter(

@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Final
 
 from spine_models.corpus.labels.rules.attributes import read_grades
-from spine_models.corpus.labels.rules.lexicon import lexicon
 from spine_models.corpus.labels.rules.levels import find_levels
+from spine_models.corpus.labels.rules.lexicon import lexicon
 from spine_models.corpus.labels.rules.sentences import fold
 from spine_models.domain import DISCS
 

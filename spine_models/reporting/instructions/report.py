@@ -23,7 +23,7 @@ _CLAUSE: Final = re.compile(
     r"(?:unchanged|stable|similar|new|progressed|improved|worsened|larger|smaller|(?:in|de)creased(?: in size)?|worse"
     r"|not significantly changed|(?:less|more) \w+)"
     r"(?: in (?:size|appearance|extent))?"
-    r" (?:since|from|to|than|compared (?:with|to)|in comparison (?:with|to)|relative to|when compared (?:with|to))\b[^.;]*?"
+    r" (?:since|from|to|than|(?:when )?compared (?:with|to)|in comparison (?:with|to)|relative to)\b[^.;]*?"
     r"(?=[.;]|$)",
     re.IGNORECASE,
 )

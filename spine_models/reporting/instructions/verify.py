@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from spine_models.corpus.labels import read_report
@@ -155,7 +156,7 @@ def _words(item: Item, case: Case) -> Refusal | None:
             if _conditions(question) or _placed(places_in(question), item["condition"]):
                 return Refusal.QUESTION
             continue
-        named = _conditions(question) | (set() if doubt else _conditions(answer))
+        named = _conditions(question) | (frozenset() if doubt else _conditions(answer))
         if named - {item["condition"]}:
             return Refusal.OTHER_FINDING
         asked = words().topic(item["condition"], case.region).casefold()
@@ -168,8 +169,9 @@ def _words(item: Item, case: Case) -> Refusal | None:
     return None
 
 
-def _conditions(text: str) -> set[str]:
-    return {mention.condition for mention in read_report(text)}
+@lru_cache(maxsize=16_384)
+def _conditions(text: str) -> frozenset[str]:
+    return frozenset(mention.condition for mention in read_report(text))
 
 
 def _question(question: str, ask: str, item: Item) -> Refusal | None:

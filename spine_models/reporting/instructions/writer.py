@@ -1,7 +1,7 @@
 """Items in a model's words: a draft, then a revision, each bound to a schema; what is true is given, never asked for.
 
-Belongs here: the prompts of both stages and reading the replies. Does not belong here: the server (``reporting.chat``), the
-facts (``drafting``), whether the words are right (``verify``).
+Belongs here: the prompts of both stages and reading the replies. Does not belong here: the server (``reporting.chat``),
+the facts (``drafting``), whether the words are right (``verify``).
 """
 
 from __future__ import annotations
