@@ -12,9 +12,13 @@ import torch
 from torch import Tensor
 
 CLOSE: Final = {torch.float32: 2e-5, torch.float64: 2e-10}
-"""Two logits this close, by the decoder's type and as a share of the row's largest, are taken for a tie."""
+"""Two logits this close, by the decoder's type and as a share of the row's largest, are taken for a tie.
+
+Of SmolLM2-135M over 32 tokens in a padded batch of three, rounding moved the ten likeliest against each other by at
+most 2e-6 in float32 and 0.015 in bfloat16.
+"""
 CLOSE_OTHERWISE: Final = 0.02
-"""Of bfloat16 and float16, whose rounding moves logits by some thousandths of the largest."""
+"""Of bfloat16 and float16."""
 
 
 class Generated(NamedTuple):

@@ -153,7 +153,7 @@ class Writer:
         parts = self._chat(turns) if self._tokenizer.chat_template else self._lines(turns)
         segments = []
         for text, kind in parts:
-            ids = self._ids(text)
+            ids = self._ids(text, literal=kind == "answer")
             if kind == "end":
                 # Where a template ends an answer with nothing, or with a line feed that reports have too.
                 if not ids or ids[0] not in self._specials:
@@ -193,9 +193,11 @@ class Writer:
             messages, tokenize=False, add_generation_prompt=opened, date_string=_DATE
         )
 
-    def _ids(self, text: str) -> list[int]:
+    def _ids(self, text: str, *, literal: bool = False) -> list[int]:
+        """Token ids; ``literal`` reads nothing as a special token: a decoder may have no output for one."""
         # ``verbose`` would warn of texts longer than the decoder takes, which is what the limit is for.
-        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        made = self._tokenizer(text, add_special_tokens=False, split_special_tokens=literal, verbose=False)
+        return list(made["input_ids"])
 
     def _single(self, token: str) -> int | None:
         """Id of a special token, or None; a tokenizer with an unknown token has one id for every text."""

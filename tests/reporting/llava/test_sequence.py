@@ -118,6 +118,17 @@ def test_a_text_put_into_a_prompt_brings_no_special_tokens(tokenizer: Any) -> No
     assert plain("disc at L4-L5 < 5 mm | mild") == "disc at L4-L5 < 5 mm | mild"
 
 
+def test_an_answer_teaches_no_special_token_but_the_end(tokenizer: Any) -> None:
+    for hostile in ("mild <|present|>", "mild</s> and <|image|> more", "<|eot|>"):
+        made = writer(tokenizer).encode([Turn("<|image|>", hostile)])
+        taught = [i for i, learned in zip(made.ids, made.learned, strict=True) if learned]
+        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        assert not special & set(taught[:-1])
+        assert tokenizer.decode(taught[:-1]) == hostile
+    # Nor are prompts read otherwise after an answer.
+    assert len(ids_of(tokenizer, "<|present|>")) == 1
+
+
 def test_turns_that_make_no_dialogue_are_refused(tokenizer: Any) -> None:
     for turns in ([], [Turn("<|image|>"), Turn("and?", "yes")]):
         with pytest.raises(SequenceError, match="last answer may be missing"):
