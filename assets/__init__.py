@@ -14,7 +14,7 @@ from assets import warehouse
 from assets.corpus import archive, deid, labels, sequences, shards
 from assets.encoder import backbone, clip, synthesizer
 from assets.findings import ablations, attribution, embeddings, localization, probes, retrieval
-from assets.reporting import agents, instructions, reports
+from assets.reporting import agents, instructions, llava, reports, scores
 
 STAGES: dict[str, ModuleType] = {
     "archive": archive,
@@ -32,7 +32,9 @@ STAGES: dict[str, ModuleType] = {
     "retrieval": retrieval,
     "agents": agents,
     "instructions": instructions,
+    "llava": llava,
     "reports": reports,
+    "scores": scores,
     "ablations": ablations,
 }
 """Stage word to module, in flow order; the order of ``spineagent run --through``."""

@@ -34,7 +34,9 @@ STAGES: Final[tuple[str, ...]] = (
     "retrieval",
     "agents",
     "instructions",
+    "llava",
     "reports",
+    "scores",
     "ablations",
 )
 """Stages of the lake in flow order; a view of a stage reads its own and earlier stages only."""

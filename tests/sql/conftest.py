@@ -12,6 +12,8 @@ from tests.sql.asking import answer  # noqa: F401  a fixture
 from tests.sql.corpus_lake import add_panel, add_study
 from tests.sql.findings_lake import add_nights, add_refreshed, add_retrieval, add_saliency_scores
 from tests.sql.instructions_lake import add_instructions
+from tests.sql.llava_lake import add_llava
+from tests.sql.scores_lake import add_scores
 from tests.sql.strata_lake import add_strata
 from tests.sql.tiny_lake import FIRST, SCHEMAS, STUDIES, Lake, key
 from tests.sql.training_lake import add_manifest, add_training
@@ -44,6 +46,8 @@ def valid_lake() -> Lake:
     add_strata(lake)
     add_agents(lake)
     add_instructions(lake)
+    add_scores(lake)
+    add_llava(lake)
     return lake
 
 

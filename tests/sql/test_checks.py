@@ -16,6 +16,8 @@ from tests.sql.broken_corpus import CORPUS_CASES
 from tests.sql.broken_findings import FINDINGS_CASES
 from tests.sql.broken_training import TRAINING_CASES
 from tests.sql.instructions_lake import INSTRUCTION_CASES
+from tests.sql.llava_lake import LLAVA_CASES
+from tests.sql.scores_lake import SCORES_CASES
 from tests.sql.strata_lake import STRATA_CASES
 
 NAN = math.nan
@@ -26,6 +28,7 @@ TRAINED_ON = (
     "synthesizer__only_train_patients",
     "synthesizer__align_only_train_patients",
     "ablations__only_train_patients",
+    "llava__only_train_patients",
 )
 """Rules that read the frozen ledger too."""
 
@@ -42,7 +45,10 @@ def _scored_twice(lake):
     lake.rows["probes.predictions"][-1].update(evaluation="cv", fold=0)
 
 
-CASES = [*CORPUS_CASES, *TRAINING_CASES, *FINDINGS_CASES, *STRATA_CASES, *AGENT_CASES, *INSTRUCTION_CASES]
+CASES = [
+    *CORPUS_CASES, *TRAINING_CASES, *FINDINGS_CASES, *STRATA_CASES, *AGENT_CASES, *INSTRUCTION_CASES, *LLAVA_CASES,
+    *SCORES_CASES,
+]  # fmt: skip
 
 # A patient who is scored in both evaluations is, in one of them, in the wrong split; a test slice in a training tar
 # has another split than its tar. The wider rule is broken with the narrower one.

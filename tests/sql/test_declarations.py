@@ -44,7 +44,7 @@ def test_no_schema_of_the_domain_is_forgotten(schemas):
     """Those that are not in the lake: the restricted archive, what waits for a person, and what becomes metadata."""
     elsewhere = {"deid.QUARANTINE", "deid.GATE", "labels.ADJUDICATIONS"}
     # Slices and studies that a training read, which become patients; what an alignment's vectors were made of.
-    elsewhere |= {"backbone.SEEN", "clip.SEEN", "clip.VECTORS"}
+    elsewhere |= {"backbone.SEEN", "clip.SEEN", "clip.VECTORS", "llava.SEEN"}
     elsewhere |= {"localization.TARGETS"}  # what the annotations come to while models are fitted
     shown = list(schemas.values())
     for path in sorted(Path(spine_models.__file__).parent.rglob("tables.py")):
@@ -116,6 +116,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "localization.findings", "localization.scores", "localization.level_scores", "localization.patients",
         "instructions.items", "instructions.refused", "instructions.benchmark",
         "instructions.benchmark_scores", "instructions.contamination",
+        "llava.decoder_curves", "llava.warmed_curves", "llava.tuned_curves", "llava.decoder_patients",
+        "llava.warmed_patients", "llava.tuned_patients", "llava.fitness", "llava.written", "llava.answers",
         "reports.sentences", "reports.drafts", "reports.nights", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",
@@ -123,6 +125,8 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "clip.curves", "clip.retrieval", "clip.patients",
         "synthesizer.curves", "synthesizer.gates", "synthesizer.patients",
         "synthesizer.align_curves", "synthesizer.retrieval", "synthesizer.align_patients",
+        "scores.studies", "scores.methods", "scores.comparisons", "scores.conditions", "scores.perturbations",
+        "scores.judged", "scores.judgements", "scores.readers", "scores.radpeer",
         "ablations.scores", "ablations.clip_bi_modal_patients", "ablations.clip_concat_patients",
         "ablations.gates_scalar_patients",
     } == copied  # fmt: skip

@@ -30,7 +30,9 @@ from spine_models.findings.probes.strata import tables as strata
 from spine_models.findings.retrieval import tables as retrieval
 from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.instructions import tables as instructions
+from spine_models.reporting.llava import tables as llava
 from spine_models.reporting.reports import tables as reports
+from spine_models.reporting.scores import tables as scores
 
 SCHEMAS = {
     "deid.files": deid.FILES,
@@ -118,9 +120,27 @@ SCHEMAS = {
     "instructions.benchmark": instructions.BENCHMARK,
     "instructions.benchmark_scores": instructions.BENCHMARK_SCORES,
     "instructions.contamination": instructions.CONTAMINATION,
+    "llava.decoder_curves": llava.CURVES,
+    "llava.warmed_curves": llava.CURVES,
+    "llava.tuned_curves": llava.CURVES,
+    "llava.decoder_patients": seen.PATIENTS,
+    "llava.warmed_patients": seen.PATIENTS,
+    "llava.tuned_patients": seen.PATIENTS,
+    "llava.fitness": llava.FITNESS,
+    "llava.written": llava.WRITTEN,
+    "llava.answers": llava.ANSWERS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
     "reports.nights": reports.NIGHTS,
+    "scores.studies": scores.STUDIES,
+    "scores.methods": scores.SCORES,
+    "scores.comparisons": scores.COMPARISONS,
+    "scores.conditions": scores.CONDITIONS,
+    "scores.perturbations": scores.PERTURBATIONS,
+    "scores.judged": scores.JUDGED,
+    "scores.judgements": scores.JUDGEMENTS,
+    "scores.readers": scores.READERS,
+    "scores.radpeer": scores.RADPEER,
     "ablations.vectors": ablations.VECTORS,
     "ablations.aligned": ablations.ALIGNED,
     "ablations.scores": ablations.SCORES,

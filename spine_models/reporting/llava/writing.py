@@ -75,7 +75,7 @@ def written(
     for batch, patient, key in (
         studies.select("batch_key", "patient_key", "study_key").sort("study_key").rows()
     ):
-        cells = _cells(found.get(key, NO_CLAIMS), version)
+        cells = _cells(found.get(key, reason or NO_CLAIMS), version)
         rows.append((batch, patient, key, str(Conditioning.AGENTS), *cells))
     return pl.DataFrame(rows, schema=WRITTEN, orient="row")
 

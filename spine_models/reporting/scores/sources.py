@@ -40,7 +40,7 @@ def texts_of_methods(
 
     Args:
         drafts: ``reports.DRAFTS``.
-        answers: ``llava.WRITTEN``, texts with their conditioning; None where no model was asked.
+        answers: ``llava.ANSWERS``, texts with their conditioning; None where no model was asked.
         neighbours: ``retrieval.NEIGHBOURS``; None where nothing was indexed.
         reports: study_key and report_text, one row a study, of the neighbours too.
     """
@@ -55,7 +55,10 @@ def texts_of_methods(
         rows = answers.select(columns).to_dicts()
         for method, conditioning in CONDITIONING.items():
             found[method] = {
-                row["study_key"]: Text(row["text"], row["model_version"], row["reason"])
+                # With a reason the model was never asked; an empty text without one is what it wrote.
+                row["study_key"]: Text(
+                    row["text"] if row["reason"] is None else None, row["model_version"], row["reason"]
+                )
                 for row in rows
                 if row["conditioning"] == conditioning
             }

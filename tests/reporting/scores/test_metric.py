@@ -14,7 +14,7 @@ from spine_models.domain import Severity, Side, condition_keys
 from spine_models.reporting.claims import CERTAINTIES, Unit, merged
 from spine_models.reporting.scores.harness import metric_of
 from spine_models.reporting.scores.metric import LADDER, Tally, level_steps
-from spine_models.reporting.scores.weights import WeightsError, load_weights
+from spine_models.reporting.scores.weights import FILE, WeightsError, load_weights
 
 METRIC = metric_of(ScoreSettings())
 UNITS = st.builds(
@@ -194,18 +194,16 @@ def test_a_heavy_finding_counts_more_than_a_light_one():
 
 def test_every_condition_has_a_weight_and_a_wrong_file_is_told_by_entry(tmp_path):
     assert set(load_weights().conditions) == set(condition_keys())
-    text = (load_weights.__wrapped__, (tmp_path / "weights.yaml"))[1]
-    from spine_models.reporting.scores.weights import FILE
-
+    own = tmp_path / "weights.yaml"
     for old, new, told in (
         ("canal: 3", "kanal: 3", "'canal' is missing"),
         ("canal: 3", "canal: 0", "'canal' is not a number above zero"),
         ("canal: 3", "canal: yes", "'canal' is not a number above zero"),
         ("side: 2", "", "'side' is missing"),
     ):
-        text.write_text(FILE.read_text().replace(f"  {old}\n", f"  {new}\n"))
+        own.write_text(FILE.read_text().replace(f"  {old}\n", f"  {new}\n"))
         load_weights.cache_clear()
         with pytest.raises(WeightsError, match=told):
-            load_weights(text)
+            load_weights(own)
     load_weights.cache_clear()
     assert load_weights().version != ""
