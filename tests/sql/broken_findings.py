@@ -62,6 +62,20 @@ def _a_claim_of_nobody(lake):
     sentence["claim_keys"] = [*sentence["claim_keys"], "0" * 32]
 
 
+def _compared_with_a_stranger(lake):
+    """A comparison whose earlier claim is of another patient's study."""
+    mine, other = lake.rows["reports.drafts"][0], lake.first("agents.claims", patient_key=key("ann"))
+    mine["prior_study_key"] = other["study_key"]
+    mine["patient_key"] = "0" * 32
+    sentence = lake.first("reports.sentences", draft_key=mine["draft_key"], kind="finding")
+    sentence |= {"kind": "comparison", "prior_claim_keys": [other["claim_key"]]}
+
+
+def _compared_with_itself(lake):
+    draft = lake.rows["reports.drafts"][0]
+    draft["prior_study_key"] = draft["study_key"]
+
+
 FINDINGS_CASES: list[tuple[str, Callable]] = [
     (
         "embeddings__one_version_per_encoder",
@@ -253,4 +267,26 @@ FINDINGS_CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("reports.sentences", text="Never written."),
     ),
     ("reports__draft_holds_its_sentences", lambda lake: lake.change("reports.drafts", n_sentences=9)),
+    (
+        "reports__no_comparison_without_prior",
+        lambda lake: lake.change("reports.sentences", where={"kind": "finding"}, kind="comparison"),
+    ),
+    (
+        "reports__no_comparison_without_prior",
+        lambda lake: lake.change("reports.sentences", where={"kind": "finding"}, prior_claim_keys=["0" * 32]),
+    ),
+    ("reports__no_comparison_without_prior", _compared_with_a_stranger),
+    ("reports__prior_is_earlier", lambda lake: lake.change("reports.drafts", prior_study_key="0" * 32)),
+    ("reports__prior_is_earlier", _compared_with_itself),
+    ("reports__provenance_is_whole", lambda lake: lake.drop("reports.provenance", condition="canal")),
+    ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", agent_version="a0")),
+    ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", sentence_key="0" * 32)),
+    (
+        "reports__slices_exist",
+        lambda lake: lake.change("reports.provenance", where={"condition": "canal"}, slice_key="gone"),
+    ),
+    (
+        "reports__slices_exist",
+        lambda lake: lake.change("reports.provenance", where={"condition": "canal"}, instance_key="0" * 32),
+    ),
 ]

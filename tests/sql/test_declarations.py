@@ -117,7 +117,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
         "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",
         "localization.findings", "localization.scores", "localization.level_scores", "localization.patients",
-        "reports.sentences", "reports.drafts", "reports.nights", "shards.manifest", "shards.patients", "shards.splits",
+        "reports.sentences", "reports.drafts", "reports.removed", "reports.nights", "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",
         "sequences.series", "sequences.disagreements",
         "backbone.curves", "backbone.gram_curves", "backbone.patients", "backbone.gram_patients",

@@ -114,6 +114,8 @@ SCHEMAS = {
     "agents.claims": agents.CLAIMS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
+    "reports.removed": reports.REMOVED,
+    "reports.provenance": reports.PROVENANCE,
     "reports.nights": reports.NIGHTS,
     "ablations.vectors": ablations.VECTORS,
     "ablations.aligned": ablations.ALIGNED,
