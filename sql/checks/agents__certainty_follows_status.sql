@@ -1,5 +1,5 @@
--- What is present is affirmed, definite or probable; what is indeterminate may be affirmed as possible; nothing else is,
--- and only what is affirmed has a place, a level, a side or a severity. Level and side are those of the first place.
+-- What is present is affirmed, definite or probable; what is indeterminate may be affirmed as possible; nothing else
+-- is, and only what is affirmed has a place, a level, a side or a severity. Level and side are the first place's.
 -- table: agents.claims
 -- severity: error
 SELECT batch_key, study_key, claim_key, agent, status, certainty, affirmed

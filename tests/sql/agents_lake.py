@@ -155,6 +155,13 @@ def _retrieved(lake: Lake, claim: dict[str, Any]) -> None:
         lake.add("agents.results", **_row(claim, agent, "retrieval", None, **said))
 
 
+def forget_neighbours(lake: Lake, held: set[object]) -> None:
+    """Whoever named a study that is not held has nothing to name."""
+    for row in lake.rows["agents.results"]:
+        if any(neighbour["study_key"] not in held for neighbour in row["neighbours"]):
+            row |= {"status": "not_assessed", "reason": "no report is in the pool", "neighbours": []}
+
+
 def _score(lake: Lake, row: dict[str, Any]) -> None:
     own = [result for result in lake.rows["agents.results"] if result["agent"] == row["agent"]]
     asked, answered = (
@@ -194,6 +201,8 @@ def _point(**values: Any) -> Callable[[Lake], None]:
 DECIDED = {"agent": "diagnosis/canal"}
 BOXED = {"agent": "localization/canal"}
 UNTRAINED = {"agent": "diagnosis/pars"}
+SILENT = {"status": "not_assessed"}
+NO_WORD = {"severity_reason": None, "grades_severity": None}
 AGENT_CASES: list[tuple[str, Callable[[Lake], None]]] = [
     ("probes__operating_points_are_of_train_patients", _point(n_studies=4, n_positive=4)),
     ("probes__operating_points_are_of_train_patients", _point(chosen_on="test")),
@@ -208,13 +217,11 @@ AGENT_CASES: list[tuple[str, Callable[[Lake], None]]] = [
     ("agents__certainty_follows_status", lambda lake: lake.change("agents.claims", level="L1-L2")),
     (
         "agents__certainty_follows_status",
-        lambda lake: lake.change(
-            "agents.claims", where={"status": "not_assessed"}, affirmed=True, certainty="possible"
-        ),
+        lambda lake: lake.change("agents.claims", where=SILENT, affirmed=True, certainty="possible"),
     ),
     (
         "agents__certainty_follows_status",
-        lambda lake: lake.change("agents.claims", where={"status": "not_assessed"}, side="left"),
+        lambda lake: lake.change("agents.claims", where=SILENT, side="left"),
     ),
     ("agents__places_lie_on_their_slices", _place(instance_key="0" * 32)),
     ("agents__places_lie_on_their_slices", _place(frame=3)),
@@ -254,7 +261,7 @@ AGENT_CASES: list[tuple[str, Callable[[Lake], None]]] = [
     ),
     (
         "agents__registry_says_why",
-        lambda lake: lake.change("agents.registry", severity_reason=None, grades_severity=None),
+        lambda lake: lake.change("agents.registry", **NO_WORD),
     ),
     ("agents__registry_says_why", lambda lake: lake.drop("agents.registry", agent="report")),
     ("agents__scorecard_adds_up", lambda lake: lake.change("agents.scorecard", n_answered=1, answered=0.2)),

@@ -11,7 +11,7 @@ import pytest
 from sql.catalogue import checks
 from sql.declarations import declarations
 from sql.warehouse import broken_rows, open_lake
-from tests.sql.agents_lake import AGENT_CASES, AGENTS_TOGETHER
+from tests.sql.agents_lake import AGENT_CASES, AGENTS_TOGETHER, forget_neighbours
 from tests.sql.broken_corpus import CORPUS_CASES
 from tests.sql.broken_findings import FINDINGS_CASES
 from tests.sql.broken_training import TRAINING_CASES
@@ -166,6 +166,7 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
     held = {row["study_key"] for row in lake.rows["embeddings.aligned"]}
     found = lake.rows["retrieval.neighbours"]
     lake.rows["retrieval.neighbours"] = [row for row in found if row["neighbour_study_key"] in held]
+    forget_neighbours(lake, held)
     with open_lake(lake.write(tmp_path)) as connection:
         assert broken(connection) == set()
 

@@ -35,10 +35,7 @@ def duckdb_type(kind: pl.DataType) -> str:
 
 def test_the_tables_and_columns_are_those_of_the_domain(schemas):
     tables, _ = declarations()
-    declared = {
-        table.name: [(column.name, column.type.replace('"', "")) for column in table.columns]
-        for table in tables
-    }
+    declared = {t.name: [(c.name, c.type.replace('"', "")) for c in t.columns] for t in tables}
     wanted = {name: [(c, duckdb_type(k)) for c, k in schema.items()] for name, schema in schemas.items()}
     assert declared == wanted
 

@@ -132,7 +132,9 @@ def test_equal_input_gives_equal_files(made, fitted, tmp_path):
 def test_another_encoder_and_a_changed_file_are_refused(made, fitted, tmp_path):
     vectors, *_ = made
     folder, _ = fitted
-    with pytest.raises(AgentsError, match="fitted on encoder version v-t1.*materialise agents/grading again"):
+    with pytest.raises(
+        AgentsError, match=r"fitted on encoder version v-t1.*materialise agents/grading again"
+    ):
         load_grading(folder).grade(vectors.with_columns(model_version=pl.lit("newer")))
     with pytest.raises(AgentsError, match="materialise agents/grading first"):
         load_grading(tmp_path)
