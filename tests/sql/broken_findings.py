@@ -39,17 +39,22 @@ def _one_key_for_two_claims(lake):
         if second["claim_key"] in sentence["claim_keys"]:
             sentence["claim_keys"] = [first["claim_key"], *sentence["claim_keys"]]
             sentence["claim_keys"].remove(second["claim_key"])
+    for row in lake.rows["reports.provenance"]:
+        if row["claim_key"] == second["claim_key"]:
+            row["claim_key"] = first["claim_key"]
     second["claim_key"] = first["claim_key"]
 
 
 def _no_draft(lake):
-    draft = lake.rows["reports.drafts"].pop()["draft_key"]
-    lake.rows["reports.sentences"] = [r for r in lake.rows["reports.sentences"] if r["draft_key"] != draft]
+    draft = lake.rows["reports.drafts"].pop()
+    for name in ("reports.sentences", "reports.provenance"):
+        lake.rows[name] = [row for row in lake.rows[name] if row["study_key"] != draft["study_key"]]
 
 
 def _unsaid_claim(lake):
     sentence = lake.first("reports.sentences", kind="finding")
-    sentence["claim_keys"] = sentence["claim_keys"][1:]
+    unsaid, *sentence["claim_keys"] = sentence["claim_keys"]
+    lake.drop("reports.provenance", claim_key=unsaid)
 
 
 def _a_claim_of_another_study(lake):
@@ -62,13 +67,20 @@ def _a_claim_of_nobody(lake):
     sentence["claim_keys"] = [*sentence["claim_keys"], "0" * 32]
 
 
-def _compared_with_a_stranger(lake):
-    """A comparison whose earlier claim is of another patient's study."""
-    mine, other = lake.rows["reports.drafts"][0], lake.first("agents.claims", patient_key=key("ann"))
-    mine["prior_study_key"] = other["study_key"]
-    mine["patient_key"] = "0" * 32
-    sentence = lake.first("reports.sentences", draft_key=mine["draft_key"], kind="finding")
-    sentence |= {"kind": "comparison", "prior_claim_keys": [other["claim_key"]]}
+def _compared_with_its_own_claim(lake):
+    """A draft with an earlier study, and a comparison that rests on the later study twice."""
+    drafted = {row["study_key"]: row for row in lake.rows["reports.drafts"]}
+    dated = [row for row in lake.rows["deid.studies"] if row["study_key"] in drafted]
+    earlier, later = next(
+        (one, other)
+        for one in dated
+        for other in dated
+        if one["patient_key"] == other["patient_key"] and one["study_date"] < other["study_date"]
+    )
+    draft = drafted[later["study_key"]]
+    draft["prior_study_key"] = earlier["study_key"]
+    sentence = lake.first("reports.sentences", draft_key=draft["draft_key"], kind="finding")
+    sentence |= {"kind": "comparison", "prior_claim_keys": sentence["claim_keys"][:1]}
 
 
 def _compared_with_itself(lake):
@@ -275,11 +287,11 @@ FINDINGS_CASES: list[tuple[str, Callable]] = [
         "reports__no_comparison_without_prior",
         lambda lake: lake.change("reports.sentences", where={"kind": "finding"}, prior_claim_keys=["0" * 32]),
     ),
-    ("reports__no_comparison_without_prior", _compared_with_a_stranger),
+    ("reports__no_comparison_without_prior", _compared_with_its_own_claim),
     ("reports__prior_is_earlier", lambda lake: lake.change("reports.drafts", prior_study_key="0" * 32)),
     ("reports__prior_is_earlier", _compared_with_itself),
     ("reports__provenance_is_whole", lambda lake: lake.drop("reports.provenance", condition="canal")),
-    ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", agent_version="a0")),
+    ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", agent="diagnosis/none")),
     ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", sentence_key="0" * 32)),
     (
         "reports__slices_exist",

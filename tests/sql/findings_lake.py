@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 
 import polars as pl
@@ -117,7 +118,16 @@ def _add_provenance(lake: Lake, ids: dict[str, str], sentence: str, conditions: 
         place = place_of(lake, study) if condition == "canal" else None
         seen = {}
         if place is not None:
-            names = ("level", "side", "severity", "supervision", "series_key", "slice_key", "instance_key", "frame")
+            names = (
+                "level",
+                "side",
+                "severity",
+                "supervision",
+                "series_key",
+                "slice_key",
+                "instance_key",
+                "frame",
+            )
             seen = {name: place[name] for name in names} | {"place": 1}
             seen["box"] = {name: place[name] for name in ("x", "y", "w", "h")}
         lake.add(
