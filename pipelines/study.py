@@ -177,8 +177,8 @@ class Drafted(NamedTuple):
 def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> Drafted:
     """Draft a report of every study found in one folder; HTML pages too where ``pages`` is given.
 
-    A study in which nothing can be read gets its report too: every condition is not assessed, with the reason. Where the
-    lake holds earlier studies of the same patient, under the same key, it is compared with the last of them.
+    A study in which nothing can be read gets its report too: every condition is not assessed, with the reason. Where
+    the lake holds earlier studies of the same patient, under the same key, it is compared with the last of them.
     """
     from spine_models.reporting.agents import diagnose
     from spine_models.reporting.reports import draft_reports, key_slices, shard_pixels, write_pages

@@ -1,6 +1,6 @@
 """Studies of the lake that a draft may be compared with.
 
-Belongs here: reading them. Does not belong here: choosing and comparing (``spine_models.reporting.reports.comparison``).
+Belongs here: reading them. Does not belong here: choosing and comparing (``reporting.reports.comparison``).
 """
 
 from __future__ import annotations
