@@ -16,6 +16,7 @@ import polars as pl
 
 from pipelines.runtime.agents import published_agents
 from pipelines.runtime.partitions import encoder_sequences
+from pipelines.runtime.priors import lake_priors
 from pipelines.runtime.resources import ENCODER, Hospital
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ class Drafted(NamedTuple):
 def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> Drafted:
     """Draft a report of every study found in one folder; HTML pages too where ``pages`` is given.
 
-    A study in which nothing can be read gets its report too: every condition is not assessed, with the reason.
+    A study in which nothing can be read gets its report too: every condition is not assessed, with the reason. Where
+    the lake holds earlier studies of the same patient, under the same key, it is compared with the last of them.
     """
     from spine_models.reporting.agents import diagnose
     from spine_models.reporting.reports import draft_reports, key_slices, shard_pixels, write_pages
@@ -196,7 +198,8 @@ def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) ->
             findings=_findings(hospital, study, models, points),
             grading=models.grading,
         )
-        written = draft_reports(claims, study.studies, study.series)
+        priors = lake_priors(hospital, study.studies)
+        written = draft_reports(claims, study.studies, study.series, priors=priors)
         if pages is not None:
             pictures = key_slices(
                 claims,

@@ -4,7 +4,6 @@ Belongs here: wiring. Does not belong here: templates or prose (``spine_models.r
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -19,18 +18,13 @@ from pipelines.runtime.metadata import (
     table_result,
 )
 from pipelines.runtime.partitions import study_batches
+from pipelines.runtime.priors import lake_priors
 from pipelines.runtime.resources import Hospital
-from spine_models.corpus.sequences import tables as sequences
-from spine_models.reporting.agents import tables as agents
 from spine_models.reporting.reports import tables
-
-if TYPE_CHECKING:
-    from spine_models.reporting.reports import Priors
 
 LAYER = "reporting"
 CODE_VERSION = "2"
 NIGHTS_VERSION = "1"
-CLAIMS, STUDIES, SERIES = ("agents", "claims"), ("deid", "studies"), ("sequences", "series")
 WRITTEN = ("llava", "written")
 SAYS_WHY = dg.AssetCheckSpec(
     "every_refresh_says_why",
@@ -113,7 +107,9 @@ def reports(
 
     batch, lake = context.partition_key, hospital.lake
     text = lake.read_table(WRITTEN, [batch]) if lake.table_path(WRITTEN, batch).is_file() else None
-    written = draft_reports(claims, studies, series, priors=_priors(hospital, batch, studies), written=text)
+    written = draft_reports(
+        claims, studies, series, priors=lake_priors(hospital, studies, batch), written=text
+    )
     yield table_result(
         ("reports", "drafts"),
         written.drafts,
@@ -176,27 +172,6 @@ def reports(
         passed=groundless.is_empty(),
         metadata={"without_prior": groundless.height},
     )
-
-
-def _priors(hospital: Hospital, batch: str, studies: pl.DataFrame) -> Priors:
-    """Studies of the batch's patients that lie in other batches, as far as these have claims."""
-    from spine_models.reporting.reports import Priors
-
-    lake = hospital.lake
-    own = studies.select("patient_key").unique()
-    held = [
-        (STUDIES, studies.clear()),
-        (CLAIMS, pl.DataFrame(schema=agents.CLAIMS)),
-        (SERIES, pl.DataFrame(schema=sequences.SERIES)),
-    ]
-    found: dict[tuple[str, str], list[pl.DataFrame]] = {key: [empty] for key, empty in held}
-    for other in lake.partitions(CLAIMS):
-        known = lake.read_table(STUDIES, [other], columns=["patient_key"])
-        if other == batch or known.join(own, on="patient_key", how="semi").is_empty():
-            continue
-        for key, rows in found.items():
-            rows.append(lake.read_table(key, [other]).join(own, on="patient_key", how="semi"))
-    return Priors(*(pl.concat(found[key]) for key in (CLAIMS, STUDIES, SERIES)))
 
 
 @dg.multi_asset(

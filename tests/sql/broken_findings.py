@@ -39,17 +39,22 @@ def _one_key_for_two_claims(lake):
         if second["claim_key"] in sentence["claim_keys"]:
             sentence["claim_keys"] = [first["claim_key"], *sentence["claim_keys"]]
             sentence["claim_keys"].remove(second["claim_key"])
+    for row in lake.rows["reports.provenance"]:
+        if row["claim_key"] == second["claim_key"]:
+            row["claim_key"] = first["claim_key"]
     second["claim_key"] = first["claim_key"]
 
 
 def _no_draft(lake):
-    draft = lake.rows["reports.drafts"].pop()["draft_key"]
-    lake.rows["reports.sentences"] = [r for r in lake.rows["reports.sentences"] if r["draft_key"] != draft]
+    draft = lake.rows["reports.drafts"].pop()
+    for name in ("reports.sentences", "reports.provenance"):
+        lake.rows[name] = [row for row in lake.rows[name] if row["study_key"] != draft["study_key"]]
 
 
 def _unsaid_claim(lake):
     sentence = lake.first("reports.sentences", kind="finding")
-    sentence["claim_keys"] = sentence["claim_keys"][1:]
+    unsaid, *sentence["claim_keys"] = sentence["claim_keys"]
+    lake.drop("reports.provenance", claim_key=unsaid)
 
 
 def _a_claim_of_another_study(lake):
@@ -60,6 +65,27 @@ def _a_claim_of_another_study(lake):
 def _a_claim_of_nobody(lake):
     sentence = lake.first("reports.sentences", kind="finding")
     sentence["claim_keys"] = [*sentence["claim_keys"], "0" * 32]
+
+
+def _compared_with_its_own_claim(lake):
+    """A draft with an earlier study, and a comparison that rests on the later study twice."""
+    drafted = {row["study_key"]: row for row in lake.rows["reports.drafts"]}
+    dated = [row for row in lake.rows["deid.studies"] if row["study_key"] in drafted]
+    earlier, later = next(
+        (one, other)
+        for one in dated
+        for other in dated
+        if one["patient_key"] == other["patient_key"] and one["study_date"] < other["study_date"]
+    )
+    draft = drafted[later["study_key"]]
+    draft["prior_study_key"] = earlier["study_key"]
+    sentence = lake.first("reports.sentences", draft_key=draft["draft_key"], kind="finding")
+    sentence |= {"kind": "comparison", "prior_claim_keys": sentence["claim_keys"][:1]}
+
+
+def _compared_with_itself(lake):
+    draft = lake.rows["reports.drafts"][0]
+    draft["prior_study_key"] = draft["study_key"]
 
 
 FINDINGS_CASES: list[tuple[str, Callable]] = [
@@ -253,4 +279,26 @@ FINDINGS_CASES: list[tuple[str, Callable]] = [
         lambda lake: lake.change("reports.sentences", text="Never written."),
     ),
     ("reports__draft_holds_its_sentences", lambda lake: lake.change("reports.drafts", n_sentences=9)),
+    (
+        "reports__no_comparison_without_prior",
+        lambda lake: lake.change("reports.sentences", where={"kind": "finding"}, kind="comparison"),
+    ),
+    (
+        "reports__no_comparison_without_prior",
+        lambda lake: lake.change("reports.sentences", where={"kind": "finding"}, prior_claim_keys=["0" * 32]),
+    ),
+    ("reports__no_comparison_without_prior", _compared_with_its_own_claim),
+    ("reports__prior_is_earlier", lambda lake: lake.change("reports.drafts", prior_study_key="0" * 32)),
+    ("reports__prior_is_earlier", _compared_with_itself),
+    ("reports__provenance_is_whole", lambda lake: lake.drop("reports.provenance", condition="canal")),
+    ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", agent="diagnosis/none")),
+    ("reports__provenance_is_whole", lambda lake: lake.change("reports.provenance", sentence_key="0" * 32)),
+    (
+        "reports__slices_exist",
+        lambda lake: lake.change("reports.provenance", where={"condition": "canal"}, slice_key="gone"),
+    ),
+    (
+        "reports__slices_exist",
+        lambda lake: lake.change("reports.provenance", where={"condition": "canal"}, instance_key="0" * 32),
+    ),
 ]

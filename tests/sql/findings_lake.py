@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 
 import polars as pl
@@ -92,14 +93,47 @@ def add_claims(lake: Lake, ids: dict[str, str], instances: list[str]) -> None:
     ]
     draft = key("draft", study)
     lake.add(
-        "reports.drafts", **ids, region="lumbar", template_version="t1", draft_key=draft, n_sentences=len(texts),
+        "reports.drafts", **ids, region="lumbar", template_version="t1", agent_version="a1", writer="templates",
+        reason="no report model is in use", draft_key=draft, n_sentences=len(texts),
         report_text=" ".join(text for _, text, _ in texts).replace("stenosis and", "stenosis\n   and"),
     )  # fmt: skip
     for position, (kind, text, claims) in enumerate(texts):
         lake.add(
             "reports.sentences", batch_key=ids["batch_key"], study_key=study, draft_key=draft,
             sentence_key=key(draft, position), section="findings", position=position, text=text, kind=kind,
-            claim_keys=claims,
+            claim_keys=claims, linked_by="template", prior_claim_keys=[],
+        )  # fmt: skip
+    _add_provenance(lake, ids, key(draft, 1), ("canal", "fracture"))
+    _add_provenance(lake, ids, key(draft, 2), [c for c in condition_keys() if c not in ("canal", "fracture")])
+    lake.add(
+        "reports.removed", batch_key=ids["batch_key"], study_key=study, draft_key=draft, position=0,
+        text="Uterine fibroids.", reason="says nothing that a claim carries", model_version="w1",
+    )  # fmt: skip
+
+
+def _add_provenance(lake: Lake, ids: dict[str, str], sentence: str, conditions: Iterable[str]) -> None:
+    """What one sentence rests on; the canal has a box on a slice."""
+    study = ids["study_key"]
+    for condition in conditions:
+        place = place_of(lake, study) if condition == "canal" else None
+        seen = {}
+        if place is not None:
+            names = (
+                "level",
+                "side",
+                "severity",
+                "supervision",
+                "series_key",
+                "slice_key",
+                "instance_key",
+                "frame",
+            )
+            seen = {name: place[name] for name in names} | {"place": 1}
+            seen["box"] = {name: place[name] for name in ("x", "y", "w", "h")}
+        lake.add(
+            "reports.provenance", batch_key=ids["batch_key"], study_key=study, sentence_key=sentence,
+            claim_key=key(study, condition), agent=f"diagnosis/{condition}", agent_version="a1",
+            condition=condition, model_versions=["m-t1", "m-t2"] if condition in ("canal", "fracture") else [], **seen,
         )  # fmt: skip
 
 

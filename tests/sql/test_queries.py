@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sql.agents_lake import place_of
 from tests.sql.tiny_lake import key
 
 
@@ -202,6 +203,14 @@ def test_every_sentence_has_its_provenance(answer, lake):
     assert finding["agent_version"] == "a1"
     assert finding["model_versions"] == ["m-t1", "m-t2"]
     assert len(finding["source_instances"]) == 4
+    place = place_of(lake, finding["study_key"])
+    assert (finding["slice_key"], finding["instance_key"]) == (place["slice_key"], place["instance_key"])
+    assert finding["box"] == {name: place[name] for name in ("x", "y", "w", "h")}
+    assert (finding["writer"], finding["linked_by"], finding["certainty"]) == (
+        "templates",
+        "template",
+        "probable",
+    )
     notice = next(row for row in rows if row["kind"] == "notice")
     assert (notice["claim_key"], notice["agent"]) == (None, None)
 

@@ -131,6 +131,8 @@ SCHEMAS = {
     "llava.answers": llava.ANSWERS,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
+    "reports.removed": reports.REMOVED,
+    "reports.provenance": reports.PROVENANCE,
     "reports.nights": reports.NIGHTS,
     "scores.studies": scores.STUDIES,
     "scores.methods": scores.SCORES,

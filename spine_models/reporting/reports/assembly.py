@@ -72,8 +72,8 @@ def from_written(matched: Sequence[Matched], claims: Sequence[Claim], template: 
     """A model's sentences in the order of the template's sections, and after them what they leave unsaid.
 
     Findings and impression are each complete by themselves: a claim that is said in full in only one of them is added
-    to the other. Sentences of several levels or of none stand before the lines of single levels, under which a reader
-    would otherwise take them to stand.
+    to the other. Where a section has lines of single levels, sentences without a level stand before them: a reader
+    would take them to be about the level above.
     """
     homes = {c: section.title for section in template.layout.sections for c in section.conditions}
     found = [one for one in matched if not one.concludes]
@@ -87,9 +87,9 @@ def from_written(matched: Sequence[Matched], claims: Sequence[Claim], template: 
         free = [one for one in added if not one.claims]
         rest = [one for one in added if one.claims and one.level is None]
         lines = [one for one in added if one.level is not None]
-        unlevelled = [one for one in own if not _levelled(one)]
-        levelled = [one for one in own if _levelled(one)]
-        sentences += free + _kept(unlevelled, title) + rest + _kept(levelled, title) + lines
+        last = [one for one in own if lines and _levelled(one)]
+        first = [one for one in own if one not in last]
+        sentences += free + _kept(first, title) + rest + _kept(last, title) + lines
     concluded = [one for one in matched if one.concludes]
     exact = {unit for one in concluded for unit in one.exact}
     denied = {said.claim for one in concluded for said in one.said if not said.units}

@@ -27,7 +27,8 @@ def say(statement: Statement, template: Template) -> str:
     frame = getattr(template.language.frames, statement.frame)
     if "{clauses}" in frame:
         clauses = [clause for said in statement.said for clause in clauses_of(said, template, levels=True)]
-        facts["clauses"] = sequence(clauses)
+        # Behind an opening of its own ("New: ...") a clause begins no sentence.
+        facts["clauses"] = sequence(clauses) if frame.startswith("{clauses}") else "; ".join(clauses)
     if "{clauses_here}" in frame:
         clauses = [clause for said in statement.said for clause in clauses_of(said, template, levels=False)]
         facts["clauses_here"] = sequence(clauses)

@@ -124,7 +124,7 @@ def _sentence(sentence: Row, ranked: list[Row], number: dict[str, int], slices: 
     text = escaped(sentence["text"])
     if sentence["level"] and ": " in sentence["text"]:
         level, _, rest = sentence["text"].partition(": ")
-        text = f'<span class="level">{escaped(level)}</span> {escaped(rest)}'
+        text = f'<span class="level">{escaped(level)}:</span> {escaped(rest)}'
     if not numbers:
         return f"<p {mark}>{text}</p>"
     places = set(sentence["evidence"])
