@@ -261,23 +261,16 @@ def _both(hospital: Hospital, key: tuple[str, str]) -> list[str]:
 
 
 def _better(beside: pl.DataFrame) -> dg.AssetCheckResult:
-    rows = {
-        row["measure"]: row
-        for row in beside.filter(method="agents", against="image_only", status="evaluated").to_dicts()
-    }
-    ratio = rows.get("f1", {}).get("ratio")
-    fewer = {name: rows.get(name, {}).get("difference") for name in ("false_positives", "omissions")}
-    reason = beside.filter(method="agents", against="image_only", measure="f1")
-    told = {"f1_ratio": ratio} | fewer
-    metadata: dict[str, Any] = {name: "none" if value is None else value for name, value in told.items()}
-    if ratio is None and reason.height:
-        metadata["reason"] = reason["reason"][0] or reason["ratio_reason"][0] or ""
+    rows = {row["measure"]: row for row in beside.filter(method="agents", against="image_only").to_dicts()}
+    f1, fewer = rows["f1"], [rows[name] for name in ("false_positives", "omissions")]
+    passed = f1["status"] == "evaluated" and f1["value"] > 0 and f1["value"] >= WANTED * f1["against_value"]
+    told = {"f1": f1["value"], "f1_image_only": f1["against_value"], "f1_ratio": f1["ratio"]}
+    told |= {f"{row['measure']}_difference": row["difference"] for row in fewer}
     return dg.AssetCheckResult(
         asset_key=["scores", "comparisons"],
         check_name=BETTER.name,
-        passed=ratio is not None
-        and ratio >= WANTED
-        and all(value is not None and value < 0 for value in fewer.values()),
+        passed=passed and all(row["difference"] < 0 for row in fewer),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata=metadata,
+        metadata={name: value for name, value in told.items() if value is not None}
+        | {"reason": f1["reason"] or f1["ratio_reason"] or "none"},
     )

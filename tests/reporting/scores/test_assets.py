@@ -1,0 +1,149 @@
+"""The stage's assets over a small lake: two batches, a model that wrote, readers who read, nobody to ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets import assets_of
+from assets.reporting import scores
+from pipelines.runtime.io_managers import parquet_io_manager
+from pipelines.runtime.models import LanguageModels
+from pipelines.runtime.resources import Hospital
+from spine_models.corpus.deid.tables import STUDIES
+from spine_models.corpus.labels import consensus, label_reports
+from spine_models.corpus.shards.tables import SPLITS
+from spine_models.findings.retrieval.tables import NEIGHBOURS
+from spine_models.reporting.agents.tables import CLAIMS
+from spine_models.reporting.reports.tables import DRAFTS
+from sql.warehouse import open_lake
+from tests.reporting.scores.conftest import key
+
+BATCHES = ("internal-0001", "internal-0002")
+REPORTS = {
+    BATCHES[0]: {"a": "FINDINGS: Severe canal stenosis at L4-L5.", "b": "FINDINGS: No fracture."},
+    BATCHES[1]: {"c": "FINDINGS: Left disc herniation at L5-S1.", "d": "FINDINGS: Fracture of L2."},
+}
+"""Studies ``a``, ``b`` and ``c`` are of test patients, ``d`` of a train patient."""
+
+
+def rows_of(schema: pl.Schema, rows: list[dict]) -> pl.DataFrame:
+    return pl.DataFrame([dict.fromkeys(schema) | row for row in rows], schema=schema)
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Hospital:
+    made = Hospital(profile="phantom", home=str(tmp_path), key_file="")
+    lake = made.lake
+    for batch, texts in REPORTS.items():
+        ids = [{"batch_key": batch, "patient_key": key(f"p{name}"), "study_key": key(name)} for name in texts]
+        reports = pl.DataFrame(
+            [
+                one | {"report_key": one["study_key"], "report_text": texts[one["study_key"].lstrip("0")]}
+                for one in ids
+            ]
+        )
+        tables = label_reports(reports)
+        drafts = [
+            one | {"draft_key": f"draft-{one['study_key'].lstrip('0')}", "report_text": text}
+            for one, text in zip(ids, texts.values(), strict=True)
+        ]
+        claims = [one | {"condition": "canal", "probability": 0.5} for one in ids]
+        neighbours = [one | {"rank": 1, "neighbour_study_key": key("d")} for one in ids]
+        splits = [
+            {name: one[name] for name in ("batch_key", "patient_key")}
+            | {"split": "train" if one["study_key"] == key("d") else "test"}
+            for one in ids
+        ]
+        for thing, frame in {
+            ("deid", "studies"): rows_of(STUDIES, ids),
+            ("deid", "reports"): reports,
+            ("labels", "mentions"): tables.mentions,
+            ("labels", "consensus"): consensus([tables.rules]),
+            ("shards", "splits"): rows_of(SPLITS, splits),
+            ("reports", "drafts"): rows_of(DRAFTS, drafts),
+            ("agents", "claims"): rows_of(CLAIMS, claims),
+            ("retrieval", "neighbours"): rows_of(NEIGHBOURS, neighbours),
+        }.items():
+            lake.write_table(thing, batch, frame)
+    answers = [
+        {
+            "study_key": key(name),
+            "conditioning": conditioning,
+            "text": text,
+            "model_version": "v",
+            "reason": None,
+        }
+        for name, text in (("a", "FINDINGS: Fracture of L1."), ("b", "FINDINGS: Fracture of L1."), ("c", ""))
+        for conditioning in ("image_only", "agents")
+    ]
+    lake.write_table(("llava", "answers"), None, pl.DataFrame(answers))
+    file = tmp_path / "readers.csv"
+    file.write_text(
+        f"reader,study_key,draft_key,score,corrected_text\nr1,{key('a')},draft-a,2a,FINDINGS: Normal.\n"
+        f"r2,{key('a')},draft-a,1,\nr1,{key('a')},draft-old,1,\n"
+    )
+    return made
+
+
+def test_the_stage_scores_the_whole_lake(hospital):
+    done = dg.materialize(
+        assets_of(scores),
+        resources={
+            "hospital": hospital,
+            "language_models": LanguageModels(),
+            "io_manager": parquet_io_manager,
+        },
+    )
+    assert done.success
+    checks = {found.check_name: found for found in done.get_asset_check_evaluations()}
+    assert {name: found.passed for name, found in checks.items()} == {
+        "errors_lower_the_score": True,
+        "no_study_is_dropped": True,
+        "agents_help": True,
+        "drafts_are_known": False,
+    }
+    # Drafts are the reports themselves here; the other texts find nothing: better, but by no ratio.
+    told = checks["agents_help"].metadata
+    assert (told["f1"].value, told["f1_image_only"].value, "f1_ratio" in told) == (1.0, 0.0, False)
+    assert told["reason"].value == "the other's value is zero"
+    with open_lake(hospital.lake.root) as lake:
+        table = lake.sql("FROM queries.report_scores").pl()
+        readers = lake.sql("FROM queries.radpeer_summary").pl()
+    rows = {row["method"]: row for row in table.to_dicts()}
+    assert (rows["agents"]["n_studies"], rows["agents"]["f1"]) == (3, 1.0)
+    assert rows["image_only"]["n_unreadable"] == 1
+    assert rows["image_only"]["f1"] == rows["retrieved"]["f1"] == 0.0
+    assert rows["agents"]["judge_supported"] is None
+    counted = readers.filter(measure="readings").select("score", "n").rows()
+    assert counted == [("read", 2), ("unknown_draft", 1), ("other_study", 0)]
+    judged = pl.read_parquet(hospital.lake.table_path(("scores", "judgements")))
+    assert set(judged["reason"]) == {"no language model is configured (scores.llm)"}
+
+
+def test_a_lake_without_model_index_and_readers_says_so(hospital):
+    lake = hospital.lake
+    lake.table_path(("llava", "answers")).unlink()
+    for batch in BATCHES:
+        lake.table_path(("retrieval", "neighbours"), batch).unlink()
+    (Path(hospital.home) / "readers.csv").unlink()
+    done = dg.materialize(
+        assets_of(scores),
+        resources={
+            "hospital": hospital,
+            "language_models": LanguageModels(),
+            "io_manager": parquet_io_manager,
+        },
+    )
+    assert done.success
+    frame = pl.read_parquet(lake.table_path(("scores", "studies")))
+    by_method = {
+        method: set(rows["status"]) for (method,), rows in frame.partition_by("method", as_dict=True).items()
+    }
+    assert by_method == {
+        "agents": {"scored"}, "agents_llm": {"missing"}, "image_only": {"missing"}, "retrieved": {"missing"},
+    }  # fmt: skip
+    assert pl.read_parquet(lake.table_path(("scores", "readers"))).is_empty()
