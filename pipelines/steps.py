@@ -26,7 +26,8 @@ FITTED_STAGES: Final = (
 FITTED_KEYS: Final = frozenset(
     dg.AssetKey(list(key))
     for key in (
-        ("retrieval", "scores"), ("retrieval", "gains"), ("retrieval", "precision"), ("agents", "grading"), ("agents", "gradings"),
+        ("retrieval", "scores"), ("retrieval", "gains"), ("retrieval", "precision"),
+        ("agents", "grading"), ("agents", "gradings"),
     )
 )  # fmt: skip
 """Fitted or scored on the frozen patients in a stage whose other assets follow every batch."""
