@@ -27,7 +27,7 @@ FITTED_KEYS: Final = frozenset(
     dg.AssetKey(list(key))
     for key in (
         ("retrieval", "scores"), ("retrieval", "gains"), ("retrieval", "precision"),
-        ("agents", "grading"), ("agents", "gradings"),
+        ("agents", "grading"), ("agents", "gradings"), ("agents", "registry"),
     )
 )  # fmt: skip
 """Fitted or scored on the frozen patients in a stage whose other assets follow every batch."""
