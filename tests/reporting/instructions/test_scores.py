@@ -174,7 +174,7 @@ def test_contamination_finds_whatever_is_smuggled_in(room, many):
     )])  # fmt: skip
     assert ask(items=smuggled) == {"no_common_texts", "no_similar_texts"}
     text = many.reports.filter(study_key="s40")["report_text"][0].replace(
-        "FINDINGS:", "Letter head.\nFINDINGS: "
+        "FINDINGS:", "[PLACE]\nName: [NAME]\nAcc# [ID], 02/03/2024\nFINDINGS: "
     )
     copied = many.reports.with_columns(
         report_text=pl.when(pl.col("study_key") == "s00").then(pl.lit(text)).otherwise("report_text")

@@ -41,7 +41,7 @@ def honest(asked: Asked, change=lambda text: text) -> Reply:
         text = json.loads(text)["draft"]["report"] if text.startswith("{") else "FINDINGS:\n" + body(text)
         return Reply(json.dumps({"report": text}))
     given = json.loads(data(asked))
-    turns = given.get("given", given)["in plain words"]
+    turns = given.get("given", given)["for example"]
     told = [{"question": f"Please answer. {q}", "answer": change(a)} for q, a in turns]
     return Reply(json.dumps({"turns": told} if "turns" in properties else {"question": told[0]["question"]}))
 
