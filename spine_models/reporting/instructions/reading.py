@@ -32,12 +32,12 @@ _NO: Final = re.compile(r"\s*no\b", re.IGNORECASE)
 _PRIVATE: Final = re.compile(
     r"\[[A-Z][A-Z _-]*\]"
     r"|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b"
-    r"|\b(?:19|20)\d{2}\b"
-    r"|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d{1,2}\b"
-    r"|\bdr\.? [A-Z]|\bM\.?D\.?\b|\baccession\b|\bMRN\b|\b\d{6,}\b",
+    r"|\b(?:19|20)\d{2}\b|\b\d{6,}\b"
+    r"|\b(?:[DM]r|DR|Mrs|Ms|Prof)\.? \[?[A-Z][A-Za-z]|\bM\.?D\.?\b"
+    r"|\b(?i:accession|mrn|patient id|phone|tel\.)"
 )
 _MONTHS: Final = re.compile(
-    r"\b\d{1,2} (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b"
+    r"\b\d{1,2}\.? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b"
     r"|\b(?:january|february|march|april|june|july|august|september|october|november|december) \d",
     re.IGNORECASE,
 )
