@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -46,8 +45,8 @@ if TYPE_CHECKING:
 
 PAD, BEGIN, END = "<|pad|>", "<|begin|>", "<|end|>"
 _IGNORED: Final = -100
-_POOLED: Final = 8
-"""Batches that are sorted by length together, so that little of a batch is padding."""
+Line = tuple[list[int], list[bool]]
+"""Token ids, and which of them are an answer."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +148,8 @@ def train_tiny(
         tokenizer = train_tokenizer(_texts(train), tiny.vocabulary_size)
         decoder = new_decoder(tokenizer, settings).to(device).train()
         lines = _Lines(tokenizer, tiny.window)
-        drawn = Drawn(train, settings)
-        pace = pace_of(tiny, drawn.steps_per_epoch(tiny.batch_size))
+        source = _Rows(Drawn(train, settings), lines, tiny.batch_size, tiny.window)
+        pace = pace_of(tiny, source.steps_per_epoch)
         state = new_state(decoder, pace, section="llava.tiny")
         begin(out / CHECKPOINTS, state, identity, resume=resume)
         held_out = [
@@ -158,8 +157,7 @@ def train_tiny(
         ]
 
         def gradients(step: int) -> tuple[Tensor, int]:
-            rows = [lines(e) for e in _batch(drawn, tiny.batch_size, step, pace.steps_per_epoch, lines)]
-            return _step(decoder, rows[rank() :: world_size()], device, tiny.asked_weight)
+            return _step(decoder, source(step)[rank() :: world_size()], device, tiny.asked_weight)
 
         enough = len([s for s in train if s.target]) >= max(tiny.min_train_texts, world_size())
         if enough:
@@ -196,7 +194,7 @@ class _Lines:
         self._tokenizer, self._window = tokenizer, window
         self._known: dict[str, list[int]] = {}
 
-    def __call__(self, example: Example) -> tuple[list[int], list[bool]]:
+    def __call__(self, example: Example) -> Line:
         """Ids and what of them is an answer, at most a window."""
         ids: list[int] = []
         learned: list[bool] = []
@@ -217,20 +215,36 @@ class _Lines:
         return self._known[text]
 
 
-def _batch(drawn: Drawn, size: int, step: int, per_epoch: int, lines: _Lines) -> list[Example]:
-    """Examples of a step: of an epoch in its order, sorted by length a few batches at a time."""
-    epoch, place = divmod(step, per_epoch)
-    examples = drawn(epoch)
-    pool = place // _POOLED
-    last = min((pool + 1) * _POOLED, per_epoch)
-    part = examples[pool * _POOLED * size : last * size]
-    part = sorted(part, key=lambda e: (len(lines(e)[0]), e.study.study_key))
-    turns = np.random.default_rng([drawn.seed, epoch, pool]).permutation(last - pool * _POOLED)
-    at = int(turns[place - pool * _POOLED]) * size
-    return part[at : at + size] or part
+class _Rows:
+    """What a step reads: dialogues of an epoch in its order, as many in a row as fit a window.
+
+    Nothing separates dialogues of a row but their begin token; short ones alone would make steps that teach little.
+    """
+
+    def __init__(self, drawn: Drawn, lines: _Lines, size: int, window: int) -> None:
+        self._drawn, self._lines, self._size, self._window = drawn, lines, size, window
+        self._kept: tuple[int, list[Line]] = (-1, [])
+        self.steps_per_epoch = max(1, len(self._epoch(0)) // size)
+
+    def __call__(self, step: int) -> list[Line]:
+        """Rows of a step; an epoch that was drawn shorter begins again."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        rows = self._epoch(epoch)
+        return [rows[i % len(rows)] for i in range(place * self._size, (place + 1) * self._size)]
+
+    def _epoch(self, epoch: int) -> list[Line]:
+        if self._kept[0] != epoch:
+            rows: list[Line] = []
+            for ids, learned in map(self._lines, self._drawn(epoch)):
+                if rows and len(rows[-1][0]) + len(ids) <= self._window:
+                    rows[-1] = (rows[-1][0] + ids, rows[-1][1] + learned)
+                else:
+                    rows.append((ids, learned))
+            self._kept = (epoch, rows)
+        return self._kept[1]
 
 
-def _padded(rows: Sequence[tuple[list[int], list[bool]]]) -> tuple[Tensor, Tensor, Tensor]:
+def _padded(rows: Sequence[Line]) -> tuple[Tensor, Tensor, Tensor]:
     """Ids, what is a token and what is an answer, [B, L] each, padded on the right."""
     longest = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([own + [0] * (longest - len(own)) for own, _ in rows])
@@ -239,9 +253,7 @@ def _padded(rows: Sequence[tuple[list[int], list[bool]]]) -> tuple[Tensor, Tenso
     return ids, mask, learned
 
 
-def _nats(
-    decoder: Any, rows: Sequence[tuple[list[int], list[bool]]], device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _nats(decoder: Any, rows: Sequence[Line], device: torch.device) -> tuple[Tensor, Tensor]:
     """Negative log likelihood of every token but the first of a row, flat, and which of them are answers.
 
     Padding stands behind the tokens and nothing looks ahead, so that no mask is needed.
@@ -257,7 +269,7 @@ def _nats(
 
 
 def _step(
-    decoder: Any, rows: Sequence[tuple[list[int], list[bool]]], device: torch.device, asked_weight: float
+    decoder: Any, rows: Sequence[Line], device: torch.device, asked_weight: float
 ) -> tuple[Tensor, int]:
     """Gradients of a step; the mean over the answers' tokens of all ranks, and their number."""
     if rows:
@@ -274,9 +286,7 @@ def _step(
 
 
 @torch.no_grad()
-def _loss_of(
-    decoder: Any, rows: Sequence[tuple[list[int], list[bool]]], device: torch.device
-) -> float | None:
+def _loss_of(decoder: Any, rows: Sequence[Line], device: torch.device) -> float | None:
     """Mean over the answers' tokens of held-out studies; None without any."""
     if not rows:
         return None
