@@ -273,3 +273,24 @@ def test_the_ablation_table_shows_recall_beside_the_means_over_conditions(answer
     assert (found["gain"], found["conditions"], found["n_studies"]) == (None, None, 2)
     without = rows["recall_at_5", "bi_modal"]
     assert (without["value"], without["reason"]) == (None, "no text side")
+
+
+def test_the_scorecard_holds_all_agents_and_counts_the_drafts_of_the_last(answer, lake):
+    rows = answer("agent_scorecard")
+    assert [row["kind"] for row in rows] == ["diagnosis"] * 17 + ["localization"] * 17 + ["retrieval"] * 2 + [
+        "report"
+    ]
+    canal, report = rows[0], rows[-1]
+    assert (canal["name"], canal["metric"], canal["value"], canal["ece"]) == (
+        "Spinal canal stenosis",
+        "auroc",
+        0.8,
+        0.05,
+    )
+    assert (canal["n_studies"], canal["answered"], canal["severity"], canal["reason"]) == (5, 1.0, True, None)
+    assert (report["n_studies"], report["asked"], report["answered"]) == (5, 5, 1.0)
+    lake.drop("reports.drafts")
+    assert answer("agent_scorecard")[-1]["answered"] == pytest.approx(0.8)
+    untrained = rows[1]
+    assert (untrained["trained"], untrained["value"]) == (False, None)
+    assert untrained["reason"] == "none of it was trained; not evaluated yet; no report grades it"

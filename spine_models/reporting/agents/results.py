@@ -30,12 +30,14 @@ from spine_models.reporting.agents.roster import (
 )
 from spine_models.reporting.agents.serialised import PROBABLE, places_said, token_of
 from spine_models.reporting.agents.similar import Alike, NoAnswer, similar_reports, slices_by_text
-from spine_models.reporting.agents.status import ClaimStatus
+from spine_models.reporting.agents.status import ClaimStatus, Reason
 from spine_models.reporting.agents.tables import RESULTS
 from spine_models.reporting.agents.versions import AgentsError, refuse_mixed
 
 ANSWERED: Final = "answered"
 NOT_ASSESSED: Final = "not_assessed"
+UNFIT: Final = frozenset({str(Reason.NOT_SPINE), str(Reason.REGION_UNKNOWN), str(Reason.OUT_OF_SCOPE)})
+"""Why a whole study is not assessed by whoever looks at images."""
 DECISIONS: Final[Mapping[str, str]] = {"present": "present", "absent": "absent", "indeterminate": "abstain"}
 
 Row = dict[str, Any]
@@ -86,10 +88,18 @@ def results(
         images = of_study.get(study, slices.clear())
         rows += [_diagnosed(claim) for claim in own]
         rows += [_localized(claim, findings, published) for claim in own]
-        rows.append(_reports(own[0], reports[study], images, published, settings))
+        alike = _unfit(own) or reports[study]
+        rows.append(_reports(own[0], alike, images, published, settings))
         rows.append(_by_text(own[0], by_text[study], images, published))
     empty = dict.fromkeys(RESULTS)
     return pl.DataFrame([empty | row | {"result_key": _key(row)} for row in rows], schema=RESULTS)
+
+
+def _unfit(claims: list[Row]) -> Alike | None:
+    """No answer for a study that is no spine or unlike all that is known: its neighbours would only mislead."""
+    reasons = {claim["reason"] for claim in claims}
+    (reason,) = reasons if len(reasons) == 1 else (None,)
+    return Alike([], Reason(reason)) if reason in UNFIT else None
 
 
 def _identity(claim: Row) -> Row:

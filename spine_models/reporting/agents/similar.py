@@ -42,7 +42,7 @@ class Alike:
     """Neighbours of one study, or why there are none; ``asked`` is the sequence set that reports were sought with."""
 
     neighbours: list[Neighbour]
-    reason: NoAnswer | None
+    reason: StrEnum | None
     asked: str | None = None
 
 

@@ -196,6 +196,21 @@ def test_a_study_with_nothing_usable_is_answered_by_nobody(archive, heads):
     assert frame["source_instances"].list.len().sum() == 0
 
 
+def test_what_is_no_spine_has_no_similar_report(archive, heads, guards):
+    """A knee's nearest spine report would only mislead whoever reads it, or a model that is given it."""
+    knee, strange = archive({"study": T1_T2}, region="other"), archive({"study": T1_T2})
+    out = guards(dict.fromkeys(condition_keys(), ("present", None)), out=["study"])
+    models = Published(space=StubSpace())
+    for tables, given, reason in ((knee, {}, "not a spine"), (strange, {"guards": out}, "unlike those")):
+        claims = tables.diagnose(heads(ALL), **given)
+        row = answer(
+            results(claims, tables.slices, models, settings=SETTINGS, neighbours=near()),
+            "retrieval/image_to_report",
+        )
+        assert (row["status"], row["neighbours"]) == ("not_assessed", [])
+        assert reason in row["reason"]
+
+
 def test_agents_of_mixed_versions_are_refused(spoken, heads):
     tables, claims, models, given = spoken
 
