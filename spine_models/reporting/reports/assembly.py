@@ -91,7 +91,8 @@ def from_written(matched: Sequence[Matched], claims: Sequence[Claim], template: 
         last = [one for one in own if lines and _levels(one)]
         first = [one for one in own if one not in last]
         lined = [*_kept(last, title, alone=True), *lines]
-        sentences += free + _kept(first, title) + rest
+        # Findings before what is denied or open, whoever wrote them.
+        sentences += free + sorted([*_kept(first, title), *rest], key=lambda one: one.kind != Kind.FINDING)
         sentences += [one for one in lined if one.level is None]
         sentences += sorted((one for one in lined if one.level), key=lambda one: level_rank(one.level or ""))
     concluded = [one for one in matched if one.concludes]
