@@ -299,7 +299,7 @@ def report(
     """Print a drafted report of one study folder; a draft for research, to be read by a radiologist."""
     from pipelines.runtime.profiles import Settings
     from pipelines.runtime.resources import Hospital
-    from pipelines.study import report_study
+    from pipelines.study_report import report_study
     from spine_models.reporting.reports.documents import printed
 
     _progress_to_stderr()

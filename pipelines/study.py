@@ -1,6 +1,7 @@
 """One study folder without the graph: the same domain calls in a row, in a folder that goes away.
 
-Belongs here: the composition for ``spineagent embed`` and ``spineagent report``. Does not belong here: any step.
+Belongs here: the composition for ``spineagent embed``, on which that for ``spineagent report`` (``study_report``)
+rests. Does not belong here: any step.
 """
 
 from __future__ import annotations
@@ -10,20 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-from pipelines.runtime.agents import published_agents
 from pipelines.runtime.partitions import encoder_sequences
-from pipelines.runtime.priors import lake_priors
 from pipelines.runtime.resources import ENCODER, Hospital
-
-if TYPE_CHECKING:
-    from spine_models.reporting.agents import Published
-    from spine_models.reporting.reports import ReportTables
-
-POINTS = ("probes", "operating_points")
 
 VECTORS = pl.Schema(
     {
@@ -42,6 +35,14 @@ VECTORS = pl.Schema(
 
 class StudyRefused(RuntimeError):
     """The folder cannot be used; says why by counts and reason codes."""
+
+
+class NothingUsable(StudyRefused):
+    """No image of the folder may leave the restricted zone; ``told`` says why by counts and reason codes."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(f"no usable MR instance in the folder: {told}")
+        self.told = told
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
 
     Raises:
         InboxError: the folder is missing or empty.
-        StudyRefused: no instance may leave the restricted zone, or the gate found an identifier.
+        StudyRefused: the gate found an identifier; NothingUsable: no instance may leave the restricted zone.
         StorageError: no encoder has been trained in this installation.
     """
     from spine_models.corpus.archive import index_batch, scan_inbox
@@ -102,7 +103,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
         outcomes = files.group_by("outcome", "reason").len("files").sort("outcome", "reason", nulls_last=True)
         if instances.is_empty():
             told = "; ".join(f"{n} {outcome} ({reason})" for outcome, reason, n in outcomes.rows())
-            raise StudyRefused(f"no usable MR instance in the folder: {told}")
+            raise NothingUsable(told)
         series = classify_series(instances, settings=numbers.sequences)
         written = write_shards(instances, series, dicom=dicom, out=tars, settings=numbers.shards)
         embedders = usable_embedders(folders, synthesizer)
@@ -165,79 +166,3 @@ def embed_study(hospital: Hospital, folder: Path) -> Embedded:
             for unit, frame, key in parts
         )
         return Embedded(vectors, study.without_vectors)
-
-
-class Drafted(NamedTuple):
-    """Drafts of the studies of one folder, and the claims that they rest on (``agents.CLAIMS``)."""
-
-    tables: ReportTables
-    claims: pl.DataFrame
-
-
-def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> Drafted:
-    """Draft a report of every study found in one folder; HTML pages too where ``pages`` is given.
-
-    A study in which nothing can be read gets its report too: every condition is not assessed, with the reason. Where
-    the lake holds earlier studies of the same patient, under the same key, it is compared with the last of them.
-    """
-    from spine_models.reporting.agents import diagnose
-    from spine_models.reporting.reports import draft_reports, key_slices, shard_pixels, write_pages
-
-    models, points = published_agents(hospital), _points(hospital)
-    with read_study(hospital, folder) as study:
-        claims = diagnose(
-            study.studies,
-            study.study_vectors,
-            study.series,
-            study.slices,
-            models.heads,
-            settings=hospital.numbers.agents,
-            untrained_versions=hospital.untrained_encoders(),
-            guards=models.guards,
-            points=points,
-            findings=_findings(hospital, study, models, points),
-            grading=models.grading,
-        )
-        priors = lake_priors(hospital, study.studies)
-        written = draft_reports(claims, study.studies, study.series, priors=priors)
-        if pages is not None:
-            pictures = key_slices(
-                claims,
-                written.drafts,
-                study.slices,
-                shard_pixels(study.slices, study.shards),
-                limit=hospital.numbers.reports.key_slices,
-            )
-            write_pages(written.drafts, written.sentences, claims, pages, pictures=pictures)
-    return Drafted(written, claims)
-
-
-def _points(hospital: Hospital) -> pl.DataFrame | None:
-    """Operating points of the heads; None where none have been set yet."""
-    there = hospital.lake.table_path(POINTS).is_file()
-    return hospital.lake.read_table(POINTS, [None]) if there else None
-
-
-def _findings(
-    hospital: Hospital, study: Study, models: Published, points: pl.DataFrame | None
-) -> pl.DataFrame | None:
-    """Where the study's conditions are seen; None where nothing was trained to look, or nothing can be looked at."""
-    from spine_models.encoder.backbone.encoder import load_encoder
-    from spine_models.findings.localization.find import find
-    from spine_models.findings.localization.tokens import Sources
-
-    if models.localizer is None or models.heads is None or study.slice_vectors.is_empty():
-        return None
-    return find(
-        study.slices,
-        study.slice_vectors,
-        study.study_vectors,
-        models.localizer,
-        models.heads,
-        Sources(
-            {route: load_encoder(folder) for route, folder in hospital.encoders().items()},
-            dict.fromkeys(study.slices["batch_key"].unique(), study.shards),
-        ),
-        settings=hospital.numbers.localization,
-        points=points,
-    )

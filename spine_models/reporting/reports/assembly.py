@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from spine_models.corpus.labels.rules.levels import level_rank
 from spine_models.reporting.claims import Unit
 from spine_models.reporting.reports.claims import Claim
 from spine_models.reporting.reports.graph import (
@@ -87,9 +88,13 @@ def from_written(matched: Sequence[Matched], claims: Sequence[Claim], template: 
         free = [one for one in added if not one.claims]
         rest = [one for one in added if one.claims and one.level is None]
         lines = [one for one in added if one.level is not None]
-        last = [one for one in own if lines and _levelled(one)]
+        last = [one for one in own if lines and _levels(one)]
         first = [one for one in own if one not in last]
-        sentences += free + _kept(first, title) + rest + _kept(last, title) + lines
+        lined = [*_kept(last, title, alone=True), *lines]
+        # Findings before what is denied or open, whoever wrote them.
+        sentences += free + sorted([*_kept(first, title), *rest], key=lambda one: one.kind != Kind.FINDING)
+        sentences += [one for one in lined if one.level is None]
+        sentences += sorted((one for one in lined if one.level), key=lambda one: level_rank(one.level or ""))
     concluded = [one for one in matched if one.concludes]
     exact = {unit for one in concluded for unit in one.exact}
     denied = {said.claim for one in concluded for said in one.said if not said.units}
@@ -118,12 +123,23 @@ def _unsaid(
     return left
 
 
-def _levelled(one: Matched) -> bool:
-    return any(unit.level for said in one.said for unit in said.units)
+def _levels(one: Matched) -> set[str]:
+    return {unit.level for said in one.said for unit in said.units if unit.level}
 
 
-def _kept(matched: Iterable[Matched], title: str) -> list[Sentence]:
-    return [Sentence(title, one.kind, one.text, one.said, MATCHED) for one in matched]
+def _kept(matched: Iterable[Matched], title: str, *, alone: bool = False) -> list[Sentence]:
+    """A model's sentences; with ``alone`` those about one level are lines of that level."""
+    return [
+        Sentence(
+            title,
+            one.kind,
+            one.text,
+            one.said,
+            MATCHED,
+            next(iter(_levels(one))) if alone and len(_levels(one)) == 1 else None,
+        )
+        for one in matched
+    ]
 
 
 def _spoken(statement: Statement, template: Template, linked_by: str) -> Sentence:

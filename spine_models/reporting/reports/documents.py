@@ -109,7 +109,8 @@ def as_markdown(document: Document) -> str:
         told = [_where(place) for place in claim["places"]]
         where = "; ".join(dict.fromkeys(word for word in told if word))
         chance = "" if claim["probability"] is None else percent(claim["probability"])
-        status = "possible" if claim["certainty"] == "possible" else claim["status"].replace("_", " ")
+        doubtful = claim["certainty"] in ("probable", "possible")
+        status = claim["certainty"] if doubtful else claim["status"].replace("_", " ")
         row = (names[claim["condition"]], status, where or claim["reason"] or "", chance, claim["agent"])
         rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |")
     head.append("\n".join(["## Claims behind the report", "", *rows]))

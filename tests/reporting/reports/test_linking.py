@@ -153,6 +153,17 @@ def test_the_template_adds_what_the_model_left_unsaid(archive, given) -> None:
     assert units_of_text(made.drafts["report_text"].item()) == wanted
 
 
+def test_a_sentence_of_one_level_stands_in_the_line_of_its_level(archive, given) -> None:
+    made = draft(archive, given, "Possible spinal canal stenosis at L3-L4. No neural foraminal stenosis.")
+    axial = made.sentences.filter(section="AXIAL DISCS/DURAL COMPRESSION/FORAMINA")
+    lines = axial.filter(pl.col("level").is_not_null())
+    assert lines["level"].to_list() == ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]
+    third = lines.row(2, named=True)
+    assert (third["text"], third["linked_by"]) == ("Possible spinal canal stenosis at L3-L4.", "matched")
+    assert set(lines.filter(pl.col("level") != "L3-L4")["linked_by"]) == {"added"}
+    assert axial["text"][0] == "No neural foraminal stenosis."
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [

@@ -12,12 +12,13 @@ from typing import Final
 
 STATUS_WORDS: Final[dict[str, str]] = {
     "present": "present",
+    "probable": "probable",
     "possible": "possible",
     "indeterminate": "undetermined",
     "absent": "absent",
     "not_assessed": "not assessed",
 }
-"""Statuses in the order in which a reader wants them."""
+"""Statuses and certainties in the order in which a reader wants them."""
 
 
 def escaped(value: object) -> str:

