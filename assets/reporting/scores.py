@@ -4,10 +4,10 @@ Belongs here: wiring. Does not belong here: the metric, the harness, the analysi
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -21,6 +21,10 @@ from pipelines.runtime.provenance import of_all_partitions
 from pipelines.runtime.resources import Hospital
 from spine_models.config import load_profile
 from spine_models.reporting.scores import tables
+
+if TYPE_CHECKING:
+    from spine_models.reporting.claims import Reference
+    from spine_models.reporting.scores.harness import Case, Text
 
 LAYER = "reporting"
 CODE_VERSION = "1"
@@ -65,6 +69,16 @@ KNOWN = dg.AssetCheckSpec(
 )
 
 
+class Material(NamedTuple):
+    """Studies of test patients, all reports, references, each method's texts, and text beside reference."""
+
+    studies: pl.DataFrame
+    reports: pl.DataFrame
+    known: "Mapping[str, Reference | str]"
+    texts: "Mapping[str, Mapping[str, Text]]"
+    cases: "Sequence[Case]"
+
+
 def _out(thing: str, schema: pl.Schema, description: str) -> dg.AssetOut:
     return table_out(("scores", thing), schema, description, layer=LAYER, code_version=CODE_VERSION)
 
@@ -101,14 +115,14 @@ def report_scores(hospital: Hospital) -> Iterator[object]:
 
     settings = hospital.numbers.scores
     metric = metric_of(settings)
-    found = _cases(hospital)
-    frame = study_table(found["cases"])
+    found = _material(hospital)
+    frame = study_table(found.cases)
     yield table_result(("scores", "studies"), frame, by_status=counts(frame, "status"))
-    scored = score_methods(found["cases"], metric, settings=settings)
+    scored = score_methods(found.cases, metric, settings=settings)
     shown = ["method", "strictness", "n_studies", "n_missing", "n_unreadable", "f1", "f1_low", "f1_high"]
     shown += ["precision", "recall", "false_positives", "omissions", "reason"]
     yield table_result(("scores", "methods"), scored, table=markdown(scored.select(shown)))
-    beside = compare_methods(found["cases"], settings=settings)
+    beside = compare_methods(found.cases, settings=settings)
     narrow = beside.select(
         "method",
         "against",
@@ -122,10 +136,10 @@ def report_scores(hospital: Hospital) -> Iterator[object]:
     )
     yield table_result(("scores", "comparisons"), beside, table=markdown(narrow))
     claims = hospital.lake.read_table(("agents", "claims"), _both(hospital, ("agents", "claims")))
-    areas = score_conditions(found["cases"], claims, settings=settings)
+    areas = score_conditions(found.cases, claims, settings=settings)
     means = areas.filter(pl.col("condition") == "all")
     yield table_result(("scores", "conditions"), areas, table=markdown(means))
-    known = [one for one in found["known"].values() if isinstance(one, Reference)]
+    known = [one for one in found.known.values() if isinstance(one, Reference)]
     spoilt = perturbations(known, metric, most=settings.perturbed_studies, seed=settings.seed)
     yield table_result(("scores", "perturbations"), spoilt, table=markdown(spoilt))
     tried = spoilt.filter(pl.col("status") == "evaluated")
@@ -133,13 +147,15 @@ def report_scores(hospital: Hospital) -> Iterator[object]:
         asset_key=["scores", "perturbations"],
         check_name=MOVES.name,
         passed=tried.height > 0 and (tried["n_right"] == tried["n_tried"]).all(),
+        # Without a test patient nothing was tried, and nothing is wrong.
+        severity=dg.AssetCheckSeverity.ERROR if tried.height else dg.AssetCheckSeverity.WARN,
         metadata={"tried": int(tried["n_tried"].sum()), "right": int(tried["n_right"].sum())},
     )
     yield dg.AssetCheckResult(
         asset_key=["scores", "studies"],
         check_name=COUNTED.name,
-        passed=frame.height == len(METHODS) * found["studies"].height,
-        metadata={"studies": found["studies"].height, "rows": frame.height},
+        passed=frame.height == len(METHODS) * found.studies.height,
+        metadata={"studies": found.studies.height, "rows": frame.height},
     )
     yield _better(beside)
 
@@ -161,15 +177,15 @@ def report_judge(hospital: Hospital, language_models: LanguageModels) -> Iterato
     from spine_models.reporting.scores.judge import judged, judgements, questions
 
     settings = hospital.numbers.scores
-    found = _cases(hospital)
+    found = _material(hospital)
     texts = {
         (method, study): text.text
-        for method, held in found["texts"].items()
+        for method, held in found.texts.items()
         for study, text in held.items()
         if text.text is not None
     }
-    reports = dict(found["reports"].select("study_key", "report_text").iter_rows())
-    asked = questions(found["cases"], texts, reports, settings)
+    reports = dict(found.reports.select("study_key", "report_text").iter_rows())
+    asked = questions(found.cases, texts, reports, settings)
     replies = {}
     if settings.llm is not None and asked:
         folder = hospital.answers_root / "scores"
@@ -183,9 +199,9 @@ def report_judge(hospital: Hospital, language_models: LanguageModels) -> Iterato
                 api_key=language_models.api_key or None,
                 progress=reporter("judge", "drafts"),
             )
-    verdicts = judged(found["cases"], replies, settings)
+    verdicts = judged(found.cases, replies, settings)
     yield table_result(("scores", "judged"), verdicts, by_verdict=counts(verdicts, "verdict"))
-    summed = judgements(found["cases"], verdicts, settings=settings)
+    summed = judgements(found.cases, verdicts, settings=settings)
     yield table_result(("scores", "judgements"), summed, asked=len(asked), table=markdown(summed))
 
 
@@ -228,8 +244,8 @@ def report_readers(hospital: Hospital) -> Iterator[object]:
     )
 
 
-def _cases(hospital: Hospital) -> dict[str, Any]:
-    """Test patients' studies with their references, each method's texts, and both beside each other."""
+def _material(hospital: Hospital) -> Material:
+    """Read once from the lake what metric and judge are about."""
     from spine_models.reporting.scores.harness import compare_texts, metric_of, references
     from spine_models.reporting.scores.sources import studies_of_test_patients, texts_of_methods
 
@@ -251,7 +267,7 @@ def _cases(hospital: Hospital) -> dict[str, Any]:
         reports,
     )
     cases = compare_texts(studies, known, reports, texts, metric_of(hospital.numbers.scores))
-    return {"studies": studies, "known": known, "texts": texts, "reports": reports, "cases": cases}
+    return Material(studies, reports, known, texts, cases)
 
 
 def _both(hospital: Hospital, key: tuple[str, str]) -> list[str]:

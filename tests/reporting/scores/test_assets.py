@@ -19,7 +19,8 @@ from spine_models.corpus.shards.tables import SPLITS
 from spine_models.findings.retrieval.tables import NEIGHBOURS
 from spine_models.reporting.agents.tables import CLAIMS
 from spine_models.reporting.reports.tables import DRAFTS
-from sql.warehouse import open_lake
+from sql.catalogue import checks
+from sql.warehouse import broken_rows, open_lake
 from tests.reporting.scores.conftest import key
 
 BATCHES = ("internal-0001", "internal-0002")
@@ -99,20 +100,23 @@ def test_the_stage_scores_the_whole_lake(hospital):
         },
     )
     assert done.success
-    checks = {found.check_name: found for found in done.get_asset_check_evaluations()}
-    assert {name: found.passed for name, found in checks.items()} == {
+    found_by_name = {found.check_name: found for found in done.get_asset_check_evaluations()}
+    assert {name: found.passed for name, found in found_by_name.items()} == {
         "errors_lower_the_score": True,
         "no_study_is_dropped": True,
         "agents_help": True,
         "drafts_are_known": False,
     }
     # Drafts are the reports themselves here; the other texts find nothing: better, but by no ratio.
-    told = checks["agents_help"].metadata
+    told = found_by_name["agents_help"].metadata
     assert (told["f1"].value, told["f1_image_only"].value, "f1_ratio" in told) == (1.0, 0.0, False)
     assert told["reason"].value == "the other's value is zero"
     with open_lake(hospital.lake.root) as lake:
         table = lake.sql("FROM queries.report_scores").pl()
         readers = lake.sql("FROM queries.radpeer_summary").pl()
+        rules = [check for check in checks().values() if check.name.startswith("scores__")]
+        assert rules
+        assert [check.name for check in rules if broken_rows(lake, check)[0]] == []
     rows = {row["method"]: row for row in table.to_dicts()}
     assert (rows["agents"]["n_studies"], rows["agents"]["f1"]) == (3, 1.0)
     assert rows["image_only"]["n_unreadable"] == 1
@@ -147,3 +151,38 @@ def test_a_lake_without_model_index_and_readers_says_so(hospital):
         "agents": {"scored"}, "agents_llm": {"missing"}, "image_only": {"missing"}, "retrieved": {"missing"},
     }  # fmt: skip
     assert pl.read_parquet(lake.table_path(("scores", "readers"))).is_empty()
+
+
+def test_without_a_test_patient_nothing_is_scored_and_nothing_breaks(hospital):
+    lake = hospital.lake
+    for batch in BATCHES:
+        splits = lake.read_table(("shards", "splits"), [batch]).with_columns(split=pl.lit("train"))
+        lake.write_table(("shards", "splits"), batch, splits)
+    done = dg.materialize(
+        assets_of(scores),
+        resources={
+            "hospital": hospital,
+            "language_models": LanguageModels(),
+            "io_manager": parquet_io_manager,
+        },
+    )
+    failed = [found for found in done.get_asset_check_evaluations() if not found.passed]
+    assert {found.check_name for found in failed} == {
+        "errors_lower_the_score",
+        "agents_help",
+        "drafts_are_known",
+    }
+    assert {found.severity for found in failed} == {dg.AssetCheckSeverity.WARN}
+    tables = {
+        name: pl.read_parquet(lake.table_path(("scores", name)))
+        for name in ("studies", "methods", "comparisons", "conditions", "perturbations", "judgements")
+    }
+    assert tables.pop("studies").is_empty()
+    for name, frame in tables.items():
+        assert frame.height > 0, name
+        assert set(frame["status"]) == {"not_evaluable"} or name == "perturbations"
+        assert frame.filter(pl.col("status") == "not_evaluable")["reason"].null_count() == 0
+    with open_lake(lake.root) as opened:
+        for check in checks().values():
+            if check.name.startswith("scores__"):
+                assert broken_rows(opened, check)[0] == 0, check.name
