@@ -54,7 +54,7 @@ def test_every_item_says_where_it_comes_from(built, many):
         assert row["writer"] == "templates"
         assert row["prompt_version"] == words().version
         assert row["labels_version"].startswith("rules@")
-        assert row["draft"] or row["kind"] == "report"
+        assert row["draft"]
         assert len(row["turns"]) == len(row["asks"])
         assert row["patient_key"] in TRAIN
 

@@ -109,7 +109,7 @@ def test_yes_and_no_and_private_marks():
         "J. Doe, MD",
     ):
         assert is_private(text), text
-    for text in ("L4/5 and T11-12", "grade 1", "MR images of 1.5 T", "may be", "3 mm"):
+    for text in ("L4/5 and T11-12", "grade 1", "MR images of 1.5 T", "2. May be", "3. Marrow", "3 mm"):
         assert not is_private(text), text
 
 
