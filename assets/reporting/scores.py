@@ -187,13 +187,13 @@ def report_judge(hospital: Hospital, language_models: LanguageModels) -> Iterato
     reports = dict(found.reports.select("study_key", "report_text").iter_rows())
     asked = questions(found.cases, texts, reports, settings)
     replies = {}
-    if settings.llm is not None and asked:
+    if settings.judge is not None and asked:
         folder = hospital.answers_root / "scores"
-        unanswered = count_open(asked, settings=settings.llm, log_folder=folder)
-        with language_models.serving(settings.llm) if unanswered else nullcontext("") as endpoint:
+        unanswered = count_open(asked, settings=settings.judge, log_folder=folder)
+        with language_models.serving(settings.judge) if unanswered else nullcontext("") as endpoint:
             replies = ask_all(
                 asked,
-                settings=settings.llm,
+                settings=settings.judge,
                 endpoint=endpoint,
                 log_folder=folder,
                 api_key=language_models.api_key or None,
