@@ -24,7 +24,7 @@ from spine_models.domain import conditions
 from spine_models.findings.probes.draws import Bootstrap, Replicated
 from spine_models.reporting.chat import ANSWERED, Question, Reply
 from spine_models.reporting.claims import Unit
-from spine_models.reporting.scores.harness import Case, Compared
+from spine_models.reporting.scores.harness import METHODS, Case, Compared
 from spine_models.reporting.scores.tables import JUDGED, JUDGEMENTS
 
 PROMPT_VERSION: Final = "judge-1"
@@ -145,7 +145,7 @@ def judgements(cases: Sequence[Case], verdicts: pl.DataFrame, *, settings: Score
     """
     model = None if settings.llm is None else settings.llm.model
     rows = []
-    for method in dict.fromkeys(case.method for case in cases):
+    for method in METHODS:
         own = [case for case in cases if case.method == method and case.compared is not None]
         of_method = verdicts.filter(method=method)
         failed = set(of_method.filter(pl.col("outcome") != ANSWERED)["study_key"])
