@@ -157,7 +157,7 @@ def report_scores(hospital: Hospital) -> Iterator[object]:
         passed=frame.height == len(METHODS) * found.studies.height,
         metadata={"studies": found.studies.height, "rows": frame.height},
     )
-    yield _better(beside)
+    yield _better(beside, scored)
 
 
 @dg.multi_asset(
@@ -187,13 +187,13 @@ def report_judge(hospital: Hospital, language_models: LanguageModels) -> Iterato
     reports = dict(found.reports.select("study_key", "report_text").iter_rows())
     asked = questions(found.cases, texts, reports, settings)
     replies = {}
-    if settings.llm is not None and asked:
+    if settings.judge is not None and asked:
         folder = hospital.answers_root / "scores"
-        unanswered = count_open(asked, settings=settings.llm, log_folder=folder)
-        with language_models.serving(settings.llm) if unanswered else nullcontext("") as endpoint:
+        unanswered = count_open(asked, settings=settings.judge, log_folder=folder)
+        with language_models.serving(settings.judge) if unanswered else nullcontext("") as endpoint:
             replies = ask_all(
                 asked,
-                settings=settings.llm,
+                settings=settings.judge,
                 endpoint=endpoint,
                 log_folder=folder,
                 api_key=language_models.api_key or None,
@@ -276,12 +276,14 @@ def _both(hospital: Hospital, key: tuple[str, str]) -> list[str]:
     return [batch for batch in hospital.lake.partitions(key) if batch in released]
 
 
-def _better(beside: pl.DataFrame) -> dg.AssetCheckResult:
+def _better(beside: pl.DataFrame, scored: pl.DataFrame) -> dg.AssetCheckResult:
     rows = {row["measure"]: row for row in beside.filter(method="agents", against="image_only").to_dicts()}
     f1, fewer = rows["f1"], [rows[name] for name in ("false_positives", "omissions")]
     passed = f1["status"] == "evaluated" and f1["value"] > 0 and f1["value"] >= WANTED * f1["against_value"]
     told = {"f1": f1["value"], "f1_image_only": f1["against_value"], "f1_ratio": f1["ratio"]}
     told |= {f"{row['measure']}_difference": row["difference"] for row in fewer}
+    # Beside texts that say nothing nobody invents less: whoever reads the check must know how many there are.
+    told["image_only_unreadable"] = scored.filter(method="image_only", strictness="graded")["n_unreadable"][0]
     return dg.AssetCheckResult(
         asset_key=["scores", "comparisons"],
         check_name=BETTER.name,

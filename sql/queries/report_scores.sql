@@ -3,7 +3,7 @@
 --   method                agents, agents_llm (language model given the agents), image_only, retrieved
 --   n_studies             test patients' studies with a report and a text of this method
 --   n_missing             with a report, without a text
---   n_unreadable          of the scored ones, texts without a word
+--   n_unreadable          of the scored ones, texts that neither affirm nor deny any condition
 --   f1                    of findings with their places and degrees, clinically weighted
 --   f1_low                lower end of its 95 % interval over patients
 --   f1_high               upper end

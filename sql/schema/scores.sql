@@ -9,7 +9,7 @@ CREATE TABLE scores.studies (
     patient_key VARCHAR,
     study_key VARCHAR,
     method VARCHAR, -- agents, agents_llm (language model given the agents), image_only, retrieved
-    status VARCHAR, -- scored, unreadable (scored as a report that says nothing), missing, no_reference
+    status VARCHAR, -- scored, unreadable (affirms and denies nothing, scored as such), missing, no_reference
     reason VARCHAR, -- of a status other than scored
     source_key VARCHAR, -- draft, neighbour's study, or model version that the text is of
     excluded VARCHAR[], -- conditions left out: the reference is in doubt
@@ -40,7 +40,7 @@ CREATE TABLE scores.methods (
     reason VARCHAR,
     n_studies INTEGER, -- scored, unreadable ones too
     n_patients INTEGER,
-    n_unreadable INTEGER,
+    n_unreadable INTEGER, -- of the scored ones, texts that neither affirm nor deny any condition
     n_missing INTEGER, -- with a reference, without a text
     n_no_reference INTEGER,
     n_excluded INTEGER, -- conditions of scored studies left out

@@ -5,6 +5,7 @@ Belongs here: wiring. Does not belong here: prompts, generation, why there is no
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -104,20 +105,23 @@ def answers(hospital: Hospital) -> Iterator[object]:
 
     opened, lake = open_tuned(hospital), hospital.lake
     batches = lake.partitions(("agents", "claims")) if opened.llava is not None else []
-    frames = [pl.DataFrame(schema=tables.ANSWERS)]
+    held: dict[str | None, tuple[list[pl.DataFrame], list[Any]]] = {}
     for batch in batches:
         splits = lake.read_table(("shards", "splits"), [batch]).filter(pl.col("split").is_in(["val", "test"]))
         studies = lake.read_table(("deid", "studies"), [batch]).join(
             splits.select("patient_key", "split"), on="patient_key", how="inner"
         )
         asked, encoders = batch_studies(hospital, studies, [batch])
-        reason = writing.encoder_mismatch(opened.card or {}, encoders)
-        frames.append(
-            writing.answers(
-                studies, asked, opened.llava, hospital.numbers.llava, version=opened.version, reason=reason
-            )
-        )
-    frame = pl.concat(frames).sort("study_key", "conditioning")
+        of_batch = held.setdefault(writing.encoder_mismatch(opened.card or {}, encoders), ([], []))
+        of_batch[0].append(studies)
+        of_batch[1].extend(asked)
+    # Of all batches together, so that many texts are written at a time.
+    settings, version = hospital.numbers.llava, opened.version
+    frames = [
+        writing.answers(pl.concat(own), asked, opened.llava, settings, version=version, reason=reason)
+        for reason, (own, asked) in held.items()
+    ]
+    frame = pl.concat([pl.DataFrame(schema=tables.ANSWERS), *frames]).sort("study_key", "conditioning")
     yield table_result(
         ANSWERS, frame, by_conditioning=counts(frame, "conditioning"), reasons=counts(frame, "reason")
     )

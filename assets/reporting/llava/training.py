@@ -160,6 +160,12 @@ def warmed(
     above, reason = _decoder(hospital)
     if not inputs:
         reason = NOTHING
+    elif reason is None:
+        untrained = set(hospital.untrained_encoders())
+        if blind := sorted(
+            route for route, (_, model, _) in parents["encoders"].items() if model in untrained
+        ):
+            reason = f"the encoder of route {' and '.join(blind)} was not trained"
     yield from _trained(
         context, config, hospital, manifest, ledger, "warm_up", WARMED, WARMED_HEALTH, WARMED_SPLIT,
         inputs | above, parents, reason,

@@ -32,7 +32,8 @@ class ScoreSettings(Section):
     """How reports are compared with the study's own.
 
     Intervals rest on ``bootstrap`` draws of patients. ``perturbed_studies`` reports at most are perturbed to test the
-    metric. ``llm`` judges the texts of ``judged``; null asks nobody.
+    metric. ``llm`` judges the texts of ``judged``; null asks nobody. An answer holds a verdict for every finding of two
+    reports, about 25 tokens each: where ``max_tokens`` is not named, ``judge`` has room for 80.
     """
 
     partial: PartialCredit = PartialCredit()
@@ -41,3 +42,10 @@ class ScoreSettings(Section):
     llm: LlmSettings | None = None
     judged: tuple[Method, ...] = ("agents", "agents_llm", "image_only", "retrieved")
     seed: int = Field(0, ge=0)
+
+    @property
+    def judge(self) -> LlmSettings | None:
+        """``llm`` with room for its answers."""
+        if self.llm is None or self.llm.max_tokens is not None:
+            return self.llm
+        return self.llm.model_copy(update={"max_tokens": 2048})

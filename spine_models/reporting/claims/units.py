@@ -125,6 +125,11 @@ def units_of_text(text: str) -> list[Unit]:
     return list(_read(text))
 
 
+def says_something(text: str) -> bool:
+    """Whether a text affirms, doubts or denies any condition: the least that makes it a report of the spine."""
+    return bool(text.strip()) and bool(read_report(text))
+
+
 @lru_cache(maxsize=4096)
 def _read(text: str) -> tuple[Unit, ...]:
     # The same report is asked for as a reference, as a neighbour's and in perturbations.

@@ -115,11 +115,11 @@ def verdict(table: pl.DataFrame, settings: LlavaSettings) -> dict[str, Any]:
 def measure_fitness(llava: Llava, val: Sequence[ReportStudy], settings: LlavaSettings) -> Fitness:
     """Let a tuned model write drafts of held-out studies and compare them with what it was told.
 
-    At most ``fit_studies`` studies that the agents speak of, those with the most claims first, since a study without
-    any asks for nothing; a prompt that does not fit the context says none of its claims.
+    At most ``fit_studies`` studies with images that the agents speak of, those with the most claims first, since one
+    without any asks for nothing; a prompt that does not fit the context says none of its claims.
     """
     asked = sorted(
-        (study for study in val if study.agents),
+        (study for study in val if study.agents and study.images is not None),
         key=lambda study: (-len(units_of_line(study.agents)), study.study_key),
     )[: settings.fit_studies]
     prompts, fitting = [], []

@@ -134,7 +134,7 @@ def follow(
         state.step += 1
         row |= {"step": state.step, "loss": float(loss), "tokens": tokens, "lr": lr}
         row["grad_norm"] = float("nan") if norm is None else norm
-        if state.step % pace.evaluate_every == 0 or state.step == pace.steps:
+        if state.step % pace.evaluate_every == 0 or state.step in (1, pace.steps):
             row["val_loss"] = measure()
         state.rows.append(row)
         if report is not None and rank() == 0:

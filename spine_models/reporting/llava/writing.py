@@ -20,6 +20,7 @@ from spine_models.reporting.llava.tables import ANSWERS, WRITTEN
 
 NOT_TRAINED: Final = "no report model has been trained"
 NO_CLAIMS: Final = "the agents say nothing of the study"
+NO_IMAGES: Final = "no image of the study could be encoded"
 TOO_LONG: Final = "its prompt is longer than the context of the report model"
 OTHER_ENCODER: Final = "the images were encoded by another version than the report model was trained on"
 SCORED: Final = (Conditioning.IMAGE_ONLY, Conditioning.AGENTS)
@@ -69,8 +70,7 @@ def written(
     if llava is None or reason is not None:
         found = dict.fromkeys(by_key, reason or NOT_TRAINED)
     else:
-        found = {key: NO_CLAIMS for key, study in by_key.items() if not study.agents}
-        found |= _generated([s for s in asked if s.agents], Conditioning.DRAFT, llava, settings)
+        found = _generated(asked, Conditioning.DRAFT, llava, settings)
     rows = []
     for batch, patient, key in (
         studies.select("batch_key", "patient_key", "study_key").sort("study_key").rows()
@@ -107,8 +107,6 @@ def answers(
         found: dict[str, Generated | str] = {}
         if reason is None:
             found = _generated(asked, conditioning, llava, settings)
-            if conditioning is Conditioning.AGENTS:
-                found |= {study.study_key: NO_CLAIMS for study in asked if not study.agents}
         for batch, patient, key, split in keys:
             answer = found.get(key, reason or NO_CLAIMS)
             rows.append((batch, patient, key, split, str(conditioning), *_cells(answer, version)))
@@ -118,9 +116,13 @@ def answers(
 def _generated(
     studies: Sequence[ReportStudy], conditioning: Conditioning, llava: Llava, settings: LlavaSettings
 ) -> dict[str, Generated | str]:
+    """What is written, or why nothing is: a report on no image would be a guess."""
     found: dict[str, Generated | str] = {}
     prompts: dict[str, str] = {}
     for study in studies:
+        if study.images is None or (conditioning is not Conditioning.IMAGE_ONLY and not study.agents):
+            found[study.study_key] = NO_IMAGES if study.images is None else NO_CLAIMS
+            continue
         prompt = report_question(study, conditioning)
         try:
             llava.encode(prompt, room=settings.max_new_tokens)

@@ -7,8 +7,8 @@ index). All texts are read by the same eyes, the rules labeller; no method is sc
 A study is of a test patient and was released. What becomes of it is told, by method:
 
 - ``scored``: it has a reference and a text.
-- ``unreadable``: the text is there and holds no word. It is scored as a report that says nothing, so that failing
-  does not pay, and counted apart.
+- ``unreadable``: the text is there and holds no word, or neither affirms nor denies any condition. It is scored as the
+  report that says nothing, so that failing does not pay, and counted apart: beside such texts nobody invents less.
 - ``missing``: the method has no text for it, or says why it wrote none; not scored, counted apart.
 - ``no_reference``: the study has no report, an empty one, or no labels; not scored by any method, counted apart.
 
@@ -27,7 +27,7 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.config import ScoreSettings
-from spine_models.reporting.claims import Reference, Unit, units_of_labels, units_of_text
+from spine_models.reporting.claims import Reference, Unit, says_something, units_of_labels, units_of_text
 from spine_models.reporting.scores.metric import Metric, Tally
 from spine_models.reporting.scores.tables import STUDIES
 from spine_models.reporting.scores.text import Likeness, body, likeness, words
@@ -38,6 +38,7 @@ NO_REPORT: Final = "the study has no report"
 EMPTY_REPORT: Final = "the study's report is empty"
 NO_LABELS: Final = "the study's report has no labels"
 NO_WORDS: Final = "the text holds no word"
+NO_STATEMENT: Final = "the text neither affirms nor denies any condition"
 ABSENT: Final[Mapping[str, str]] = {
     "agents": "no draft of this study",
     "agents_llm": "the language model wrote no report of this study from the agents",
@@ -214,11 +215,11 @@ def _case(
     if text is None or text.text is None:
         reason = text.reason if text and text.reason else ABSENT[method]
         return Case(study, method, "missing", reason, source)
-    readable = bool(words(text.text))
-    units = tuple(units_of_text(text.text)) if readable else ()
+    units = tuple(units_of_text(text.text))
     tally = metric.compare(units, reference.units, excluded=reference.excluded)
-    alike = likeness(body(text.text) if readable else "", body(own[study["study_key"]]))
-    status, reason = ("scored", None) if readable else ("unreadable", NO_WORDS)
+    alike = likeness(body(text.text), body(own[study["study_key"]]))
+    reason = None if says_something(text.text) else NO_STATEMENT if words(text.text) else NO_WORDS
+    status = "unreadable" if reason else "scored"
     return Case(study, method, status, reason, source, Compared(reference, units, tally, alike))
 
 

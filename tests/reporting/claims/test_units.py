@@ -13,6 +13,7 @@ from spine_models.reporting.claims import (
     CERTAINTIES,
     Unit,
     merged,
+    says_something,
     units_of_claims,
     units_of_labels,
     units_of_text,
@@ -58,6 +59,14 @@ def test_a_text_gives_its_units(text, expected):
     if expected is None:
         expected = [Unit("fracture", "L2", certainty="probable"), Unit("hemangioma", "L3")]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", False), (" \n", False), ("No. No. L2.", False), ("No fracture.", True), ("Fracture of L2.", True)],
+)
+def test_a_report_says_something(text, expected):
+    assert says_something(text) is expected
 
 
 def test_a_word_of_doubt_in_a_sentence_of_two_conditions_is_nobodys():

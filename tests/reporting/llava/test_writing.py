@@ -155,6 +155,15 @@ def test_a_fit_model_writes_what_it_is_told_of_every_study():
     assert set(frame["model_version"]) == {"l1"}
 
 
+def test_of_a_study_without_images_nothing_is_written():
+    blind = [dataclasses.replace(asked("a")[0], images=None)]
+    parrot = Parrot("FINDINGS: No fracture.")
+    drafts = writing.written(rows("a"), blind, parrot, SETTINGS, version="l1", reason=None)
+    scored = writing.answers(rows("a"), blind, parrot, SETTINGS, version="l1")
+    assert {*drafts["reason"], *scored["reason"]} == {writing.NO_IMAGES}
+    assert parrot.prompts == []
+
+
 def test_a_prompt_longer_than_the_context_is_said():
     frame = writing.written(
         rows("a"), asked("a"), Parrot("x", longest=10), SETTINGS, version="l1", reason=None

@@ -186,3 +186,44 @@ def test_without_a_test_patient_nothing_is_scored_and_nothing_breaks(hospital):
         for check in checks().values():
             if check.name.startswith("scores__"):
                 assert broken_rows(opened, check)[0] == 0, check.name
+
+
+JUDGED_BY = "name: judged\nextends: phantom\nscores:\n  bootstrap: 20\n  llm: {name: judge, model: tiny, attempts: 1}\n"
+
+
+def test_a_configured_model_is_asked_once_and_its_verdicts_stay(hospital, tmp_path):
+    from tests.corpus.labels.llm.fake_server import FakeServer
+    from tests.reporting.scores.test_judge import honest
+
+    profile = tmp_path / "judged.yaml"
+    profile.write_text(JUDGED_BY)
+    hospital = Hospital(profile=str(profile), home=hospital.home, key_file="")
+
+    def judge(url: str):
+        resources = {
+            "hospital": hospital,
+            "language_models": LanguageModels(url=url),
+            "io_manager": parquet_io_manager,
+        }
+        return dg.materialize([scores.report_judge], resources=resources, raise_on_error=False)
+
+    with FakeServer(honest) as server:
+        assert judge(server.url).success
+        asked, address = len(server.asked), server.url
+    # Not about the normal draft of a normal study; both texts of the report model are the same and asked about once.
+    assert asked == 2 + 3 + 3
+    frame = pl.read_parquet(hospital.lake.table_path(("scores", "judgements")))
+    rows = {row["method"]: row for row in frame.to_dicts()}
+    assert rows["agents"]["supported"] == 1.0
+    assert rows["agents"]["omissions"] == 0.0
+    assert rows["retrieved"]["supported"] == 0.0
+    verdicts = pl.read_parquet(hospital.lake.table_path(("scores", "judged")))
+    # The server is gone: what it answered is in the log, and nothing is asked again.
+    assert judge(address).success
+    assert pl.read_parquet(hospital.lake.table_path(("scores", "judged"))).equals(verdicts)
+    for file in (hospital.answers_root / "scores").iterdir():
+        file.unlink()
+    failed = judge(address)
+    assert not failed.success
+    (step,) = (event for event in failed.all_events if event.is_step_failure)
+    assert "ServerDownError" in str(step.step_failure_data.error)

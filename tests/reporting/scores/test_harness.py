@@ -64,6 +64,21 @@ def test_a_text_without_a_word_counts_as_silence_and_apart(made):
     assert rows["severe"]["reason"] == "the text holds no word"
 
 
+def test_babble_counts_as_silence_and_apart_and_a_plain_denial_does_not(made):
+    said = {
+        key("severe"): Text("2. No. No. No evidence of L2."),
+        key("normal"): Text("FINDINGS: No fracture."),
+    }
+    rows = rows_of(made.cases({"image_only": said}), "image_only")
+    assert (rows["severe"]["status"], rows["severe"]["n_said"], rows["severe"]["omissions"]) == (
+        "unreadable",
+        0,
+        1,
+    )
+    assert rows["severe"]["reason"] == "the text neither affirms nor denies any condition"
+    assert (rows["normal"]["status"], rows["normal"]["f1"]) == ("scored", 1.0)
+
+
 def test_a_method_that_says_why_it_wrote_nothing_is_missing_with_that_reason(made):
     cases = made.cases({"image_only": {key("severe"): Text(None, "v1", "the model is untrained")}})
     row = rows_of(cases, "image_only")["severe"]

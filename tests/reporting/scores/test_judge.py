@@ -159,6 +159,13 @@ def test_the_schema_holds_as_many_verdicts_as_findings():
     assert not conforms({"draft": [one, one | {"why": "x"}], "reference": []}, schema)
 
 
+def test_an_answer_has_room_for_every_verdict_unless_the_profile_says_how_much(settings, asking):
+    assert settings.judge is None
+    assert asking.judge.answer_tokens == 2048
+    own = asking.llm.model_copy(update={"max_tokens": 512})
+    assert asking.model_copy(update={"llm": own}).judge.answer_tokens == 512
+
+
 def test_a_finding_in_words():
     assert in_words(Unit("canal", "L4-L5", None, "severe", "possible")) == (
         "Spinal canal stenosis, L4-L5, severe, possible"
