@@ -21,7 +21,7 @@ from spine_models.reporting.reports.graph import (
     findings_of,
     impression_of,
 )
-from spine_models.reporting.reports.linking import Matched
+from spine_models.reporting.reports.linking import LEVEL_LINE, Matched
 from spine_models.reporting.reports.phrasing import level_words, say
 from spine_models.reporting.reports.template import Template
 
@@ -88,11 +88,10 @@ def from_written(matched: Sequence[Matched], claims: Sequence[Claim], template: 
         free = [one for one in added if not one.claims]
         rest = [one for one in added if one.claims and one.level is None]
         lines = [one for one in added if one.level is not None]
-        last = [one for one in own if lines and _levels(one)]
+        last = [one for one in own if _levels(one) and (lines or LEVEL_LINE.match(one.text))]
         first = [one for one in own if one not in last]
         lined = [*_kept(last, title, alone=True), *lines]
-        # Findings before what is denied or open, whoever wrote them.
-        sentences += free + sorted([*_kept(first, title), *rest], key=lambda one: one.kind != Kind.FINDING)
+        sentences += free + sorted([*_kept(first, title), *rest], key=_turn)
         sentences += [one for one in lined if one.level is None]
         sentences += sorted((one for one in lined if one.level), key=lambda one: level_rank(one.level or ""))
     concluded = [one for one in matched if one.concludes]
@@ -121,6 +120,11 @@ def _unsaid(
             statement = replace(statement, said=said)
         left.append(statement)
     return left
+
+
+def _turn(one: Sentence) -> tuple[bool, bool]:
+    """Findings before what is denied or open; of them those without a level first, lest they are read with one."""
+    return one.kind != Kind.FINDING, any(unit.level for said in one.said for unit in said.units)
 
 
 def _levels(one: Matched) -> set[str]:

@@ -36,7 +36,8 @@ _HEADING: Final = re.compile(
 )
 _CONCLUDES: Final = re.compile(r"impression|conclusion|opinion|summary", re.IGNORECASE)
 _BULLET: Final = re.compile(r"\s*(?:[-*•]|\(?\d{1,2}[.)])\s+")
-_LEVEL_LINE: Final = re.compile(r"\s*[CTLctl]\d{1,2}\s?[-/]\s?[CTLSctls]?\d{1,2}\s?:")
+LEVEL_LINE: Final = re.compile(r"\s*[CTLctl]\d{1,2}\s?[-/]\s?[CTLSctls]?\d{1,2}\s?:")
+"""How a sentence opens under whose level a reader takes the next ones to stand."""
 _SPECIAL: Final = re.compile(r"<\|/?[a-z_ ]*\|>")
 _STOP: Final = re.compile(r"(?<=[.!?])\s+")
 COMPARES: Final = re.compile(
@@ -47,6 +48,14 @@ COMPARES: Final = re.compile(
     re.IGNORECASE,
 )
 """Words of a comparison with another study."""
+
+
+_OPEN: Final = re.compile(
+    r"\b(?:not|cannot|could not|un-?able to)(?: be)?(?: \w+ly)? (?:assess|determin|evaluat)\w*"
+    r"|\bun(?:determined|assessed)\b|\blimitations?\b",
+    re.IGNORECASE,
+)
+"""What was not looked at or could not be told, which labellers take for many things."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,8 @@ def link(text: str, claims: Sequence[Claim], *, stopped: bool = True) -> tuple[l
                 raise _Refused("technique, history and comparison are told from the study, not by the model")
             if COMPARES.search(sentence):
                 raise _Refused("compares with another study, which the model was not shown")
+            if _OPEN.search(sentence):
+                raise _Refused("tells what could not be assessed, which the template does from the claims")
             matched.append(_matched(section, sentence, by_condition))
         except _Refused as refusal:
             removed.append(Removed(section, sentence, refusal.reason, refusal.condition))
@@ -133,7 +144,7 @@ def sentences_of(text: str) -> Iterator[tuple[str | None, bool, str]]:
             section = IMPRESSION if _CONCLUDES.fullmatch(named.rstrip("S")) else named
             line = line[heading.end() :]
         bullet = _BULLET.match(line)
-        if bullet is not None or _LEVEL_LINE.match(line) or not line.strip():
+        if bullet is not None or LEVEL_LINE.match(line) or not line.strip():
             yield from released()
         held.append(line[bullet.end() :] if bullet else line.strip())
     yield from released()

@@ -54,8 +54,9 @@ def clauses_of(said: Said, template: Template, *, levels: bool) -> list[str]:
     noun = template.findings[said.claim.condition]
     clauses: list[tuple[tuple[object, ...], str]] = []
     for (severity, side), units in groups.items():
-        named = [unit for unit in units if unit.level is not None]
-        for members in ([unit for unit in units if unit.level is None], named):
+        # Discs and vertebrae apart: "T1-2 and T2" would be one list of levels, whichever are meant.
+        for kind in (None, True, False):
+            members = [unit for unit in units if (unit.level and "-" in unit.level) is kind]
             if not members:
                 continue
             certainty = "" if members[0].certainty == "definite" else members[0].certainty

@@ -62,6 +62,16 @@ def test_every_condition_at_every_severity_side_and_certainty(archive, claim, fi
         assert units_of_text(text) == units_of_claims(given.to_dicts()), f"{condition} {place} {certainty}"
 
 
+def test_discs_and_vertebrae_of_one_name_are_told_apart(archive, claim, filled) -> None:
+    """ "T1-2 and T2" would be one list of levels."""
+    tables = archive({"study": SERIES}, region="thoracic")
+    places = [{"level": "T1-T2", "side": "left"}, {"level": "T2", "side": "left"}]
+    given = filled([claim("inflammation", "present", places=places, certainty="probable")])
+    text = draft_reports(given, tables.studies, tables.series).drafts["report_text"].item()
+    assert units_of_text(text) == units(given)
+    assert len(units(given)) == 2
+
+
 @pytest.mark.parametrize("region", REGIONS)
 def test_sentences_say_no_more_than_their_claims(archive, claims, region: str) -> None:
     tables = archive({"study": SERIES}, region=region)

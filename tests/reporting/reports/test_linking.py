@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import polars as pl
 import pytest
 
@@ -9,7 +11,7 @@ from spine_models.reporting.claims import merged, units_of_text
 from spine_models.reporting.reports import draft_reports
 from spine_models.reporting.reports.claims import Claim
 from spine_models.reporting.reports.drafting import NOTHING_LEFT, claims_of
-from spine_models.reporting.reports.linking import link, sentences_of
+from spine_models.reporting.reports.linking import COMPARES, link, sentences_of
 
 SERIES = [("T1", "sagittal", "t1"), ("T2", "sagittal", "t2")]
 
@@ -76,6 +78,8 @@ def test_negatives_of_absent_claims_stay(given) -> None:
         ("Fibroids of the uterus are noted.", "says nothing that a claim carries", None),
         ("The disc herniation at L4-5 is unchanged.", "compares with another study", None),
         ("New moderate left disc herniation at L4-5.", "compares with another study", None),
+        ("Not assessed (no T1 or T2 series): vertebral fracture.", "tells what could not be assessed", None),
+        ("Spondylolisthesis cannot be reliably assessed.", "tells what could not be assessed", None),
         ("TECHNIQUE: Sagittal T1 and T2.", "technique, history and comparison", None),
         ("COMPARISON: None.", "technique, history and comparison", None),
     ],
@@ -199,3 +203,27 @@ def test_a_perfect_text_stays_whole_and_a_shuffled_one_is_as_true(archive, claim
     said = made.sentences.filter(~pl.col("kind").is_in(["technique", "notice"]))
     assert set(said["claim_keys"].explode()) == set(given["claim_key"])
     assert (said["claim_keys"].list.len() > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(700, 715))
+def test_no_text_makes_a_draft_say_anything_else(archive, claims, seed: int) -> None:
+    """A model that mixes its own study's sentences with another's, in any order, cut anywhere."""
+    draw = random.Random(seed)
+    given, other = claims(seed), claims(seed + 1000)
+    mine, theirs = (
+        draft_reports(one, *_tables(archive)).sentences["text"].to_list() for one in (given, other)
+    )
+    pool = [text for text in mine if draw.random() < 0.7] + [text for text in theirs if draw.random() < 0.3]
+    draw.shuffle(pool)
+    text = "\n".join(pool) + "\nIMPRESSION:\n" + "\n".join(draw.sample(pool, min(4, len(pool))))
+    text = text[: draw.randrange(len(text) // 2, len(text))]
+    made = draft(archive, given, text, stopped=False)
+    wanted = merged(unit for claim in claims_of(given)["study"] for unit in claim.units)
+    assert units_of_text(made.drafts["report_text"].item()) == wanted
+    assert not COMPARES.search(made.drafts["report_text"].item())
+    said = made.sentences.filter(~pl.col("kind").is_in(["technique", "notice"]))
+    assert set(said["claim_keys"].explode()) == set(given["claim_key"])
+    assert (said["claim_keys"].list.len() > 0).all()
+    if made.drafts["reason"].item() is None:
+        kept = made.sentences.filter(linked_by="matched").height
+        assert kept + made.removed.height == len(list(sentences_of(text)))
