@@ -25,9 +25,12 @@ from pipelines.summaries import (
     encoder_table,
     gate_table,
     localization_table,
+    mix_table,
     recall_table,
+    report_table,
     retrieval_table,
     saliency_table,
+    scorecard_table,
     training_table,
 )
 from pipelines.three_drafts import show, three_drafts
@@ -44,7 +47,7 @@ def main(patients: int = PATIENTS, seed: int = SEED) -> None:
     settings = Settings()
     hospital = Hospital.from_settings(settings)
     source = settings.root.absolute() / "phantom"
-    run_phantom(settings, hospital, source, patients=patients, seed=seed, through="reports")
+    run_phantom(settings, hospital, source, patients=patients, seed=seed, through="scores")
     told = summary(console, hospital, source)
     told.say(f"\nThe whole graph took {time.monotonic() - started:.0f} s.")
     told.write(settings.home / "demo.md")
@@ -125,6 +128,12 @@ def summary(console: Console, hospital: Hospital, source: Path) -> Summary:
             retrieval_table(answer("alignment_retrieval")),
         ),
         ("Share of the T1 encoder, by layer (sql gate_trust)", gate_table(gates)),
+        ("The 37 agents by kind (sql agent_scorecard has each)", scorecard_table(answer("agent_scorecard"))),
+        ("Instruction data (sql instruction_mix)", mix_table(answer("instruction_mix"))),
+        (
+            "Drafts of test patients beside their reports (sql report_scores)",
+            report_table(answer("report_scores")),
+        ),
     ):
         told.table(title, frame)
     show(console, three_drafts(hospital, source / "truth"))

@@ -21,8 +21,11 @@ from pipelines.summaries import (
     Summary,
     encoder_table,
     localization_table,
+    mix_table,
     recall_table,
+    report_table,
     saliency_table,
+    scorecard_table,
     with_interval,
 )
 
@@ -31,7 +34,8 @@ EXTERNAL_PATIENTS: Final = 160
 SEED: Final = 601
 QUESTIONS: Final = (
     "encoder_comparison", "ablation_table", "sequence_contrast", "vendor_matrix", "cohort_transfer", "subgroup_scores",
-    "abstention", "retrieval_recall", "localization_scores", "attribution_scores", "auroc_by_condition",
+    "abstention", "retrieval_recall", "localization_scores", "attribution_scores", "auroc_by_condition", "agent_scorecard",
+    "instruction_mix", "report_scores",
 )  # fmt: skip
 """Named queries whose whole answers are kept as CSV."""
 
@@ -50,7 +54,7 @@ def main(patients: int = PATIENTS, external: int = EXTERNAL_PATIENTS, seed: int 
     runner.run(internal / "inbox", through="embeddings")
     runner.run(rsna / "inbox", through="embeddings", cohort="rsna")
     runner.run(internal / "inbox", through="ablations")
-    runner.run(rsna / "inbox", through="reports", cohort="rsna")
+    runner.run(rsna / "inbox", through="scores", cohort="rsna")
     told = summary(Console(width=160), hospital, settings.home / "study")
     told.say(f"The study took {time.monotonic() - started:.0f} s.")
     told.write(settings.home / "study" / "study.md")
@@ -98,6 +102,12 @@ def tables_of(answers: Mapping[str, pl.DataFrame]) -> list[tuple[str, pl.DataFra
         (
             "Saliency, chance in brackets (sql attribution_scores)",
             saliency_table(answers["attribution_scores"]),
+        ),
+        ("The 37 agents by kind (sql agent_scorecard)", scorecard_table(answers["agent_scorecard"])),
+        ("Instruction data (sql instruction_mix)", mix_table(answers["instruction_mix"])),
+        (
+            "Drafts of test patients beside their reports (sql report_scores)",
+            report_table(answers["report_scores"]),
         ),
     ]
 

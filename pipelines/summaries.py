@@ -158,6 +158,49 @@ def saliency_table(rows: pl.DataFrame) -> pl.DataFrame:
     return cells.pivot("measure", index=["method", "n"], values="cell")
 
 
+def scorecard_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Agents of a kind: how many are trained, their own measure and calibration, what they answered and decided."""
+    return rows.group_by("kind", maintain_order=True).agg(
+        pl.len().alias("agents"),
+        pl.col("trained").sum(),
+        pl.col("metric").drop_nulls().unique(maintain_order=True).str.join(", "),
+        pl.col("value").is_not_null().sum().alias("measured"),
+        pl.col("value").mean().alias("mean"),
+        pl.col("ece").mean().alias("mean ECE"),
+        pl.col("answered").mean(),
+        pl.col("decided").mean(),
+    )
+
+
+def mix_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Items and what was refused, by kind."""
+    return rows.group_by("set", "kind", maintain_order=True).agg(
+        pl.col("items").sum(),
+        (pl.col("verified_share") * pl.col("items")).sum().cast(pl.Int64).alias("verified"),
+        (pl.col("duplicate_share") * pl.col("items")).sum().round().cast(pl.Int64).alias("duplicates"),
+    )
+
+
+def report_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Every way to a report: claim F1 and what it is made of, texts, and the ratio over images alone."""
+    return rows.select(
+        "method",
+        pl.col("n_studies").alias("n"),
+        pl.col("n_missing").alias("missing"),
+        pl.col("n_unreadable").alias("unreadable"),
+        with_interval("f1", "f1_low", "f1_high").alias("claim F1"),
+        "precision",
+        "recall",
+        pl.col("false_positives").alias("false positives a study"),
+        pl.col("omissions").alias("omissions a study"),
+        pl.col("rouge_l").alias("ROUGE-L"),
+        pl.col("bleu").alias("BLEU"),
+        with_interval("over_image_only", "over_image_only_low", "over_image_only_high").alias(
+            "F1 over images alone"
+        ),
+    )
+
+
 def with_interval(value: str, low: str, high: str) -> pl.Expr:
     """``0.61 [0.55 0.66]``; the bare value where it has no interval, null where there is no value."""
     parts = [

@@ -8,6 +8,7 @@ Belongs here: choosing and printing. Does not belong here: wording (``spine_mode
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -103,9 +104,7 @@ def planted_findings(hospital: Hospital, truth: Path) -> pl.DataFrame:
     found = pl.read_csv(truth / "findings.csv", infer_schema_length=None).filter(pl.col("planted"))
     names = Pseudonymizer(hospital.key())
     keys = {uid: names.key_of_uid(uid) for uid in found["study_instance_uid"].unique()}
-    called = {
-        condition.key: condition.name.split(" (")[0].split(",")[0].lower() for condition in conditions()
-    }
+    called = {one.key: re.sub(r" \(.*?\)", "", one.name).split(",")[0].lower() for one in conditions()}
     named = pl.col("condition").replace_strict(called, return_dtype=pl.String)
     words = pl.concat_str(
         [pl.col("severity").cast(pl.String), pl.col("side").cast(pl.String), named],
