@@ -152,7 +152,7 @@ def instructions(
     yield dg.AssetCheckResult(
         asset_key=["instructions", "contamination"],
         check_name=APART.name,
-        passed=not found["overlap"].any(),
+        passed=not (found["overlap"] > 0).any(),
         metadata={"broken": markdown(found.filter(pl.col("overlap") > 0).select("rule", "overlap"))},
     )
 

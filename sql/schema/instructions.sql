@@ -4,7 +4,7 @@
 CREATE SCHEMA instructions;
 
 -- Verified items on studies of train patients.
--- stored: copy
+-- stored: view
 CREATE TABLE instructions.items (
     item_key VARCHAR, -- digest of what is asked about which study, not of its words
     kind VARCHAR, -- long, short, choice, report, multi_turn
@@ -40,7 +40,7 @@ CREATE TABLE instructions.items (
 );
 
 -- Items that verification did not let pass.
--- stored: copy
+-- stored: view
 CREATE TABLE instructions.refused (
     item_key VARCHAR,
     kind VARCHAR,
@@ -76,7 +76,7 @@ CREATE TABLE instructions.refused (
 );
 
 -- Choices and reports on studies of test patients, in questions of their own.
--- stored: copy
+-- stored: view
 CREATE TABLE instructions.benchmark (
     item_key VARCHAR,
     kind VARCHAR, -- choice, report

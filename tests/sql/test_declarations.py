@@ -114,7 +114,6 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
         "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",
         "localization.findings", "localization.scores", "localization.level_scores", "localization.patients",
-        "instructions.items", "instructions.refused", "instructions.benchmark",
         "instructions.benchmark_scores", "instructions.contamination",
         "llava.decoder_curves", "llava.warmed_curves", "llava.tuned_curves", "llava.decoder_patients",
         "llava.warmed_patients", "llava.tuned_patients", "llava.fitness", "llava.written", "llava.answers",

@@ -21,7 +21,6 @@ import numpy as np
 
 _BANDS: Final = 32
 _ROWS: Final = 4
-_PRIME: Final = (1 << 61) - 1
 
 
 def normal(text: str) -> str:
@@ -66,18 +65,17 @@ def alike(
 
 
 def _bands(hashes: frozenset[int]) -> list[tuple[int, bytes]]:
-    values = np.fromiter(hashes, dtype=np.uint64)
-    a, b = _mixers()
-    # Halves of 28 bits keep the products exact.
-    low, high = values & np.uint64(0xFFFFFFF), values >> np.uint64(28)
-    mixed = (a * low + (a ^ np.uint64(0x5BD1E995)) * high + b) % np.uint64(_PRIME)
+    """The least value under each of many hash functions, in bands; equal bands make a candidate."""
+    mixed = np.fromiter(hashes, dtype=np.uint64)[None, :] ^ _seeds()
+    # The finalizer of SplitMix64 (Steele, Lea and Flood 2014): a plain linear map would keep the order of small values.
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
     least = mixed.min(axis=1).reshape(_BANDS, _ROWS)
     return [(number, band.tobytes()) for number, band in enumerate(least)]
 
 
 @lru_cache(maxsize=1)
-def _mixers() -> tuple[np.ndarray, np.ndarray]:
-    """Factors and offsets of the hash functions, the same in every run: they decide nothing but what is compared."""
-    rng = np.random.default_rng(0)
-    factors = rng.integers(1, 1 << 31, size=(_BANDS * _ROWS, 1), dtype=np.uint64)
-    return factors, rng.integers(0, 1 << 61, size=(_BANDS * _ROWS, 1), dtype=np.uint64)
+def _seeds() -> np.ndarray:
+    """One number for each hash function, the same in every run: they decide nothing but what is compared."""
+    return np.random.default_rng(0).integers(0, 1 << 63, size=(_BANDS * _ROWS, 1), dtype=np.uint64)

@@ -284,7 +284,9 @@ def _row(
         "writer": model_version(settings.llm) if model and settings.llm else "templates",
         "prompt_version": prompt_version(settings.prompt_version) if model else words().version,
         "labels_version": case.labels_version,
-        "draft": said or (" ".join(part for turn in first.turns for part in turn) if first else None),
+        # What a report is revised from is its own passage.
+        "draft": said
+        or (" ".join(p for turn in first.turns for p in turn) if first else case.texts[key][start:end]),
         "template": worded.template if worded is not None else None,
         "seed": settings.seed,
         "verified": False,

@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spine_models.config import InstructionSettings
-from spine_models.domain import DISCS, DISCS_OF_REGION, VERTEBRAE, Region, Severity, Status
+from spine_models.domain import DISCS, VERTEBRAE, Severity, Status
 from spine_models.reporting.instructions.cases import Case, Finding
 from spine_models.reporting.instructions.sequences import advice
 from spine_models.reporting.instructions.wording import words
 
 PLACED: Final = ("level", "side", "severity")
+_BEYOND: Final = 2
+"""Levels above and below a part of the spine that its field of view usually shows."""
+
 _CENTRAL: Final = frozenset({"herniation", "extramedullary", "intramedullary", "cyst"})
 """Conditions that can lie in the midline; of the others that is no plausible answer."""
 
@@ -213,15 +216,11 @@ def _levels(case: Case, finding: Finding, count: int, rng: random.Random) -> tup
     """
     assert finding.level is not None
     kind: tuple[str, ...] = DISCS if "-" in finding.level else VERTEBRAE
-    region = Region({"C": "cervical", "T": "thoracic"}.get(finding.level[0], "lumbar"))
-    own = DISCS_OF_REGION[region]
-    if "-" not in finding.level:
-        own = tuple(
-            v for v in VERTEBRAE if v[0] == finding.level[0] or (region is Region.LUMBAR and v == "S1")
-        )
+    part = [number for number, level in enumerate(kind) if level[0] == finding.level[0]]
+    seen = kind[max(0, part[0] - _BEYOND) : part[-1] + 1 + _BEYOND]
     taken = {level for level, _ in case.places.get(finding.condition, ())} | {finding.level}
     touched = {part for level in taken if level for part in _touching(level)}
-    free = [level for level in kind if level in own and level not in touched]
+    free = [level for level in seen if level not in touched]
     rank = kind.index(finding.level)
     above = [level for level in free if kind.index(level) < rank][::-1]
     below = [level for level in free if kind.index(level) > rank]

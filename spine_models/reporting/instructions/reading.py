@@ -32,15 +32,15 @@ _NO: Final = re.compile(r"\s*no\b", re.IGNORECASE)
 _PRIVATE: Final = re.compile(
     r"\[[A-Z][A-Z _-]*\]"
     r"|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b"
-    r"|\b(?:19|20)\d{2}\b"
-    r"|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d{1,2}\b"
-    r"|\bdr\.? [A-Z]|\bM\.?D\.?\b|\baccession\b|\bMRN\b|\b\d{6,}\b",
+    r"|\b(?:19|20)\d{2}\b|\b\d{6,}\b"
+    r"|\b(?:[DM]r|DR|Mrs|Ms|Prof)\.? \[?[A-Z][A-Za-z]|\bM\.?D\.?\b"
+    r"|\b(?i:accession|mrn|patient id|phone|tel\.)"
 )
-_MONTHS: Final = re.compile(
-    r"\b\d{1,2} (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b"
-    r"|\b(?:january|february|march|april|june|july|august|september|october|november|december) \d",
-    re.IGNORECASE,
+_MONTH: Final = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
 )
+_MONTHS: Final = re.compile(rf"\b\d{{1,2}} {_MONTH}\b|\b{_MONTH}\.? \d", re.IGNORECASE)
 COMPARED: Final = re.compile(
     r"\b(?:unchanged|stable|progress(?:ed|ion|ive)|interval|previous(?:ly)?|prior|since|compar(?:ed|ison)"
     r"|again (?:seen|noted)|(?:in|de)creased (?:in size|since|from)|no change|new(?:ly)?|similar to|improved"

@@ -18,7 +18,7 @@ import yaml
 
 from spine_models.reporting.chat import ANSWERED, Message, Question, Reply
 from spine_models.reporting.instructions.drafting import PLACED, Draft
-from spine_models.reporting.instructions.revise import Worded, option_text, plain
+from spine_models.reporting.instructions.revise import Worded, option_text, plain, revised
 from spine_models.reporting.instructions.wording import words
 
 PROMPTS: Final = Path(__file__).parent / "prompts"
@@ -136,7 +136,8 @@ def _second(draft: Draft, first: Reply, prompts: Mapping[str, str], part: str) -
 def _facts(draft: Draft, part: str) -> str:
     finding, known = draft.finding, words()
     assert finding is not None
-    sample = plain(draft, part)
+    # A drawn wording: shown the same one every time, a model would repeat it.
+    sample = revised(draft, part, 0, set())
     facts = {
         "finding": known.topic(finding.condition, draft.case.region),
         "status": finding.status.value,
@@ -149,7 +150,7 @@ def _facts(draft: Draft, part: str) -> str:
         "facts": facts,
         "may be told": known.described(finding, draft.case.region, draft.told),
         "passage": draft.case.texts[finding.report_key][finding.start : finding.end],
-        "in plain words": [list(turn) for turn in sample.turns] if sample else [],
+        "for example": [list(turn) for turn in sample.turns] if sample else [],
     }
     if draft.options:
         given["options"] = [option_text(draft, option) for option in draft.options]
@@ -158,8 +159,8 @@ def _facts(draft: Draft, part: str) -> str:
 
 def _worded(draft: Draft, document: Any) -> Worded:
     if draft.kind == "report":
-        question = plain(draft, "train")
-        assert question is not None
+        question = revised(draft, "train", 0, set())
+        assert question is not None, "reports without a body are not asked for"
         return Worded(((question.turns[0][0], document["report"].strip()),), None)
     if draft.kind == "choice":
         return Worded(((document["question"].strip(), option_text(draft, draft.options[0])),), None)
