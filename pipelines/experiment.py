@@ -34,8 +34,8 @@ EXTERNAL_PATIENTS: Final = 160
 SEED: Final = 601
 QUESTIONS: Final = (
     "encoder_comparison", "ablation_table", "sequence_contrast", "vendor_matrix", "cohort_transfer", "subgroup_scores",
-    "abstention", "retrieval_recall", "localization_scores", "attribution_scores", "auroc_by_condition", "agent_scorecard",
-    "instruction_mix", "report_scores",
+    "abstention", "retrieval_recall", "localization_scores", "attribution_scores", "auroc_by_condition",
+    "agent_scorecard", "instruction_mix", "report_scores",
 )  # fmt: skip
 """Named queries whose whole answers are kept as CSV."""
 
