@@ -105,6 +105,7 @@ def test_split_leakage_finds_a_planted_test_patient(answer, lake):
         "folds of spinefm": (2, 0),
         "folds of pixel_pca": (2, 0),
         "reports that may serve a prompt": (2, 0),
+        "items of a report model": (1, 0),
     }
     tar = lake.first("shards.slices", split="train", route="t1")["shard"]
     lake.change("shards.slices", where={"split": "test", "route": "t1"}, shard=tar)
@@ -124,6 +125,7 @@ def test_split_leakage_finds_a_planted_test_patient(answer, lake):
         "folds of spinefm": 1,
         "folds of pixel_pca": 0,
         "reports that may serve a prompt": 0,
+        "items of a report model": 0,
     }
 
 

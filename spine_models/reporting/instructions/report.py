@@ -18,12 +18,17 @@ from spine_models.corpus.labels.rules.sentences import evidence_sentences, fold
 from spine_models.reporting.claims import units_of_text
 from spine_models.reporting.instructions.reading import COMPARED, is_private
 
+_PRIOR: Final = (
+    r"(?:on |in |at |of )?(?:the |an? )?(?:outside |most recent |last )?"
+    r"(?:prior|previous|earlier|last|\[?date|\d)"
+)
 _CLAUSE: Final = re.compile(
     r",? ?\(?\b(?:(?:is|are|and|which is|now|appears?|mildly|slightly|grossly|overall|essentially|largely) )*"
-    r"(?:unchanged|stable|similar|new|progressed|improved|worsened|larger|smaller|(?:in|de)creased(?: in size)?|worse"
-    r"|not significantly changed|(?:less|more) \w+)"
-    r"(?: in (?:size|appearance|extent))?"
-    r" (?:since|from|to|than|(?:when )?compared (?:with|to)|in comparison (?:with|to)|relative to)\b[^.;]*?"
+    r"(?:(?:unchanged|stable|similar|new|progressed|improved|worsened|larger|smaller|worse"
+    r"|(?:in|de)creased(?: in size)?|not significantly changed)(?: in (?:size|appearance|extent))?"
+    r" (?:since|from|to|(?:when )?compared (?:with|to)|in comparison (?:with|to)|relative to)"
+    # "right worse than left" compares nothing with an earlier image.
+    rf"|(?:(?:less|more) \w+|worse|larger|smaller|better) than(?= {_PRIOR}))\b[^.;]*?"
     r"(?=[.;]|$)",
     re.IGNORECASE,
 )
@@ -33,7 +38,6 @@ _ASIDE: Final = re.compile(
     re.IGNORECASE,
 )
 _ADDENDUM: Final = re.compile(r"addend(?:um|a)\b", re.IGNORECASE)
-_HEADED: Final = re.compile(r"[A-Z][A-Za-z /,&-]{2,40}:")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def body_of(text: str) -> Body | None:
     """
     sections = Sections(fold(text))
     kept: dict[Section, list[str]] = {Section.FINDINGS: [], Section.IMPRESSION: []}
+    where: Section | None = None
     first, last, closed = None, 0, False
     for sentence in evidence_sentences(text):
         end = sentence.start + len(sentence.text)
@@ -67,23 +72,18 @@ def body_of(text: str) -> Body | None:
             continue
         if len(re.sub(r"[^A-Za-z]", "", cut)) < 4:
             continue
-        kept[sections.at(sentence.start)].append(cut)
+        # A level at the head of a line holds for the whole line, so lines stay as they are.
+        section = sections.at(sentence.start)
+        if section is where and "\n" not in text[last : sentence.start]:
+            kept[section][-1] += f" {cut}"
+        else:
+            kept[section].append(cut)
+        where = section
         first, last = sentence.start if first is None else first, end
     if first is None:
         return None
     findings = kept[Section.FINDINGS]
-    lines = ["FINDINGS:", *_paragraphs(findings)] if findings else []
+    lines = ["FINDINGS:", *findings] if findings else []
     if kept[Section.IMPRESSION]:
         lines += ["IMPRESSION:", *(f"{n}. {line}" for n, line in enumerate(kept[Section.IMPRESSION], 1))]
     return Body("\n".join(lines), first, last)
-
-
-def _paragraphs(sentences: list[str]) -> list[str]:
-    """Sentences in lines: a new one where a heading opens it."""
-    lines: list[str] = []
-    for sentence in sentences:
-        if lines and not _HEADED.match(sentence) and _HEADED.match(lines[-1]):
-            lines[-1] = f"{lines[-1]} {sentence}"
-        else:
-            lines.append(sentence)
-    return lines

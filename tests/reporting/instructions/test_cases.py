@@ -92,3 +92,13 @@ def test_what_compares_and_affirms_nothing_is_left_out():
     body = body_of("FINDINGS: Compared with the prior study there is no fracture. No edema of the marrow.")
     assert body is not None
     assert body.text == "FINDINGS:\nNo edema of the marrow."
+
+
+def test_lines_stay_as_they_are_and_sides_may_be_compared():
+    text = "FINDINGS:\nL4-L5: Disc bulge. Mild canal stenosis.\nL5-S1: Foraminal stenosis, left worse than right."
+    body = body_of(text)
+    assert body is not None
+    assert body.text == text
+    cut = body_of("FINDINGS: Marrow edema at L2, less conspicuous than on 12/15/2021. No fracture.")
+    assert cut is not None
+    assert cut.text == "FINDINGS:\nMarrow edema at L2. No fracture."
