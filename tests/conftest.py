@@ -137,7 +137,19 @@ def tiny_profile(folder: Path, **changes: object) -> Path:
             "gradient_steps": 4,
             "bootstrap": 20,
         },
-    }
+        "llava": {
+            "decoder": None,
+            "tiny": {
+                "vocabulary_size": 400, "dim": 32, "depth": 2, "heads": 2, "hidden": 48, "steps": 4, "batch_size": 4,
+                "checkpoint_every": 2, "min_train_texts": 2,
+            },
+            "queries": 4, "heads": 2, "max_slices": 6, "lora_r": 4, "lora_alpha": 8,
+            "warm": {"epochs": 1, "batch_size": 4, "checkpoint_every": 2},
+            "tune": {"epochs": 1, "batch_size": 4, "checkpoint_every": 2},
+            "max_length": 2048, "max_new_tokens": 16, "generated_at_a_time": 32, "precision": "float32",
+            "activation_checkpointing": False, "items_per_study": 1, "min_train_studies": 2, "processes": 1,
+        },
+    }  # fmt: skip
     document.update(changes)
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -1,8 +1,8 @@
--- Every released study of a batch that was written has one row, with a text or the reason why there is none.
+-- Every study with claims, of a batch that was written, has one row, with a text or the reason why there is none.
 -- table: llava.written
 -- severity: error
 WITH expected AS (
-    SELECT batch_key, study_key FROM deid.studies
+    SELECT DISTINCT batch_key, study_key FROM agents.claims
     -- A batch that waits for the report model is not yet wrong.
     WHERE batch_key IN (SELECT batch_key FROM llava.written)
 ),

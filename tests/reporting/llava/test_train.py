@@ -232,13 +232,13 @@ def test_the_callers_random_numbers_are_left_alone(decoder, tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_warming_up_learns_from_images(decoder, tmp_path):
-    """Half a bit a condition is all that the decoder cannot know without them."""
-    quick = small_settings().warm.model_dump() | {"epochs": 12, "batch_size": 8, "micro_batch": 8}
-    result = warm(
-        decoder, tmp_path, small_settings(warm=quick), train=studies(24), val=studies(6, prefix="v")
+def test_tuning_lowers_the_loss_of_held_out_reports(decoder, warmed, tmp_path):
+    longer = small_settings().tune.model_dump() | {"epochs": 6, "batch_size": 8, "micro_batch": 8}
+    result = tuned_in(
+        decoder, warmed, tmp_path, small_settings(tune=longer), train=studies(24), val=studies(6, prefix="v")
     )
-    assert result.curves["loss"][-1] < result.curves["loss"][0]
+    held_out = result.curves["val_loss"].drop_nulls()
+    assert held_out[-1] < held_out[0] - 0.05
 
 
 def test_activation_checkpointing_is_rounding(decoder, warmed, tmp_path):
