@@ -25,7 +25,6 @@ from spine_models.reporting.reports import tables
 LAYER = "reporting"
 CODE_VERSION = "2"
 NIGHTS_VERSION = "1"
-WRITTEN = ("llava", "written")
 SAYS_WHY = dg.AssetCheckSpec(
     "every_refresh_says_why",
     asset=["reports", "nights"],
@@ -52,6 +51,7 @@ COMPARED = dg.AssetCheckSpec(
         "studies": dg.AssetIn(["deid", "studies"]),
         "series": dg.AssetIn(["sequences", "series"]),
         "slices": dg.AssetIn(["shards", "slices"]),
+        "texts": dg.AssetIn(["llava", "written"]),
     },
     deps=[["shards", "tars"]],
     outs={
@@ -101,14 +101,14 @@ def reports(
     studies: pl.DataFrame,
     series: pl.DataFrame,
     slices: pl.DataFrame,
+    texts: pl.DataFrame,
 ) -> Iterator[object]:
     """Draft the batch's reports and write their pages."""
     from spine_models.reporting.reports import draft_reports, key_slices, shard_pixels, write_pages
 
-    batch, lake = context.partition_key, hospital.lake
-    text = lake.read_table(WRITTEN, [batch]) if lake.table_path(WRITTEN, batch).is_file() else None
+    batch = context.partition_key
     written = draft_reports(
-        claims, studies, series, priors=lake_priors(hospital, studies, batch), written=text
+        claims, studies, series, priors=lake_priors(hospital, studies, batch), written=texts
     )
     yield table_result(
         ("reports", "drafts"),

@@ -17,6 +17,7 @@ from pipelines.runtime.judges import judges
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import content_version
 from spine_models.corpus.deid.tables import REPORTS
+from spine_models.findings.retrieval.tables import NEIGHBOURS
 
 if TYPE_CHECKING:  # opening them imports torch
     from spine_models.reporting.llava.examples import ReportStudy
@@ -143,7 +144,7 @@ def open_tuned(hospital: Hospital) -> Opened:
 
 
 def batch_studies(
-    hospital: Hospital, studies: pl.DataFrame, batches: Sequence[str]
+    hospital: Hospital, studies: pl.DataFrame, batches: Sequence[str], *, similar: bool = True
 ) -> tuple[list[ReportStudy], dict[str, list[str]]]:
     """Studies of some batches as the published model is asked about them, and the encoders of their vectors.
 
@@ -153,6 +154,7 @@ def batch_studies(
         hospital: profile and storage.
         studies: patient_key and study_key of those wanted.
         batches: that they are of.
+        similar: with the reports of their neighbours; drafts are written without.
 
     Raises:
         StorageError: a table of a batch is missing.
@@ -169,9 +171,10 @@ def batch_studies(
         slices = lake.read_table(("shards", "slices"), [batch], columns=list(PLACED))
         images |= study_images(slices, vectors, max_slices=hospital.numbers.llava.max_slices)
         made.append(vectors.select("route", "encoder", "model_version", "preprocessing_version").unique())
-    near = lake.read_table(("retrieval", "neighbours"), list(batches)).join(
-        studies, on="study_key", how="semi"
-    )
+    near = pl.DataFrame(schema=NEIGHBOURS)
+    if similar:
+        of_batches = lake.read_table(("retrieval", "neighbours"), list(batches))
+        near = of_batches.join(studies, on="study_key", how="semi")
     ledger = lake.read_table(("shards", "patients"), [None])
     found = report_studies(
         studies,

@@ -70,7 +70,7 @@ def test_a_wrong_profile_names_the_right_ones(spineagent, tmp_path, monkeypatch)
     (tmp_path / "inbox").mkdir()
     result = spineagent("run", tmp_path / "inbox")
     assert result.exit_code == 2
-    assert "paper, phantom, phantom_llm, study, workstation" in result.stderr
+    assert "paper, phantom, phantom_llm, phantom_smollm2, study, workstation" in result.stderr
 
 
 @pytest.mark.parametrize("command", [["list"], ["build", "g2"], ["switch", "g2"], ["drop", "g2"]])

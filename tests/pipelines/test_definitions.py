@@ -48,6 +48,11 @@ def test_gpu_work_waits_in_the_pool():
         "clip_concat_ablation",
         "gates_scalar_ablation",
         "ablation_vectors",
+        "llava_decoder",
+        "llava_warmed",
+        "llava_tuned",
+        "llava_written",
+        "llava_answers",
     }
 
 

@@ -39,7 +39,7 @@ HELD_OUT = dg.AssetCheckSpec(
 @dg.multi_asset(
     name="llava_written",
     ins={"studies": dg.AssetIn(["deid", "studies"]), "claims": dg.AssetIn(["agents", "claims"])},
-    deps=[["llava", "tuned"], ["llava", "decoder"], ["embeddings", "slices"], ["retrieval", "neighbours"]],
+    deps=[["llava", "tuned"], ["llava", "decoder"], ["embeddings", "slices"], ["shards", "slices"]],
     outs={
         "written": table_out(
             WRITTEN,
@@ -51,6 +51,7 @@ HELD_OUT = dg.AssetCheckSpec(
     },
     partitions_def=study_batches,
     check_specs=[SAYS_WHY],
+    pool="gpu",
 )
 def written(
     context: AssetExecutionContext, hospital: Hospital, studies: pl.DataFrame, claims: pl.DataFrame
@@ -62,7 +63,7 @@ def written(
     reason, version = writing.unfit(card), card.get("version") if card else None
     llava, asked = None, []
     if reason is None:
-        asked, encoders = batch_studies(hospital, studies, [context.partition_key])
+        asked, encoders = batch_studies(hospital, studies, [context.partition_key], similar=False)
         reason = writing.encoder_mismatch(card or {}, encoders)
         llava = open_tuned(hospital).llava if reason is None else None
     frame = writing.written(studies, asked, llava, hospital.numbers.llava, version=version, reason=reason)
