@@ -29,8 +29,8 @@ _WORDS: Final = re.compile(
     r"|<)(?: \w+)? ?(?:than )?(?:the )?"
     r"(?:left|right)|(?:left|right) ?[><] ?(?:left|right)|(?:left and right|right and left)(?! (?:mild"
     r"|moder|sever)))"
-    r"|(?P<left>left(?:ward)?|left-sided|lt\b|(?<![\w/-])l(?![\w/'-]| \d))"
-    r"|(?P<right>right(?:ward)?|right-sided|rt\b|(?<![\w/-])r(?![\w/'-]))"
+    r"|(?P<left>(?<!\w)(?:left(?:ward)?|left-sided|lt\b)|(?<![\w/-])l(?![\w/'-]| \d))"
+    r"|(?P<right>(?<!\w)(?:right(?:ward)?|right-sided|rt\b)|(?<![\w/-])r(?![\w/'-]))"
     r"|(?P<central>(?<!para)(?<!para-)(?:central|midline)(?!(?: \w+)? (?:canal|stenosis|narrowing|spinal)))"
 )
 _SIZES: Final = frozenset({"herniation", "cyst", "synovial", "intramedullary", "extramedullary"})

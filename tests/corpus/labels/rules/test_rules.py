@@ -125,3 +125,19 @@ def test_a_lexicon_that_does_not_fit_is_named(tmp_path):
     path.write_text(text)
     with pytest.raises(LexiconError, match="fracture"):
         lexicon(path)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "side"),
+    [
+        ("L4-5: Synovial cyst of the facet joint, bright on T2 as in the prior report.", None),
+        ("Adult patient. L3-4: Severe neural foraminal stenosis, a result of short pedicles.", None),
+        ("L5-S1: Synovial cyst beside the cleft of the facet joint.", None),
+        ("L3-4: Severe rt neural foraminal stenosis in an adult with short pedicles.", "right"),
+        ("L3-4: Severe neural foraminal stenosis, lt.", "left"),
+    ],
+)
+def test_a_side_is_a_word_and_no_part_of_one(reports, sentence, side):
+    found = label_reports(reports([f"FINDINGS:\n{sentence}"])).rules.filter(status="present")
+    assert found["condition"].to_list() in (["synovial"], ["neuroforaminal"])
+    assert found["side"].to_list() == [side]
