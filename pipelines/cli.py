@@ -163,7 +163,7 @@ def key_purge(
 @plain_errors
 def run(
     inbox: Annotated[Path, typer.Argument(help="folder that a site dropped")],
-    through: Annotated[str, typer.Option(help="last stage: archive, deid, ... reports")] = "reports",
+    through: Annotated[str, typer.Option(help="last stage: archive, deid, ... scores")] = "scores",
     cohort: Annotated[str, typer.Option(help="cohort name of this inbox")] = "internal",
     retrain: Annotated[
         bool,

@@ -191,5 +191,5 @@ def installation(tmp_path_factory: pytest.TempPathFactory, phantom_source: Path)
     installed = install(
         tmp_path_factory.mktemp("installation"), phantom_source / "inbox", phantom_source / "truth"
     )
-    installed.runner().run(installed.inbox, through="reports")
+    installed.runner().run(installed.inbox, through="scores")
     return installed

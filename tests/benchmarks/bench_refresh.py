@@ -43,7 +43,7 @@ def _measured(patients: int) -> list[tuple[str, float, str]]:
         start = _seconds(
             lambda: subprocess.run([sys.executable, "-c", "import pipelines.definitions"], check=True)
         )
-        full = _seconds(lambda: site.runner().run(inbox, through="reports"))
+        full = _seconds(lambda: site.runner().run(inbox, through="scores"))
         before = _vectors(site)
         nothing = _seconds(lambda: site.runner().refresh())
         for n, study in enumerate(sorted((folder / "more" / "inbox" / "dicom").iterdir())):

@@ -245,7 +245,7 @@ def test_neighbours_of_every_inbox_follow_the_index(make, instance, hospital):
     assert follow
     tell(instance, key("embeddings/slices"), "a-0001", version="2", models=hospital.models_version)
     runner = make()
-    runner.run(Path("inbox"), through="reports")
+    runner.run(Path("inbox"), through="scores")
     assert (index.job, None) in runner.executed
     resting = [
         step
@@ -281,7 +281,7 @@ def test_a_retraining_that_was_cut_off_is_finished_for_every_inbox(make, instanc
     everything_found(instance, hospital)
     places.write_pins(hospital.lake.root, "g1", {"backbone/anchored/t1": "2" * 16})
     runner = make()
-    runner.run(Path("inbox"), through="reports")
+    runner.run(Path("inbox"), through="scores")
     assert trained(runner) == []
     (embeds, *_) = [step for step in findings_steps() if key("embeddings/slices") in step.keys]
     assert {batch for job, batch in runner.executed if job == embeds.job} == {"a-0001", "b-0001"}

@@ -66,7 +66,7 @@ def site(tmp_path_factory):
             folder, folder / "phantom" / "inbox", folder / "phantom" / "truth",
             archive={"batch_studies": 4, "workers": 1},
         )  # fmt: skip
-        installed.runner().run(installed.inbox, through="reports")
+        installed.runner().run(installed.inbox, through="scores")
         yield installed
 
 
@@ -218,7 +218,7 @@ def test_a_switch_that_was_cut_off_is_told_by_whoever_comes_next(site, monkeypat
 def test_retraining_moves_the_served_generation_where_it_lies(site):
     before = places.pins(site.hospital.lake.root, "g1")
     runner = site.runner()
-    runner.run(site.inbox, through="reports", retrain=True)
+    runner.run(site.inbox, through="scores", retrain=True)
     assert places.pins(site.hospital.lake.root, "g1") == site.hospital.newest_models() != before
     assert ("probes_lake", None) in runner.executed
     assert len(vector_versions(site)) == 2, "one model a route: nothing of the old one is left"

@@ -114,7 +114,7 @@ def test_every_sql_rule_holds(installation):
 
 def test_a_rerun_with_nothing_new_executes_nothing(installation):
     runner = installation.runner()
-    runner.run(installation.inbox, through="reports")
+    runner.run(installation.inbox, through="scores")
     assert runner.executed == []
 
 
