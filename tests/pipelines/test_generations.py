@@ -129,7 +129,7 @@ def test_other_code_is_a_reason_and_what_rests_on_it_follows(site, monkeypatch):
     first = [d for d in due if d.batch == due[0].batch]
     assert (first[0].stage, first[0].reasons) == ("embeddings", ("other code",))
     assert {d.reasons for d in first[1:]} == {(FOLLOWS,)}
-    followers = ["probes", "attribution", "localization", "retrieval", "agents", "reports"]
+    followers = ["probes", "attribution", "localization", "retrieval", "agents", "llava", "reports"]
     assert [d.stage for d in first[1:]] == [stage for stage in followers if stage in {d.stage for d in first}]
     assert {"probes", "attribution", "agents", "reports"} <= {d.stage for d in first}
 

@@ -18,6 +18,7 @@ from spine_models.corpus.labels import consensus, label_reports
 from spine_models.corpus.shards.tables import SPLITS
 from spine_models.findings.retrieval.tables import NEIGHBOURS
 from spine_models.reporting.agents.tables import CLAIMS
+from spine_models.reporting.llava.tables import ANSWERS
 from spine_models.reporting.reports.tables import DRAFTS
 from sql.catalogue import checks
 from sql.warehouse import broken_rows, open_lake
@@ -81,7 +82,7 @@ def hospital(tmp_path: Path) -> Hospital:
         for name, text in (("a", "FINDINGS: Fracture of L1."), ("b", "FINDINGS: Fracture of L1."), ("c", ""))
         for conditioning in ("image_only", "agents")
     ]
-    lake.write_table(("llava", "answers"), None, pl.DataFrame(answers))
+    lake.write_table(("llava", "answers"), None, rows_of(ANSWERS, answers))
     file = tmp_path / "readers.csv"
     file.write_text(
         f"reader,study_key,draft_key,score,corrected_text\nr1,{key('a')},draft-a,2a,FINDINGS: Normal.\n"
