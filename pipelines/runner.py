@@ -123,7 +123,7 @@ class Runner(Executor):
         return list(rows)
 
     def build(self, batches: Sequence[str]) -> None:
-        """Make everything of this hospital's generation that it lacks, heads and report model too; no encoder is trained.
+        """Make everything of this hospital's generation that it lacks, heads and report model too; no encoder.
 
         Args:
             batches: that have slices.
