@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipelines import demo, experiment
 from pipelines.summaries import Summary, with_interval
+from pipelines.three_drafts import NORMAL, planted_findings, three_drafts
 from sql.ask import ask
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster")
@@ -54,7 +55,24 @@ def test_the_demo_tells_what_the_lake_holds(installation):
     )
     assert f"| released | – | {pl.DataFrame(released)['n'][0]} |" in text
     assert text.count("### ") == 14
-    assert "a drafted" in console.file.getvalue()
+    assert "beside the truth of the phantom" in console.file.getvalue()
+
+
+def test_drafts_are_shown_of_test_patients_with_what_was_planted(installation):
+    shown = three_drafts(installation.hospital, installation.truth)
+    held_out = installation.table("shards", "splits").filter(split="test")["patient_key"]
+    drafts = installation.table("reports", "drafts")
+    assert shown
+    assert len({one.study_key for one in shown}) == len(shown)
+    planted = planted_findings(installation.hospital, installation.truth)
+    for one in shown:
+        (patient,) = drafts.filter(study_key=one.study_key)["patient_key"]
+        assert patient in held_out
+        assert list(one.truth) == planted.filter(study_key=one.study_key)["line"].to_list()
+        assert one.page is not None
+        assert one.page.is_file()
+        assert "Not for clinical use." in one.text
+    assert {one.title: one.truth for one in shown}.get(NORMAL, ()) == ()
 
 
 def test_the_study_has_a_table_and_a_file_a_question(installation, tmp_path):
