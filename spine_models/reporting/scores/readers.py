@@ -8,21 +8,21 @@ time; from 2 on ``a`` is unlikely and ``b`` likely to be clinically significant.
 What a reader wrote may name a patient again. It is compared with the draft and forgotten: no table holds it, and no
 error repeats a cell.
 
-Belongs here: the file's columns, errors that a reader can mend, one row a reading. Does not belong here: what the
-readings amount to (``radpeer``).
+Belongs here: the file's columns and what stands in them, one row a reading. Does not belong here: reading such tables
+(``corpus.hand_kept``), what the readings amount to (``radpeer``).
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from spine_models.corpus.hand_kept import HandKept, HandKeptError
 from spine_models.reporting.claims import Unit, units_of_text
 from spine_models.reporting.scores.metric import Metric
 from spine_models.reporting.scores.tables import READERS
@@ -33,7 +33,6 @@ OPTIONAL: Final = ("corrected_text", "note", "read_at")
 """``note`` and ``read_at`` are for the people who keep the file; nothing reads them."""
 SCORES: Final = ("1", "2a", "2b", "3a", "3b", "4a", "4b")
 
-_DELIMITERS: Final = (",", ";", "\t")
 _PATTERNS: Final = {
     "reader": (re.compile(r"[A-Za-z0-9_.-]{1,32}"), "use a code of letters and digits, never a name"),
     "study_key": (re.compile(r"[A-Za-z0-9_-]{1,64}"), "copy it from reports.drafts"),
@@ -41,14 +40,11 @@ _PATTERNS: Final = {
 }
 
 
-class ReadersError(ValueError):
-    """The readers' file cannot be read; the message names line, column and remedy, never a cell's content."""
+class ReadersError(HandKeptError):
+    """The readers' file cannot be read."""
 
-    def __init__(self, path: Path, line: int, column: str | None, problem: str, remedy: str) -> None:
-        self.line = line
-        self.column = column
-        place = f"{path.name}, line {line}" + (f", column {column}" if column else "")
-        super().__init__(f"{place}: {problem}; {remedy}")
+
+_TABLE: Final = HandKept(REQUIRED, OPTIONAL, (*REQUIRED, "corrected_text"), ReadersError)
 
 
 @dataclass(frozen=True)
@@ -74,15 +70,10 @@ def read_readings(path: Path) -> list[Reading]:
     Raises:
         ReadersError: anything else; a score that RADPEER does not have; two readings of one draft by one reader.
     """
-    if not path.exists():
-        return []
-    rows = _rows(path)
-    line, header = next(rows, (1, []))
-    names = _columns(path, line, header)
     seen: dict[tuple[str, str], int] = {}
     found = []
-    for line, cells in rows:
-        reading = _reading(path, line, names, cells)
+    for line, row in _TABLE.rows(path):
+        reading = _reading(path, line, row)
         before = seen.setdefault((reading.reader, reading.draft_key), line)
         if before != line:
             raise ReadersError(
@@ -155,69 +146,7 @@ def _edits(said: list[Unit], corrected: list[Unit], metric: Metric) -> dict[str,
     }
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Stripped cells of every line that has any, each with the line on which it begins, from 1."""
-    line = 1
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next((text for text in file if text.strip()), "")
-            file.seek(0)
-            delimiter = max(_DELIMITERS, key=first.count)  # the comma, where there is none
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            for cells in reader:
-                stripped = [cell.strip() for cell in cells]
-                if any(stripped):
-                    yield line, stripped
-                line = reader.line_num + 1
-    except UnicodeDecodeError:
-        raise ReadersError(
-            path, line, None, "is not UTF-8 from here on or soon after", "save the file as CSV UTF-8"
-        ) from None
-    except csv.Error:
-        raise ReadersError(
-            path,
-            line,
-            None,
-            "is not a CSV line, or a quotation mark that opens here does not close",
-            "put texts with line breaks in quotation marks and double those inside",
-        ) from None
-
-
-def _columns(path: Path, line: int, header: list[str]) -> list[str]:
-    names = [name.lower() for name in header]
-    while names and not names[-1]:
-        names.pop()  # spreadsheets leave empty columns at the end
-    for number, name in enumerate(names, 1):
-        if name not in (*REQUIRED, *OPTIONAL):
-            raise ReadersError(
-                path,
-                line,
-                f"number {number}",
-                "is not a known column",
-                f"the first line names {', '.join(REQUIRED)} and at most {', '.join(OPTIONAL)}",
-            )
-        if name in names[: number - 1]:
-            raise ReadersError(path, line, name, "is there twice", "keep one of the two columns")
-    for name in REQUIRED:
-        if name not in names:
-            columns = ",".join((*REQUIRED, "corrected_text"))
-            raise ReadersError(path, line, name, "is missing", f"begin the file with a line {columns}")
-    return names
-
-
-def _reading(path: Path, line: int, names: list[str], cells: list[str]) -> Reading:
-    if any(cells[len(names) :]):
-        raise ReadersError(
-            path,
-            line,
-            None,
-            f"has more cells than the {len(names)} columns",
-            "put texts that contain the delimiter in quotation marks",
-        )
-    row = dict(zip(names, cells, strict=False))
-    for name in REQUIRED:
-        if not row.get(name):
-            raise ReadersError(path, line, name, "is empty", "fill it in or delete the line")
+def _reading(path: Path, line: int, row: Mapping[str, str]) -> Reading:
     for name, (pattern, remedy) in _PATTERNS.items():
         if not pattern.fullmatch(row[name]):
             raise ReadersError(path, line, name, "is not a key or code", remedy)
