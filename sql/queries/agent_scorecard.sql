@@ -32,22 +32,27 @@ SELECT
     scorecard.version,
     scorecard.trained,
     scorecard.metric,
-    scorecard.evaluation,
-    scorecard.value,
-    scorecard.low,
-    scorecard.high,
+    -- The report agent answers by its drafts, and they are scored.
+    IF(scorecard.kind = 'report' AND graded.f1 IS NOT NULL, 'test', scorecard.evaluation) AS evaluation,
+    COALESCE(graded.f1, scorecard.value) AS value,
+    COALESCE(graded.f1_low, scorecard.low) AS low,
+    COALESCE(graded.f1_high, scorecard.high) AS high,
     scorecard.ece,
-    scorecard.n_patients,
-    -- The report agent answers by its drafts.
+    COALESCE(graded.n_patients, scorecard.n_patients) AS n_patients,
     IF(scorecard.kind = 'report', drafted.n_studies, scorecard.n_studies) AS n_studies,
     IF(scorecard.kind = 'report', drafted.n_studies, scorecard.n_asked) AS asked,
     IF(scorecard.kind = 'report', drafted.n_drafts / NULLIF(drafted.n_studies, 0), scorecard.answered) AS answered,
     scorecard.decided,
     registry.grades_severity AS severity,
-    NULLIF(CONCAT_WS('; ', scorecard.reason, scorecard.unmeasured, registry.severity_reason), '') AS reason
+    NULLIF(
+        CONCAT_WS('; ', scorecard.reason, IF(graded.f1 IS NULL, scorecard.unmeasured, NULL), registry.severity_reason),
+        ''
+    ) AS reason
 FROM agents.scorecard AS scorecard
 CROSS JOIN drafted
 LEFT JOIN agents.registry AS registry ON registry.agent = scorecard.agent
+LEFT JOIN scores.methods AS graded
+    ON scorecard.kind = 'report' AND graded.method = 'agents' AND graded.strictness = 'graded'
 LEFT JOIN labels.conditions AS conditions ON conditions.condition = scorecard.condition
 ORDER BY
     LIST_POSITION(['diagnosis', 'localization', 'retrieval', 'report'], scorecard.kind),

@@ -291,6 +291,13 @@ def test_the_scorecard_holds_all_agents_and_counts_the_drafts_of_the_last(answer
     )
     assert (canal["n_studies"], canal["answered"], canal["severity"], canal["reason"]) == (5, 1.0, True, None)
     assert (report["n_studies"], report["asked"], report["answered"]) == (5, 5, 1.0)
+    graded = next(row for row in answer("report_scores") if row["method"] == "agents")
+    assert report["value"] == graded["f1"] is not None
+    assert (report["metric"], report["low"], report["high"]) == (
+        "claim_f1",
+        graded["f1_low"],
+        graded["f1_high"],
+    )
     lake.drop("reports.drafts")
     assert answer("agent_scorecard")[-1]["answered"] == pytest.approx(0.8)
     untrained = rows[1]

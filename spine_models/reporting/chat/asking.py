@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from spine_models.config import LlmSettings
 from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.llm.endpoint import endpoint_of
+from spine_models.corpus.labels.llm.keeping import Keeper, first_failure
 from spine_models.corpus.labels.llm.store import AnswerLog, Stored
 from spine_models.reporting.chat.questions import ANSWERED, Question, Reply, refuse_twins
 from spine_models.reporting.chat.schema import keeps_to
@@ -31,9 +32,6 @@ _SECOND_CHANCE_TEMPERATURE: Final = 0.3
 """At temperature 0 another seed would bring the same malformed answer again."""
 
 _SEED_STEP: Final = 1009
-
-_REJECTED_AT_FIRST: Final = 16
-"""So many rejections without one answer are the server's fault."""
 
 
 def ask_all(
@@ -116,20 +114,14 @@ async def _ask(
 
     async with Client(endpoint_of(endpoint), settings, api_key=api_key) as client:
         await client.check()
-        rejected: list[Stored] = []
+        keeper = Keeper(client, log)
         done = 0
 
         async def work(mine: Iterator[tuple[str, Question]]) -> None:
             nonlocal done
             for key, question in mine:  # all workers draw from one iterator
                 stored = await _answered(client, key, question, settings)
-                if stored.outcome == Reason.REJECTED and not client.answered:
-                    # It may be the server that is set up wrongly, not the question: that must not be kept.
-                    rejected.append(stored)
-                    if len(rejected) >= _REJECTED_AT_FIRST:
-                        raise client.rejects_everything()
-                else:
-                    log.add(stored)
+                keeper.add(stored)
                 done += 1
                 if progress is not None:
                     progress(done, len(todo))
@@ -140,15 +132,8 @@ async def _ask(
                 for _ in range(min(settings.concurrency, len(todo))):
                     group.create_task(work(queue))
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
-        for stored in rejected:
-            log.add(stored)
-
-
-def _first(failures: BaseExceptionGroup) -> BaseException:
-    """The first failure itself: many questions fail for one cause when a server goes down."""
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+            raise first_failure(failures) from None
+        keeper.close()
 
 
 async def _answered(client: Client, key: str, question: Question, settings: LlmSettings) -> Stored:

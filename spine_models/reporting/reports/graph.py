@@ -38,10 +38,6 @@ class Kind(StrEnum):
     NOTICE = "notice"
 
 
-FREE: Final = frozenset({Kind.TECHNIQUE, Kind.NOTICE})
-"""Kinds of sentences that state no finding."""
-
-
 @dataclass(frozen=True)
 class Said:
     """A claim in a sentence, with those of its units that the sentence affirms."""

@@ -20,6 +20,7 @@ from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.llm.answers import answer_schema, parse, status_log_probabilities
 from spine_models.corpus.labels.llm.endpoint import endpoint_of
 from spine_models.corpus.labels.llm.errors import AnswerError
+from spine_models.corpus.labels.llm.keeping import Keeper, first_failure
 from spine_models.corpus.labels.llm.prompting import Prompts
 from spine_models.corpus.labels.llm.questions import Question
 from spine_models.corpus.labels.llm.replies import Answered
@@ -37,9 +38,6 @@ _SECOND_CHANCE_TEMPERATURE: Final = 0.3
 """At temperature 0 another seed would bring the same malformed answer again."""
 
 _SEED_STEP: Final = 1009
-
-_REJECTED_AT_FIRST: Final = 17
-"""So many rejections without one answer are the server's fault."""
 
 Progress = Callable[[int, int], None]
 """Told how many of how many questions are answered."""
@@ -88,19 +86,12 @@ async def _ask_all(
     done = 0
     async with Client(endpoint_of(endpoint), settings, api_key=api_key) as client:
         await client.check()
-
-        rejected: list[Stored] = []
+        keeper = Keeper(client, log)
 
         async def answer(reading: Reading, question: Question, *, urgent: bool = False) -> None:
             nonlocal done
             stored = await _answered(client, reading.text, question, settings, prompts, urgent=urgent)
-            if stored.outcome == Reason.REJECTED and not client.answered:
-                # It may be the server that is set up wrongly, not the question: that must not be kept.
-                rejected.append(stored)
-                if len(rejected) >= _REJECTED_AT_FIRST:
-                    raise client.rejects_everything()
-            else:
-                log.add(stored)
+            keeper.add(stored)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -121,15 +112,8 @@ async def _ask_all(
                 for _ in range(min(workers, len(readings))):
                     group.create_task(work(queue))
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
-        for stored in rejected:
-            log.add(stored)
-
-
-def _first(failures: BaseExceptionGroup) -> BaseException:
-    """The first failure itself: many questions fail for one cause when a server goes down."""
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+            raise first_failure(failures) from None
+        keeper.close()
 
 
 async def _answered(
