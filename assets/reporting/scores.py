@@ -23,7 +23,7 @@ from spine_models.config import load_profile
 from spine_models.reporting.scores import tables
 
 if TYPE_CHECKING:
-    from spine_models.reporting.claims import Reference
+    from spine_models.corpus.statements import Reference
     from spine_models.reporting.scores.harness import Case, Text
 
 LAYER = "reporting"
@@ -107,7 +107,7 @@ def _out(thing: str, schema: pl.Schema, description: str) -> dg.AssetOut:
 )
 def report_scores(hospital: Hospital) -> Iterator[object]:
     """Score every method's reports of the test patients."""
-    from spine_models.reporting.claims import Reference
+    from spine_models.corpus.statements import Reference
     from spine_models.reporting.scores.conditions import score_conditions
     from spine_models.reporting.scores.harness import METHODS, metric_of, study_table
     from spine_models.reporting.scores.perturb import perturbations

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from spine_models.corpus.statements import Unit, merged, units_of_claims
 from spine_models.domain import Region, Severity, Side, condition_keys
-from spine_models.reporting.claims import Unit, merged, units_of_claims
 from spine_models.reporting.instructions.cases import Case
 from spine_models.reporting.instructions.reading import places_in
 from spine_models.reporting.instructions.wording import words

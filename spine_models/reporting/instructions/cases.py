@@ -21,9 +21,9 @@ from typing import Any
 import polars as pl
 
 from spine_models.corpus.labels import find_quote
+from spine_models.corpus.statements import Reference, Unit, units_of_labels
 from spine_models.domain import Region, Status
 from spine_models.reporting.agents import examinations
-from spine_models.reporting.claims import Reference, Unit, units_of_labels
 from spine_models.reporting.instructions.reading import places_in
 
 Row = Mapping[str, Any]

@@ -15,7 +15,7 @@ from typing import Final
 
 from spine_models.corpus.labels.rules.sections import Section, Sections
 from spine_models.corpus.labels.rules.sentences import evidence_sentences, fold
-from spine_models.reporting.claims import units_of_text
+from spine_models.corpus.statements import units_of_text
 from spine_models.reporting.instructions.reading import COMPARED, is_private
 
 _PRIOR: Final = (

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from spine_models.reporting.claims import Unit
+from spine_models.corpus.statements import Unit
 from spine_models.reporting.instructions.cases import Case
 from spine_models.reporting.instructions.tables import BENCHMARK_SCORES
 from spine_models.reporting.instructions.wording import words

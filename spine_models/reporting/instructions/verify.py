@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from spine_models.corpus.labels import read_report
+from spine_models.corpus.statements import Unit, merged, units_of_text
 from spine_models.domain import Status
-from spine_models.reporting.claims import Unit, merged, units_of_text
 from spine_models.reporting.instructions.cases import Case
 from spine_models.reporting.instructions.reading import COMPARED, Places, is_private, places_in, says_yes
 from spine_models.reporting.instructions.sequences import advice

@@ -16,8 +16,8 @@ from typing import Any
 import polars as pl
 
 from spine_models.config import LlavaSettings
+from spine_models.corpus.statements.units import Unit, merged, units_of_text
 from spine_models.reporting.agents.serialised import parse
-from spine_models.reporting.claims.units import Unit, merged, units_of_text
 from spine_models.reporting.llava.examples import Conditioning, ReportStudy, report_question
 from spine_models.reporting.llava.model import Llava
 from spine_models.reporting.llava.sequence import ContextTooLong

@@ -13,9 +13,9 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.corpus.labels import read_report
+from spine_models.corpus.statements.units import CERTAINTIES, Unit, units_of_text
 from spine_models.domain import Status, condition_keys
 from spine_models.reporting.agents.serialised import serialise
-from spine_models.reporting.claims.units import CERTAINTIES, Unit, units_of_text
 from spine_models.reporting.llava.examples import ReportStudy, item_turns
 from spine_models.reporting.llava.images import LlavaDataError, StudyImages
 from spine_models.reporting.llava.targets import target_of

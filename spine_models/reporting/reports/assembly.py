@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from spine_models.corpus.labels.rules.levels import level_rank
-from spine_models.reporting.claims import Unit
+from spine_models.corpus.statements import Unit
 from spine_models.reporting.reports.claims import Claim
 from spine_models.reporting.reports.graph import (
     IMPRESSION,

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Any, Final
 
 from spine_models.corpus.labels.rules.lexicon import lexicon
+from spine_models.corpus.statements import Unit, merged
 from spine_models.reporting.agents import ClaimStatus
-from spine_models.reporting.claims import Unit, merged
 
 UNCERTAIN: Final = "possible"
 """Certainty of an affirmed claim that tells none."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from spine_models.corpus.statements import Unit
 from spine_models.domain import Region, Severity
-from spine_models.reporting.claims import Unit
 from spine_models.reporting.reports.claims import UNCERTAIN, Claim
 from spine_models.reporting.reports.graph import COMPARISON, Kind, Said, Statement
 from spine_models.reporting.reports.phrasing import clauses_of

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from spine_models.corpus.statements import merged, units_of_text
 from spine_models.reporting.agents import refuse_mixed
 from spine_models.reporting.agents.evidence import digest
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
-from spine_models.reporting.claims import merged, units_of_text
 from spine_models.reporting.reports.assembly import Sentence, from_template, from_written, spoken
 from spine_models.reporting.reports.claims import Claim
 from spine_models.reporting.reports.comparison import Earlier, comparison_of, prior_of

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 from spine_models.corpus.labels.rules.levels import level_rank
+from spine_models.corpus.statements import CERTAINTIES, Unit
 from spine_models.reporting.agents import ClaimStatus
-from spine_models.reporting.claims import CERTAINTIES, Unit
 from spine_models.reporting.reports.claims import Claim, Place
 from spine_models.reporting.reports.template import Section, Template
 

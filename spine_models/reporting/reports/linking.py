@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from spine_models.corpus.labels import Mention, read_report
+from spine_models.corpus.statements import Unit, units_of_text
 from spine_models.domain import Status
 from spine_models.reporting.agents import ClaimStatus
-from spine_models.reporting.claims import Unit, units_of_text
 from spine_models.reporting.reports.claims import Claim
 from spine_models.reporting.reports.graph import IMPRESSION, Kind, Said
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from spine_models.corpus.statements import Unit
+from spine_models.corpus.statements.units import PAIRED
 from spine_models.domain import Side
-from spine_models.reporting.claims import Unit
-from spine_models.reporting.claims.units import PAIRED
 from spine_models.reporting.reports.graph import Said, Statement
 from spine_models.reporting.reports.template import Template
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.config import ScoreSettings
-from spine_models.reporting.claims import Reference, Unit, says_something, units_of_labels, units_of_text
+from spine_models.corpus.statements import Reference, Unit, says_something, units_of_labels, units_of_text
 from spine_models.reporting.scores.metric import Metric, Tally
 from spine_models.reporting.scores.tables import STUDIES
 from spine_models.reporting.scores.text import Likeness, body, likeness, words

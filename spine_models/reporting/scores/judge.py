@@ -20,10 +20,10 @@ import numpy as np
 import polars as pl
 
 from spine_models.config import ScoreSettings
+from spine_models.corpus.statements import Unit
 from spine_models.domain import conditions
 from spine_models.findings.probes.draws import Bootstrap, Replicated
 from spine_models.reporting.chat import ANSWERED, Question, Reply
-from spine_models.reporting.claims import Unit
 from spine_models.reporting.scores.harness import METHODS, Case, Compared
 from spine_models.reporting.scores.tables import JUDGED, JUDGEMENTS
 

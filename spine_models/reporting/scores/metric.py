@@ -19,7 +19,7 @@ Over many studies M, C and R are summed first (``Tally`` adds up), so that silen
 A draft's unit without a partner is a false positive, a reference's unit without one an omission.
 
 Belongs here: agreement, matching, the tally of one study, the ladder. Does not belong here: where units come from
-(``reporting.claims``), intervals and tables (``harness``).
+(``corpus.statements``), intervals and tables (``harness``).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from spine_models.config.reporting.scores import PartialCredit
+from spine_models.corpus.statements import CERTAINTIES, Unit
 from spine_models.domain import VERTEBRAE, Severity, Side
-from spine_models.reporting.claims import CERTAINTIES, Unit
 from spine_models.reporting.scores.weights import ATTRIBUTES, Weights
 
 GRADED: Final = "graded"
@@ -154,7 +154,7 @@ class Metric:
         """Score a draft's units against a reference's.
 
         Args:
-            said: of the draft, folded (``claims.merged``).
+            said: of the draft, folded (``statements.merged``).
             told: of the reference, folded.
             excluded: conditions on which the reference is in doubt; left out on both sides.
         """

@@ -17,8 +17,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from spine_models.corpus.statements import Reference, Unit, merged
 from spine_models.domain import DISCS, DISCS_OF_REGION, VERTEBRAE, Severity, Side, condition_keys
-from spine_models.reporting.claims import Reference, Unit, merged
 from spine_models.reporting.scores.metric import Metric, Tally
 from spine_models.reporting.scores.tables import PERTURBATIONS
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 from spine_models.corpus.hand_kept import HandKept, HandKeptError
-from spine_models.reporting.claims import Unit, units_of_text
+from spine_models.corpus.statements import Unit, units_of_text
 from spine_models.reporting.scores.metric import Metric
 from spine_models.reporting.scores.tables import READERS
 from spine_models.reporting.scores.text import body, words, words_changed

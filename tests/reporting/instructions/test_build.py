@@ -5,8 +5,8 @@ from collections import Counter
 import polars as pl
 import pytest
 
+from spine_models.corpus.statements import units_of_text
 from spine_models.domain import DISCS, condition_keys
-from spine_models.reporting.claims import units_of_text
 from spine_models.reporting.instructions import (
     build_benchmark,
     build_items,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from spine_models.reporting.claims import Unit
+from spine_models.corpus.statements import Unit
 from spine_models.reporting.instructions import (
     agents_choose,
     agents_report,

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from spine_models.corpus.labels import read_report
+from spine_models.corpus.statements import Unit, merged, units_of_text
 from spine_models.domain import Region, Status, condition_keys
-from spine_models.reporting.claims import Unit, merged, units_of_text
 from spine_models.reporting.instructions.alike import alike, normal, runs
 from spine_models.reporting.instructions.answerers import canonical
 from spine_models.reporting.instructions.reading import is_private, places_in, says_yes

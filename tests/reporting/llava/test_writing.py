@@ -7,7 +7,7 @@ import dataclasses
 import polars as pl
 import pytest
 
-from spine_models.reporting.claims.units import Unit
+from spine_models.corpus.statements.units import Unit
 from spine_models.reporting.llava import fitness, writing
 from spine_models.reporting.llava.fitness import compare, is_claimed, says, verdict
 from spine_models.reporting.llava.generate import Generated

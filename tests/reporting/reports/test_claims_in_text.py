@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from spine_models.corpus.labels import read_report
+from spine_models.corpus.statements import merged, units_of_claims, units_of_text
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
-from spine_models.reporting.claims import merged, units_of_claims, units_of_text
 from spine_models.reporting.reports import draft_reports, load_template
 from spine_models.reporting.reports.drafting import claims_of
 from spine_models.reporting.reports.linking import COMPARES

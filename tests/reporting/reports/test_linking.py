@@ -7,7 +7,7 @@ import random
 import polars as pl
 import pytest
 
-from spine_models.reporting.claims import merged, units_of_text
+from spine_models.corpus.statements import merged, units_of_text
 from spine_models.reporting.reports import draft_reports
 from spine_models.reporting.reports.claims import Claim
 from spine_models.reporting.reports.drafting import NOTHING_LEFT, claims_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from spine_models.reporting.claims import Reference, Unit
+from spine_models.corpus.statements import Reference, Unit
 from spine_models.reporting.scores.harness import METHODS, Text, study_table
 from spine_models.reporting.scores.sources import studies_of_test_patients, texts_of_methods
 from spine_models.reporting.scores.tables import STUDIES

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from spine_models.config import LlmSettings
+from spine_models.corpus.statements import Unit
 from spine_models.reporting.chat import ask_all
 from spine_models.reporting.chat.schema import conforms
-from spine_models.reporting.claims import Unit
 from spine_models.reporting.scores.harness import Text
 from spine_models.reporting.scores.judge import in_words, judged, judgements, questions, schema_of
 from spine_models.reporting.scores.tables import JUDGED, JUDGEMENTS

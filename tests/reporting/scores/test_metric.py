@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine_models.config import ScoreSettings
+from spine_models.corpus.statements import CERTAINTIES, Unit, merged
 from spine_models.domain import Severity, Side, condition_keys
-from spine_models.reporting.claims import CERTAINTIES, Unit, merged
 from spine_models.reporting.scores.harness import metric_of
 from spine_models.reporting.scores.metric import LADDER, Tally, level_steps
 from spine_models.reporting.scores.weights import FILE, WeightsError, load_weights

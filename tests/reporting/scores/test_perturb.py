@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine_models.config import ScoreSettings
-from spine_models.reporting.claims import Reference, Unit
+from spine_models.corpus.statements import Reference, Unit
 from spine_models.reporting.scores.harness import metric_of
 from spine_models.reporting.scores.metric import Metric
 from spine_models.reporting.scores.perturb import EXPECTED, PERTURBATIONS_OF, perturbations

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from spine_models.corpus.shards.reader import read_slices
+from spine_models.corpus.statements import CERTAINTIES
 from spine_models.domain import Region
-from spine_models.reporting.claims import CERTAINTIES
 from spine_models.reporting.reports.template import load_template
 
 LETTERS: Final = (("R", "L"), ("A", "P"), ("I", "S"))

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from spine_models.corpus.labels import consensus, label_reports
 from spine_models.corpus.labels.tables import ADJUDICATIONS, CONSENSUS
-from spine_models.domain import DISCS, VERTEBRAE, Severity, Side, condition_keys
-from spine_models.reporting.claims import (
+from spine_models.corpus.statements import (
     CERTAINTIES,
     Unit,
     merged,
@@ -18,6 +17,7 @@ from spine_models.reporting.claims import (
     units_of_labels,
     units_of_text,
 )
+from spine_models.domain import DISCS, VERTEBRAE, Severity, Side, condition_keys
 
 LEVELS = ("L3", "L4", "L4-L5", "L5-S1")
 UNITS = st.builds(

@@ -10,13 +10,13 @@ from unittest.mock import patch
 
 import numpy as np
 
+from spine_models.corpus.statements import Unit, merged
 from spine_models.domain import Status
 from spine_models.phantom.body.pathology import VERTEBRAE_OF, discs_of
 from spine_models.phantom.records import reports as records
 from spine_models.phantom.records.identity import draw_patient
 from spine_models.phantom.records.statements import Statement, draw_statements
 from spine_models.phantom.timeline import draw_visits
-from spine_models.reporting.claims import Unit, merged
 
 
 def units_of_truth(statements: Iterable[Statement]) -> list[Unit]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from functools import reduce
 
 from spine_models.config import ScoreSettings
+from spine_models.corpus.statements import units_of_text
 from spine_models.phantom.records.reports import STYLES
-from spine_models.reporting.claims import units_of_text
 from spine_models.reporting.scores.harness import metric_of
 from spine_models.reporting.scores.metric import Tally
-from tests.reporting.claims.truth import phantom_reports
+from tests.corpus.statements.truth import phantom_reports
 
 
 def test_units_of_reports_are_those_that_were_meant_at_their_levels():
