@@ -24,6 +24,7 @@ from spine_models.config.encoder import (
 from spine_models.config.findings import (
     AttributionSettings,
     EmbeddingSettings,
+    LevelwiseSettings,
     LocalizationSettings,
     ProbeSettings,
     RetrievalSettings,
@@ -57,6 +58,7 @@ __all__ = [
     "LlavaSettings",
     "LlavaStageSettings",
     "LlmSettings",
+    "LevelwiseSettings",
     "LocalizationSettings",
     "PROFILES",
     "ProbeSettings",

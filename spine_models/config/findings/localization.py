@@ -11,6 +11,34 @@ from spine_models.config.section import Section
 POINT_EDGES_MM: Final = {"canal": 24.0, "neuroforaminal": 18.0, "subarticular": 16.0}
 
 
+class LevelwiseSettings(Section):
+    """Numbers of the heads that judge every level of a study.
+
+    Attributes:
+        height_mm: of the patch around a level whose appearance is read.
+        width_mm: of the same.
+        lateral_mm: slices farther from the midline belong to a side.
+        components: directions of the levels' appearance that heads may use.
+        penalty: of the squared weights, per train place, in units of the first component's deviation.
+        min_positive: train places with a condition below which it gets no head.
+        min_patients: train patients with it below which it gets no head.
+        max_places: train places that the components are found on; heads are fitted on all.
+        folds: of the train patients, for predictions out of fold.
+        shown: places per study and condition that are published beside the flagged ones.
+    """
+
+    height_mm: float = Field(50.0, gt=0)
+    width_mm: float = Field(130.0, gt=0)
+    lateral_mm: float = Field(8.0, gt=0)
+    components: int = Field(400, ge=1)
+    penalty: float = Field(0.0003, gt=0)
+    min_positive: int = Field(8, ge=2)
+    min_patients: int = Field(5, ge=2)
+    max_places: int = Field(20000, ge=10)
+    folds: int = Field(5, ge=2)
+    shown: int = Field(1, ge=1)
+
+
 class LocalizationSettings(Section):
     """Numbers of the localization.
 
@@ -30,6 +58,7 @@ class LocalizationSettings(Section):
         min_hits: hits and misses on validation patients below which confidences stay uncalibrated.
         level_confidence: probability of the likeliest level below which it is called uncertain.
         midline_mm: a finding nearer to the midline has no side.
+        levelwise: of the heads that judge every level.
     """
 
     point_edges_mm: dict[str, float] = POINT_EDGES_MM
@@ -49,3 +78,4 @@ class LocalizationSettings(Section):
     midline_mm: float = Field(4.0, ge=0)
     bootstrap: int = Field(1000, ge=10)
     seed: int = 0
+    levelwise: LevelwiseSettings = LevelwiseSettings()
