@@ -12,10 +12,12 @@ from pipelines.runtime.judges import judges
 from pipelines.runtime.resources import Hospital
 
 if TYPE_CHECKING:
+    from spine_models.findings.levelwise.heads import LevelHeads
     from spine_models.reporting.agents import Grading, Published
 
 GRADING = ("agents", "grading")
 LOCALIZER = ("localization", "models")
+LEVEL_HEADS = ("localization", "level_heads")
 
 
 def published_grading(hospital: Hospital) -> Grading | None:
@@ -29,8 +31,21 @@ def published_grading(hospital: Hospital) -> Grading | None:
     return load_grading(hospital.current(GRADING)) if hospital.lake.has_artifact(GRADING) else None
 
 
+def published_level_heads(hospital: Hospital) -> LevelHeads | None:
+    """Heads of levels; None where none have been fitted yet.
+
+    Raises:
+        LocalizationError: files that do not belong together.
+    """
+    from spine_models.findings.levelwise.heads import load_level_heads
+
+    return (
+        load_level_heads(hospital.current(LEVEL_HEADS)) if hospital.lake.has_artifact(LEVEL_HEADS) else None
+    )
+
+
 def published_agents(hospital: Hospital) -> Published:
-    """Heads, guards, grading, localizer and the versions of the space; None for what has not been published yet.
+    """All models behind the agents, with the versions of the space; None for what has not been published yet.
 
     Raises:
         HeadsError, GuardsError, AgentsError, LocalizationError: files that do not belong together.
@@ -45,5 +60,6 @@ def published_agents(hospital: Hospital) -> Published:
         guards=guards,
         grading=published_grading(hospital),
         localizer=load_models(hospital.current(LOCALIZER)) if found else None,
+        levels=published_level_heads(hospital),
         space=space_versions(hospital),
     )

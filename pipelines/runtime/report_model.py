@@ -82,6 +82,7 @@ def training_inputs(
         lake.read_table(("probes", "operating_points"), [None]),
         settings=hospital.numbers.agents,
         guards=judges(hospital)[1],
+        levels=lake.read_table(("localization", "level_predictions"), [None]),
     )
     train = studies.filter(pl.col("split") == "train")
     frames = {

@@ -22,7 +22,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.reporting.agents import tables
 
 LAYER = "reporting"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 REGISTRY = ("agents", "registry")
 GRADING = ("agents", "grading")
 GRADINGS = ("agents", "gradings")
@@ -39,6 +39,7 @@ WHOLE = dg.AssetCheckSpec(
     ins={
         "metrics": dg.AssetIn(["probes", "metrics"]),
         "localization": dg.AssetIn(["localization", "scores"]),
+        "levels": dg.AssetIn(["localization", "level_skill"]),
         "retrieval": dg.AssetIn(["retrieval", "scores"]),
         "vectors": dg.AssetIn(["embeddings", "studies"]),
         "consensus": dg.AssetIn(["labels", "consensus"]),
@@ -48,6 +49,7 @@ WHOLE = dg.AssetCheckSpec(
         ["probes", "heads"],
         ["probes", "guards"],
         ["localization", "models"],
+        ["localization", "level_heads"],
         ["clip", "aligned"],
         ["synthesizer", "aligned"],
     ],
@@ -80,6 +82,7 @@ def registry(
     hospital: Hospital,
     metrics: pl.DataFrame,
     localization: pl.DataFrame,
+    levels: pl.DataFrame,
     retrieval: pl.DataFrame,
     vectors: pl.DataFrame,
     consensus: pl.DataFrame,
@@ -106,7 +109,7 @@ def registry(
         ),
     )
     models = published_agents(hospital)
-    frame = register(models, Measured(metrics, localization, retrieval, gradings))
+    frame = register(models, Measured(metrics, localization, retrieval, gradings, levels))
     yield table_result(
         REGISTRY,
         frame,

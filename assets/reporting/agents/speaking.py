@@ -17,7 +17,7 @@ from spine_models.domain import condition_keys
 from spine_models.reporting.agents import tables
 
 LAYER = "reporting"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 CLAIMS = ("agents", "claims")
 RESULTS = ("agents", "results")
 COMPLETE = dg.AssetCheckSpec(
@@ -43,6 +43,7 @@ ANSWERED = dg.AssetCheckSpec(
         "slices": dg.AssetIn(["shards", "slices"]),
         "points": dg.AssetIn(["probes", "operating_points"]),
         "findings": dg.AssetIn(["localization", "findings"]),
+        "levels": dg.AssetIn(["localization", "level_findings"]),
     },
     deps=[["probes", "heads"], ["probes", "guards"], ["agents", "grading"], ["agents", "registry"]],
     outs={
@@ -65,6 +66,7 @@ def agents(
     slices: pl.DataFrame,
     points: pl.DataFrame,
     findings: pl.DataFrame,
+    levels: pl.DataFrame,
 ) -> Iterator[object]:
     """Let the agents speak about the batch's studies."""
     from spine_models.reporting.agents import diagnose
@@ -82,6 +84,7 @@ def agents(
         points=points,
         findings=findings,
         grading=models.grading,
+        levels=levels,
     )
     yield table_result(
         CLAIMS,
@@ -106,10 +109,17 @@ def agents(
         "claims": dg.AssetIn(["agents", "claims"]),
         "slices": dg.AssetIn(["shards", "slices"]),
         "findings": dg.AssetIn(["localization", "findings"]),
+        "levels": dg.AssetIn(["localization", "level_findings"]),
         "neighbours": dg.AssetIn(["retrieval", "neighbours"]),
         "aligned_slices": dg.AssetIn(["embeddings", "aligned_slices"]),
     },
-    deps=[["probes", "heads"], ["localization", "models"], ["clip", "aligned"], ["synthesizer", "aligned"]],
+    deps=[
+        ["probes", "heads"],
+        ["localization", "models"],
+        ["localization", "level_heads"],
+        ["clip", "aligned"],
+        ["synthesizer", "aligned"],
+    ],
     outs={
         "results": table_out(
             RESULTS,
@@ -127,6 +137,7 @@ def results(
     claims: pl.DataFrame,
     slices: pl.DataFrame,
     findings: pl.DataFrame,
+    levels: pl.DataFrame,
     neighbours: pl.DataFrame,
     aligned_slices: pl.DataFrame,
 ) -> Iterator[object]:
@@ -141,6 +152,7 @@ def results(
         published_agents(hospital),
         settings=hospital.numbers.agents,
         findings=findings,
+        levels=levels,
         neighbours=neighbours,
         aligned_slices=aligned_slices,
         sentences=sentence_vectors(trained_clip(hospital)),

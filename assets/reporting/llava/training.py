@@ -43,6 +43,7 @@ READ = [
     ),
     ["probes", "predictions"],
     ["probes", "operating_points"],
+    ["localization", "level_predictions"],
     ["instructions", "items"],
 ]
 """What every training of this stage reads, of the batches that the manifest froze."""

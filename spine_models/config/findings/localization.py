@@ -22,7 +22,8 @@ class LevelwiseSettings(Section):
         penalty: of the squared weights, per train place, in units of the first component's deviation.
         min_positive: train places with a condition below which it gets no head.
         min_patients: train patients with it below which it gets no head.
-        max_places: train places that the components are found on; heads are fitted on all.
+        max_studies: studies of a split that heads are fitted or scored on.
+        max_places: train places that the components are found on.
         folds: of the train patients, for predictions out of fold.
         shown: places per study and condition that are published beside the flagged ones.
     """
@@ -34,6 +35,7 @@ class LevelwiseSettings(Section):
     penalty: float = Field(0.0003, gt=0)
     min_positive: int = Field(8, ge=2)
     min_patients: int = Field(5, ge=2)
+    max_studies: int = Field(4000, ge=1)
     max_places: int = Field(20000, ge=10)
     folds: int = Field(5, ge=2)
     shown: int = Field(1, ge=1)

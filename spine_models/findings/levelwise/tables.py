@@ -38,6 +38,7 @@ PREDICTIONS = pl.Schema(
         "label": pl.Int8,  # 1, 0; -1 where the report is in doubt or names no level
         "probability": pl.Float64,  # calibrated
         "flagged": pl.Boolean,  # at or above the operating point
+        "level_uncertain": pl.Boolean,  # the field of view does not settle the count
         "heads_version": pl.String,  # of localization/level_heads
     }
 )

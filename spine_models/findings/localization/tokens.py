@@ -5,8 +5,9 @@ Belongs here: reading and encoding. Does not belong here: which slices (``fit``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,6 +28,8 @@ class PatchEncoder(Protocol):
 
     route: str
     version: str
+    dim: int
+    """Length of a slice's vector: three times that of a token."""
 
     def encode_patches(self, images: np.ndarray) -> np.ndarray:
         """Tokens float32 [N, h, w, D] of images uint16 [N, S, S]."""
@@ -54,7 +57,18 @@ class Sources:
             LocalizationError: a batch without shards, or tokens that are not finite.
             EmbeddingError: shards and slice table do not belong together.
         """
-        rows = slices.filter(pl.col("route").is_in(list(self.encoders))).unique("slice_key")
+        for key, _, tokens in self.images(slices.filter(pl.col("route").is_in(list(self.encoders)))):
+            if tokens is not None:
+                yield key, tokens
+
+    def images(self, slices: pl.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
+        """Slice key, image uint16 [S, S] and tokens float32 [h, w, D] of every row; None of routes without an encoder.
+
+        Raises:
+            LocalizationError: a batch without shards, or tokens that are not finite.
+            EmbeddingError: shards and slice table do not belong together.
+        """
+        rows = slices.unique("slice_key")
         done = 0
         groups = rows.sort("route", "batch_key", "slice_key").group_by(
             "route", "batch_key", maintain_order=True
@@ -64,24 +78,17 @@ class Sources:
                 raise LocalizationError(
                     f"no shard folder for batch {batch}: materialise shards of this batch"
                 )
-            keys: list[str] = []
-            images: list[np.ndarray] = []
-            for key, image in stored_images(part, self.shard_roots[str(batch)]):
-                keys.append(key)
-                images.append(image)
-                if len(keys) == CHUNK:
-                    yield from zip(keys, self._encode(str(route), images), strict=True)
-                    done += len(keys)
-                    keys, images = [], []
-                    if self.progress is not None:
-                        self.progress(done, rows.height)
-            if keys:
-                yield from zip(keys, self._encode(str(route), images), strict=True)
+            stored = stored_images(part, self.shard_roots[str(batch)])
+            while some := list(islice(stored, CHUNK)):
+                keys, images = zip(*some, strict=True)
+                yield from zip(keys, images, self._encode(str(route), images), strict=True)
                 done += len(keys)
-        if self.progress is not None and done:
-            self.progress(done, rows.height)
+                if self.progress is not None:
+                    self.progress(done, rows.height)
 
-    def _encode(self, route: str, images: list[np.ndarray]) -> np.ndarray:
+    def _encode(self, route: str, images: Sequence[np.ndarray]) -> Iterable[np.ndarray | None]:
+        if route not in self.encoders:
+            return repeat(None, len(images))
         tokens = self.encoders[route].encode_patches(np.stack(images))
         if not np.isfinite(tokens).all():
             raise LocalizationError(

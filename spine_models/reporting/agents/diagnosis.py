@@ -18,7 +18,7 @@ from spine_models.domain import Region, condition_keys
 from spine_models.findings.probes.operating import Points, thresholds
 from spine_models.reporting.agents.evidence import ROUTES_OF_SET, Evidence, digest, evidence
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
-from spine_models.reporting.agents.places import Place, Places, graded, places_of
+from spine_models.reporting.agents.places import Place, Places, graded, judged_by, judged_places, places_of
 from spine_models.reporting.agents.published import Grading, Guards, Heads
 from spine_models.reporting.agents.roster import agent_name, diagnosis_version
 from spine_models.reporting.agents.status import ClaimStatus, Prediction, Reason, verdict
@@ -39,11 +39,13 @@ def diagnose(
     points: pl.DataFrame | None = None,
     findings: pl.DataFrame | None = None,
     grading: Grading | None = None,
+    levels: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One claim per study and condition, 17 rows for every study of ``studies``.
 
-    What is optional may be missing: without guards the probability alone decides, without operating points only what is
-    present is affirmed, without findings no claim has a place, without grading none has a severity.
+    What is optional may be missing: without guards the probability alone decides, without findings of levels a
+    condition is named at the operating point of whole studies, without operating points only what is present is
+    affirmed, without any findings no claim has a place, without grading none has a severity.
 
     Args:
         studies: ``deid.STUDIES``.
@@ -59,6 +61,7 @@ def diagnose(
         points: ``probes.OPERATING_POINTS`` of these heads, or None.
         findings: ``localization.FINDINGS`` of the same studies, found with these heads, or None.
         grading: Of the severity, fitted on vectors of the same encoders, or None.
+        levels: levelwise FINDINGS of the same studies, or None.
 
     Returns:
         ``CLAIMS`` sorted by study_key, then in the order of ``conditions.yaml``.
@@ -89,10 +92,12 @@ def diagnose(
     slices_of = _by_study(
         slices.join(used.select("study_key", "route"), on=["study_key", "route"], how="semi")
     )
+    boxes = {} if findings is None else places_of(findings, slices, settings)
     know = _Knowledge(
         {} if points is None else thresholds(points),
-        {} if findings is None else places_of(findings, slices, settings),
+        boxes,
         {} if grading is None else grading.grade(used),
+        {} if levels is None else judged_places(levels, slices, boxes),
     )
     claims: list[dict[str, object]] = []
     for study in studies.sort("study_key").iter_rows(named=True):
@@ -123,11 +128,12 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Knowledge:
-    """What there is beside the probability: operating points, places and severities by study and condition."""
+    """What there is beside the probability: operating points, boxes, severities and judged levels."""
 
     points: Points
     places: Places
     severities: Mapping[tuple[str, str], str]
+    levels: Places
 
 
 def _gate(
@@ -217,9 +223,10 @@ def _assessed(
 ) -> dict[str, object]:
     where = (study_key, agent["condition"])
     threshold = know.points.get((agent["condition"], prediction.sequence_set))
-    said = verdict(prediction, threshold, settings)
+    flagged = know.levels.get(where)
+    said = verdict(prediction, threshold, settings, judged_by(flagged))
     severity = know.severities.get(where) if said.affirmed else None
-    places = graded(know.places.get(where, []), severity) if said.affirmed else []
+    places = graded(flagged or know.places.get(where, []), severity) if said.affirmed else []
     first: Mapping[str, Any] = places[0] if places else {}
     key = digest(
         study_key,

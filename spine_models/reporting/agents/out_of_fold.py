@@ -3,8 +3,9 @@
 A report model that is conditioned on what heads say of studies that they were fitted on learns to trust claims that are
 better than any that it will meet. So probability and decision are taken from the out-of-fold predictions.
 
-What is not replaced is honest already or stays as it is: conditions of which a study has no usable label were no part
-of their head's fit; places come from localizers that learned from some of these patients' boxes, which have no folds.
+So are the places that heads of levels flag. What is not replaced is honest already or stays as it is: conditions of
+which a study has no usable label were no part of their head's fit; boxes come from localizers that learned from some of
+these patients' boxes, which have no folds.
 
 Belongs here: this exchange. Does not belong here: thresholds (``status``), prompts (``reporting.llava``).
 """
@@ -17,6 +18,7 @@ import polars as pl
 
 from spine_models.config import AgentSettings
 from spine_models.findings.probes.operating import thresholds
+from spine_models.reporting.agents.places import Place, bare_place, graded, judged_by
 from spine_models.reporting.agents.status import ClaimStatus, Prediction, verdict
 from spine_models.reporting.agents.tables import CLAIMS
 from spine_models.reporting.agents.versions import AgentsError
@@ -39,11 +41,12 @@ def out_of_fold(
     *,
     settings: AgentSettings | None = None,
     guards: Decider | None = None,
+    levels: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """``claims`` with probability and decision out of fold where a study was fitted on; keys and order are kept.
 
     An affirmed claim that is not affirmed out of fold loses its places, level, side and severity; one that becomes
-    affirmed has none.
+    affirmed has the places that are flagged out of fold, without boxes, or none.
 
     Args:
         claims: ``CLAIMS`` of any patients; those of val and test patients stay as they are.
@@ -51,6 +54,7 @@ def out_of_fold(
         points: probes.OPERATING_POINTS, or None.
         settings: as the claims were made with; None for the defaults.
         guards: of the heads, as the claims were made with, or None.
+        levels: levelwise PREDICTIONS, or None; those of evaluation cv.
 
     Raises:
         AgentsError: a study has two out-of-fold predictions of one condition and sequence set.
@@ -74,11 +78,34 @@ def out_of_fold(
         asked = guards.decide(asked)
     told = {(row["study_key"], row["condition"]): row for row in asked.iter_rows(named=True)}
     at = {} if points is None else thresholds(points)
+    flagged = _flagged(levels)
     rows = [
-        _spoken(row, told.get((row["study_key"], row["condition"])), at, settings)
+        _spoken(row, told.get(where), at, settings, flagged.get(where))
         for row in claims.iter_rows(named=True)
+        if (where := (row["study_key"], row["condition"]))
     ]
     return pl.DataFrame(rows, schema=CLAIMS)
+
+
+def _flagged(levels: pl.DataFrame | None) -> dict[tuple[str, str], list[Place]]:
+    """Places flagged out of fold of every study and condition that was judged so, most probable first."""
+    found: dict[tuple[str, str], list[Place]] = {}
+    if levels is None:
+        return found
+    rows = levels.filter(pl.col("evaluation") == "cv").sort(
+        "study_key",
+        "condition",
+        "probability",
+        "level",
+        "side",
+        descending=[False, False, True, False, False],
+    )
+    for row in rows.iter_rows(named=True):
+        kept = found.setdefault((row["study_key"], row["condition"]), [])
+        if row["flagged"]:
+            level = None if row["level_uncertain"] else row["level"]
+            kept.append(bare_place(level, row["side"], row["probability"]))
+    return found
 
 
 def _spoken(
@@ -86,25 +113,38 @@ def _spoken(
     held: dict[str, Any] | None,
     points: dict[tuple[str, str], float],
     settings: AgentSettings,
+    flagged: list[Place] | None,
 ) -> dict[str, Any]:
-    if held is None or claim["status"] == ClaimStatus.NOT_ASSESSED:
+    if claim["status"] == ClaimStatus.NOT_ASSESSED or (held is None and flagged is None):
         return claim
-    prediction = Prediction(
-        held["sequence_set"], held["probability"], held.get("decision"), held.get("reason")
-    )
-    said = verdict(prediction, points.get((claim["condition"], held["sequence_set"])), settings)
-    kept = claim["affirmed"] and said.affirmed
-    place = {name: claim[name] if kept else None for name in ("level", "side", "severity")}
-    return (
-        claim
-        | place
-        | {
-            "status": str(said.status),
-            "certainty": None if said.certainty is None else str(said.certainty),
-            "affirmed": said.affirmed,
-            "reason": said.reason,
-            "probability": held["probability"],
-            "confidence": 2.0 * abs(held["probability"] - 0.5),
-            "places": claim["places"] if kept else [],
-        }
-    )
+    own = held or {"sequence_set": claim["sequence_set"], "probability": claim["probability"]}
+    prediction = Prediction(own["sequence_set"], own["probability"], own.get("decision"), own.get("reason"))
+    threshold = points.get((claim["condition"], own["sequence_set"]))
+    said = verdict(prediction, threshold, settings, judged_by(flagged))
+    places = _places(claim, flagged) if said.affirmed else []
+    severity = claim["severity"] if claim["affirmed"] and said.affirmed else None
+    first = places[0] if places else {}
+    return claim | {
+        "level": first.get("level"),
+        "side": first.get("side"),
+        "severity": severity,
+        "status": str(said.status),
+        "certainty": None if said.certainty is None else str(said.certainty),
+        "affirmed": said.affirmed,
+        "reason": said.reason,
+        "probability": own["probability"],
+        "confidence": 2.0 * abs(own["probability"] - 0.5),
+        "places": graded(places, severity),
+    }
+
+
+def _places(claim: dict[str, Any], flagged: list[Place] | None) -> list[Place]:
+    """Those flagged out of fold, with the claim's own box where it has one of the same level and side; else its own."""
+    own: list[Place] = claim["places"] if claim["affirmed"] else []
+    if not flagged:
+        return own
+    boxes = {(place["level"], place["side"]): place for place in own if place["level"] is not None}
+    return [
+        boxes.get((place["level"], place["side"]), place) | {"confidence": place["confidence"]}
+        for place in flagged
+    ]

@@ -82,6 +82,18 @@ class Localizer(Protocol):
         """With ``missing``: condition, route and reason of heads that there are not."""
 
 
+class LevelJudge(Protocol):
+    """Heads of levels (``findings.levelwise.heads.load_level_heads`` gives one)."""
+
+    @property
+    def version(self) -> str:
+        """Content hash of the heads."""
+
+    @property
+    def heads(self) -> Collection[str]:
+        """Conditions with a head."""
+
+
 class Space(Protocol):
     """Versions of the space of images and reports."""
 
@@ -102,4 +114,5 @@ class Published:
     guards: Guards | None = None
     grading: Grading | None = None
     localizer: Localizer | None = None
+    levels: LevelJudge | None = None
     space: Space | None = None

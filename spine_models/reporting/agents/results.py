@@ -50,6 +50,7 @@ def results(
     *,
     settings: AgentSettings,
     findings: pl.DataFrame | None = None,
+    levels: pl.DataFrame | None = None,
     neighbours: pl.DataFrame | None = None,
     aligned_slices: pl.DataFrame | None = None,
     sentences: Mapping[str, np.ndarray] | None = None,
@@ -64,6 +65,7 @@ def results(
         published: the models behind the agents, for versions.
         settings: number of evidence slices and of slices found by text.
         findings: ``localization.FINDINGS`` that the claims' places were made from.
+        levels: levelwise FINDINGS that they were made from.
         neighbours: ``retrieval.NEIGHBOURS``.
         aligned_slices: ``embeddings.ALIGNED_SLICES``.
         sentences: unit vector by condition.
@@ -73,6 +75,7 @@ def results(
     """
     refuse_mixed(claims)
     _refuse_other_localizer(findings, published)
+    _refuse_other_levels(levels, published)
     by_study: dict[str, list[Row]] = {}
     for claim in claims.sort("study_key", maintain_order=True).iter_rows(named=True):
         by_study.setdefault(claim["study_key"], []).append(claim)
@@ -87,7 +90,7 @@ def results(
             raise AgentsError("a study has not one claim for each condition: materialise agents/claims again")
         images = of_study.get(study, slices.clear())
         rows += [_diagnosed(claim) for claim in own]
-        rows += [_localized(claim, findings, published) for claim in own]
+        rows += [_localized(claim, findings, levels, published) for claim in own]
         alike = _unfit(own) or reports[study]
         rows.append(_reports(own[0], alike, images, published, settings))
         rows.append(_by_text(own[0], by_text[study], images, published))
@@ -124,6 +127,16 @@ def _refuse_other_localizer(findings: pl.DataFrame | None, published: Published)
         )
 
 
+def _refuse_other_levels(levels: pl.DataFrame | None, published: Published) -> None:
+    if levels is None or published.levels is None:
+        return
+    if strange := set(levels["heads_version"].unique()) - {published.levels.version}:
+        raise AgentsError(
+            f"localization/level_findings are of heads {min(strange)}, published is {published.levels.version}:"
+            " materialise localization/level_findings of this batch again"
+        )
+
+
 def _diagnosed(claim: Row) -> Row:
     assessed = claim["status"] != ClaimStatus.NOT_ASSESSED
     hedge = f" {PROBABLE}" if claim["certainty"] == PROBABLE else ""
@@ -147,7 +160,9 @@ def _diagnosed(claim: Row) -> Row:
     }
 
 
-def _localized(claim: Row, findings: pl.DataFrame | None, published: Published) -> Row:
+def _localized(
+    claim: Row, findings: pl.DataFrame | None, levels: pl.DataFrame | None, published: Published
+) -> Row:
     places: Sequence[Row] = claim["places"]
     asked = bool(claim["affirmed"])
     if places:
@@ -155,7 +170,7 @@ def _localized(claim: Row, findings: pl.DataFrame | None, published: Published) 
     elif not asked:
         reason = NoAnswer.CONDITION_NOT_AFFIRMED
     else:
-        reason = NoAnswer.NOT_LOCALIZED if findings is None else NoAnswer.NOWHERE
+        reason = NoAnswer.NOT_LOCALIZED if findings is None and levels is None else NoAnswer.NOWHERE
     said = ", ".join(str(one) for one in places_said(claim)) if places else ""
     first: Mapping[str, Any] = places[0] if places else {}
     return _identity(claim) | {

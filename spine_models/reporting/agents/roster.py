@@ -20,7 +20,7 @@ from spine_models.reporting.agents.published import Grading, Guards, Heads, Loca
 from spine_models.reporting.agents.tables import REGISTRY
 from spine_models.reporting.agents.versions import NO_HEAD
 
-RULES_VERSION: Final = "2"
+RULES_VERSION: Final = "3"
 """Version of the rules that turn models' answers into claims and results; part of every agent's version."""
 
 DIAGNOSIS, LOCALIZATION, RETRIEVAL, REPORT = "diagnosis", "localization", "retrieval", "report"
@@ -43,12 +43,14 @@ class Measured:
         localization: localization.SCORES.
         retrieval: retrieval.SCORES.
         gradings: agents.GRADINGS.
+        levels: localization.SKILL of the heads of levels, or None.
     """
 
     metrics: pl.DataFrame
     localization: pl.DataFrame
     retrieval: pl.DataFrame
     gradings: pl.DataFrame
+    levels: pl.DataFrame | None = None
 
 
 def agent_name(condition: str, kind: str = DIAGNOSIS) -> str:
@@ -74,9 +76,14 @@ def diagnosis_version(
 
 
 def localization_version(published: Published) -> str:
-    """Rules, localization and heads: weak boxes are found with these, and they say which studies are searched."""
+    """Rules, localization, heads and, where there are any, heads of levels.
+
+    Weak boxes are found with the heads of whole studies, and these say which studies are searched.
+    """
     parts = [part.version if part is not None else NO_HEAD for part in (published.localizer, published.heads)]
-    return "+".join([RULES_VERSION, *parts])
+    return "+".join(
+        [RULES_VERSION, *parts, *([] if published.levels is None else [published.levels.version])]
+    )
 
 
 def retrieval_version(published: Published) -> str:
@@ -149,13 +156,16 @@ def _no_head(heads: Heads | None, condition: str) -> str:
 
 
 def _localization(published: Published, measured: Measured) -> Iterator[Row]:
-    """AUROC of the annotated slices against the others of their series, of whatever finds this condition's boxes."""
+    """AUROC of the levels that reports name; without heads of levels that of annotated slices in their series."""
     localizer, heads = published.localizer, published.heads
     taught = set() if localizer is None else {condition for condition, _ in localizer.slice_heads}
     own = measured.localization.filter(method="model").with_columns(evaluation=pl.lit("test"))
     found = {(row["condition"], row["supervision"]): row for row in own.iter_rows(named=True)}
+    judged = {} if measured.levels is None else {row["condition"]: row for row in measured.levels.to_dicts()}
     for condition in condition_keys():
         row = found.get((condition, "supervised" if condition in taught else "weak"))
+        by_level = published.levels is not None and condition in published.levels.heads
+        skill = _of_levels(judged.get(condition)) if by_level else None
         yield {
             "agent": agent_name(condition, LOCALIZATION),
             "kind": LOCALIZATION,
@@ -166,10 +176,25 @@ def _localization(published: Published, measured: Measured) -> Iterator[Row]:
                 *(f"embeddings/slices/{route}" for route in READ_ROUTES),
                 agent_name(condition),
             ],
-            "trained": condition in taught,
-            "reason": None if condition in taught else _untaught(localizer, heads, condition),
-            **_value([] if row is None else [row], "slice_auroc"),
+            "trained": condition in taught or by_level,
+            "reason": None if condition in taught or by_level else _untaught(localizer, heads, condition),
+            **(skill or _value([] if row is None else [row], "slice_auroc")),
         }
+
+
+def _of_levels(row: Row | None) -> Row | None:
+    """The figure of a condition's head of levels; None where it was not measured."""
+    if row is None or row["auroc"] is None:
+        return None
+    return {
+        "metric": "level_auroc",
+        "evaluation": "test",
+        "value": row["auroc"],
+        "low": row["auroc_low"],
+        "high": row["auroc_high"],
+        "ece": row["ece"],
+        "n_patients": row["test_patients"],
+    }
 
 
 def _untaught(localizer: Localizer | None, heads: Heads | None, condition: str) -> str:

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     OUT_OF_SCOPE = "the images are unlike those that the agents were trained on"
     PROBABILITY_UNSURE = "the probability lies between the limits for absent and present"
     GUARD_DISAGREES = "the probability and its error guarantee do not point the same way"
+    LEVEL_AFFECTED = "a level looks affected, though the study as a whole does not"
     OPERATING_POINT = "the probability is low, but as high as in the studies whose reports name the condition"
 
 
@@ -64,6 +65,17 @@ class Prediction:
     decision: str | None = None
     reason: str | None = None
     in_scope: bool = True
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What heads of levels say of a condition in a study whose levels they could judge.
+
+    Attributes:
+        best: probability of the most probable flagged place; None where no place is flagged.
+    """
+
+    best: float | None
 
 
 @dataclass(frozen=True)
@@ -104,17 +116,36 @@ def guarded_status(
     return ClaimStatus.INDETERMINATE, str(Reason.PROBABILITY_UNSURE if unsure else Reason.GUARD_DISAGREES)
 
 
-def verdict(prediction: Prediction, threshold: float | None, settings: AgentSettings) -> Verdict:
-    """What is claimed at an operating point; without one (None) only what is present is affirmed.
+def verdict(
+    prediction: Prediction, threshold: float | None, settings: AgentSettings, judged: Judged | None = None
+) -> Verdict:
+    """What is claimed.
 
-    A condition at or above its operating point is not called absent: of rare conditions every probability is low, and
-    of the studies that reports call positive some are among those.
+    What is present is affirmed. Beyond it a draft names what heads of levels flag at some place; where no level could
+    be judged, what is at or above the operating point of whole studies. Neither is then called absent: of rare
+    conditions every probability is low, and of the studies that reports call positive some are among those.
+
+    Args:
+        prediction: of the whole study.
+        threshold: operating point of whole studies, or None.
+        settings: limits of probability.
+        judged: of the study's levels; None where they could not be judged.
     """
     status, reason = guarded_status(prediction, settings.indeterminate)
-    named = threshold is not None and prediction.probability >= threshold
     if status == ClaimStatus.PRESENT:
         sure = prediction.probability >= settings.definite
         return Verdict(status, reason, Certainty.DEFINITE if sure else Certainty.PROBABLE)
-    if named and status == ClaimStatus.ABSENT:
-        status, reason = ClaimStatus.INDETERMINATE, str(Reason.OPERATING_POINT)
-    return Verdict(status, reason, Certainty.POSSIBLE if named else None)
+    if judged is not None:
+        named, why, chance = judged.best is not None, Reason.LEVEL_AFFECTED, judged.best or 0.0
+    else:
+        named, why, chance = (
+            threshold is not None and prediction.probability >= threshold,
+            Reason.OPERATING_POINT,
+            0.0,
+        )
+    if not named:
+        return Verdict(status, reason, None)
+    if status == ClaimStatus.ABSENT:
+        status, reason = ClaimStatus.INDETERMINATE, str(why)
+    likely = Certainty.PROBABLE if chance >= settings.indeterminate[1] else Certainty.POSSIBLE
+    return Verdict(status, reason, Certainty.DEFINITE if chance >= settings.definite else likely)

@@ -11,7 +11,7 @@ REGISTRY = pl.Schema(
         "inputs": pl.List(pl.String),
         "trained": pl.Boolean,
         "reason": pl.String,  # why not trained; null otherwise
-        "metric": pl.String,  # its own: auroc | slice_auroc | recall_5 | claim_f1
+        "metric": pl.String,  # its own: auroc | level_auroc | slice_auroc | recall_5 | claim_f1
         "evaluation": pl.String,  # test | cv (train patients, out of fold)
         "value": pl.Float64,
         "low": pl.Float64,  # 95 % interval over patients
@@ -29,9 +29,9 @@ PLACE = pl.Struct(
         "level": pl.String,  # disc or vertebra; null where uncertain
         "side": pl.String,  # of the patient; null near the midline
         "severity": pl.String,
-        "confidence": pl.Float64,  # that the box holds it, given that the study has it; null where not calibrated
+        "confidence": pl.Float64,  # that the level has it; of a box, given that the study has it; or null
         "level_uncertain": pl.Boolean,
-        "supervision": pl.String,  # supervised | weak
+        "supervision": pl.String,  # supervised | weak | level: a level that its head flags, no box was found there
         "series_key": pl.String,
         "slice_key": pl.String,
         "instance_key": pl.String,
@@ -56,7 +56,7 @@ CLAIMS = pl.Schema(
         "condition": pl.String,
         "status": pl.String,  # present | absent | indeterminate | not_assessed
         "certainty": pl.String,  # definite | probable | possible; null where not affirmed
-        "affirmed": pl.Boolean,  # present, or indeterminate and at least as probable as the operating point
+        "affirmed": pl.Boolean,  # present, or indeterminate and flagged at a level or at the operating point
         "reason": pl.String,  # why not_assessed, or why it is indeterminate but for its probability; null otherwise
         "probability": pl.Float64,
         "confidence": pl.Float64,  # 0..1, distance of the probability from one half, doubled

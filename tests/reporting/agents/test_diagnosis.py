@@ -51,7 +51,7 @@ def test_a_claim_carries_probability_and_sources_and_no_place(lumbar, heads) -> 
     assert (claim["sequence_set"], claim["model_versions"]) == ("all", ["v-t1", "v-t2"])
     assert claim["source_series"] == ["study-s0", "study-s1", "study-s2", "study-s3"]
     assert claim["source_instances"] == [f"study-s{i}-i2" for i in range(4)]
-    assert claim["agent_version"] == "2+heads-a"
+    assert claim["agent_version"] == "3+heads-a"
 
 
 def test_sources_of_a_study_with_one_route(archive, heads) -> None:
@@ -206,7 +206,7 @@ def test_guards_are_part_of_the_version_and_of_the_key(lumbar, heads, guards) ->
         lumbar.diagnose(heads(ALL), guards=given)
         for given in (None, guards(sure), guards(sure, version="guards-b"))
     )
-    assert set(one["agent_version"]) == {"2+heads-a+guards-a"}
+    assert set(one["agent_version"]) == {"3+heads-a+guards-a"}
     keys = [set(claims["claim_key"]) for claims in (without, one, two)]
     assert not keys[0] & keys[1]
     assert not keys[1] & keys[2]

@@ -174,9 +174,9 @@ def test_only_what_is_affirmed_has_places_and_severity(lumbar, heads):
     assert (told["cyst"]["severity"], told["cyst"]["places"], told["cyst"]["level"]) == ("mild", [], None)
     for other in ("edema", "pars"):
         assert (told[other]["severity"], told[other]["places"], told[other]["level"]) == (None, [], None)
-    assert told["canal"]["agent_version"] == "2+heads-a+grading-a"
-    assert told["edema"]["agent_version"] == "2+heads-a+grading-a"
-    assert told["pars"]["agent_version"] == "2+no-head"
+    assert told["canal"]["agent_version"] == "3+heads-a+grading-a"
+    assert told["edema"]["agent_version"] == "3+heads-a+grading-a"
+    assert told["pars"]["agent_version"] == "3+no-head"
 
 
 def test_a_grade_is_that_of_the_first_place_alone(lumbar, heads):

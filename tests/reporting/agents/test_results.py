@@ -104,7 +104,7 @@ def test_each_agent_says_its_part(spoken):
     assert (box["status"], box["level"], box["side"], box["confidence"]) == ("answered", "L4-L5", "left", 0.9)
     assert (box["boxes"][0]["centre_mm"], box["tokens"]) == ([1.0, 2.0, 3.0], "L4-L5 left")
     assert (box["source_series"], box["source_instances"]) == (["study-s1"], ["study-s1-i2"])
-    assert box["agent_version"] == "2+loc-a+heads-a"
+    assert box["agent_version"] == "3+loc-a+heads-a"
     reports = answer(frame, "retrieval/image_to_report")
     assert [(n["kind"], n["study_key"], n["rank"]) for n in reports["neighbours"]] == [
         ("report", "other-1", 1),
@@ -260,6 +260,6 @@ def test_the_scorecard_refuses_agents_that_are_not_registered_so(archive, heads)
     stub = heads(ALL)
     frame = results(tables.diagnose(stub), tables.slices, Published(heads=stub), settings=SETTINGS)
     newer = registry(Published(heads=replace(stub, version="heads-b")), measured())
-    with pytest.raises(AgentsError, match=re.escape("spoke in version 2+heads-a, registered is 2+heads-b")):
+    with pytest.raises(AgentsError, match=re.escape("spoke in version 3+heads-a, registered is 3+heads-b")):
         scorecard(newer, [frame])
     assert scorecard(newer, [])["n_studies"].sum() == 0

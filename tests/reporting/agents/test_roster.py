@@ -80,8 +80,8 @@ def test_thirty_seven_agents_even_before_anything_was_trained(heads) -> None:
     assert before["unmeasured"].null_count() == 0
     after = registry(Published(heads=heads({"canal": 0.5})), measured())
     assert after.filter(kind="diagnosis", trained=True)["condition"].to_list() == ["canal"]
-    assert row(after, "diagnosis/canal")["version"] == "2+heads-a"
-    assert row(after, "diagnosis/pars")["version"] == "2+no-head"
+    assert row(after, "diagnosis/canal")["version"] == "3+heads-a"
+    assert row(after, "diagnosis/pars")["version"] == "3+no-head"
 
 
 def test_a_diagnosis_agents_figure_is_that_of_test_patients_else_out_of_fold(heads) -> None:
@@ -145,7 +145,7 @@ def test_a_localizer_that_nobody_taught_says_so_and_shows_the_weak_figure(heads)
     assert (pars["trained"], pars["value"]) == (False, 0.6)
     assert pars["reason"] == "t1: 3 train patients; boxes are found with the diagnosis head alone (weak)"
     assert (edema["reason"], edema["value"]) == ("no route has heads for it", None)
-    assert set(frame.filter(kind="localization")["version"]) == {"2+loc-a+heads-a"}
+    assert set(frame.filter(kind="localization")["version"]) == {"3+loc-a+heads-a"}
 
 
 def test_retrieval_shows_the_query_that_neighbours_are_asked_with() -> None:
@@ -170,10 +170,10 @@ def test_retrieval_shows_the_query_that_neighbours_are_asked_with() -> None:
         0.2,
         0.4,
     ]
-    assert set(frame.filter(kind="retrieval")["version"]) == {"2+clip-a+synth-a"}
+    assert set(frame.filter(kind="retrieval")["version"]) == {"3+clip-a+synth-a"}
     assert frame.filter(kind="retrieval")["trained"].all()
     alone = registry(Published(space=StubSpace(synthesizer=None)), measured())
-    assert set(alone.filter(kind="retrieval")["version"]) == {"2+clip-a"}
+    assert set(alone.filter(kind="retrieval")["version"]) == {"3+clip-a"}
 
 
 def test_who_does_not_grade_severity_says_why(heads) -> None:
@@ -186,12 +186,12 @@ def test_who_does_not_grade_severity_says_why(heads) -> None:
     assert (canal["grades_severity"], canal["severity_reason"], canal["version"]) == (
         True,
         None,
-        "2+heads-a+g",
+        "3+heads-a+g",
     )
     assert (pars["grades_severity"], pars["severity_reason"], pars["version"]) == (
         False,
         "too few",
-        "2+heads-a",
+        "3+heads-a",
     )
     assert frame.filter(pl.col("kind") != "diagnosis")["grades_severity"].null_count() == 20
 
