@@ -10,6 +10,7 @@ import pytest
 from spine_models.corpus.labels import read_report
 from spine_models.corpus.statements import merged, units_of_claims, units_of_text
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
+from spine_models.reporting.agents.status import Reason
 from spine_models.reporting.reports import draft_reports, load_template
 from spine_models.reporting.reports.drafting import claims_of
 from spine_models.reporting.reports.linking import COMPARES
@@ -32,6 +33,17 @@ def test_a_draft_reads_back_to_the_units_of_its_claims(archive, claims, region: 
         assert units_of_text(written.drafts["report_text"].item()) == units(given), f"seed {seed}"
         said += len(units(given))
     assert said > 20
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_was_not_assessed_is_never_read_as_a_finding(archive, claim, filled, reason: Reason) -> None:
+    for region in REGIONS:
+        tables = archive({"study": SERIES}, region=region)
+        given = filled(
+            [claim(condition, "not_assessed", reason=str(reason)) for condition in condition_keys()]
+        )
+        text = draft_reports(given, tables.studies, tables.series).drafts["report_text"].item()
+        assert units_of_text(text) == [], region
 
 
 @pytest.mark.parametrize("region", ["lumbar", "cervical", "thoracic"])

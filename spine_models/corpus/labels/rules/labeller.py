@@ -56,7 +56,7 @@ from spine_models.corpus.labels.tables import LABELS, MENTIONS
 from spine_models.domain import Region, Severity, Side, Status, condition_keys
 
 LABELLER: Final = "rules"
-RULES_VERSION: Final = "rules-1.4"
+RULES_VERSION: Final = "rules-1.5"
 
 
 _AROUND: Final = frozenset({"edema", "inflammation"})

@@ -249,6 +249,11 @@ _NOT_ASSESSED: Final = re.compile(
     r"[^,;:.?]{0,30}?\b(?:can ?not|could not|not|difficult to|limits?)(?: be)? (?:\w+ly )?"
     r"(?:assess(?:ed|able)?|evaluat(?:ed|e)|evaluable|determined?|included|imaged|covered)\b"
 )
+# "Not assessed (no axial images): canal stenosis, facet cyst": a list of what nobody looked at.
+_LIST_NOT_ASSESSED: Final = re.compile(
+    r"\b(?:not|could not be|can ?not be|unable to be) (?:\w+ly )?(?:assess(?:ed|able)|evaluat(?:ed|able)|evaluable"
+    r"|imaged|included|covered)(?: \([^)]*\)| (?:on|in|by|with|due to|because of) [^:;.]{0,60}?)? ?:"
+)
 _ELSEWHEN_ENDS: Final = re.compile(
     r"[,;]|\b(?:with|without|w/o|no|but|however|now|there (?:is|are)|shows?|demonstrates?|reveals?|again"
     r"|is|are|and there)\b"
@@ -274,6 +279,7 @@ _STEMS: Final[dict[re.Pattern[str], tuple[str, ...]]] = {
         "should", "absence", "correlat", "predispos", "secondary", "exclude", "rule", "characteri", "determin",
     ),
     _NOT_ASSESSED: ("assess", "evalua", "determin", "included", "imaged", "covered"),
+    _LIST_NOT_ASSESSED: ("assess", "evalua", "included", "imaged", "covered"),
     _ANSWERED: ("?", ": "),
     _DOUBT_AFTER: (
         "suggested", "difficult", "hard", "impossible", "dismiss", "discount", "confirm", "verif", "certain",
@@ -319,7 +325,7 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
         head: end of a shared head ("canal or foraminal stenosis") where it lies beyond ``end``.
     """
     after = masked[max(end, head or end) :]
-    if _match(_NOT_ASSESSED, after):
+    if _match(_NOT_ASSESSED, after) or _listed_as_not_assessed(masked, start):
         return NoEvidence.HISTORY
     if _reaches(_ELSEWHEN, _ELSEWHEN_ENDS, masked, start):
         return NoEvidence.HISTORY
@@ -335,6 +341,11 @@ def judge(masked: str, start: int, end: int, *, head: int | None = None) -> Stat
     if _DENIED_VALUE.match(after) or _match(_DENIED_AFTER, after) or _match(_DENIED_STATE, after):
         return Status.ABSENT
     return Status.PRESENT
+
+
+def _listed_as_not_assessed(masked: str, start: int) -> bool:
+    last = _last(_LIST_NOT_ASSESSED, masked, start)
+    return last is not None and ";" not in masked[last.end() : start]
 
 
 def _denied_before(masked: str, start: int) -> bool:

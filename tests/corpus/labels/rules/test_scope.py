@@ -91,6 +91,25 @@ def test_not_about_now(sentence):
     assert status(sentence) is NoEvidence.HISTORY
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "not assessed: pars defect, vertebral fracture and edema",
+        "not assessed (not a spine examination): pars defect, vertebral fracture",
+        "not evaluated due to motion: facet cyst, fracture",
+        "could not be reliably evaluated: disc herniation, spinal cord compression, fracture",
+    ],
+)
+def test_a_list_of_what_was_not_assessed_is_no_evidence(sentence):
+    assert status(sentence) is NoEvidence.HISTORY
+
+
+def test_what_was_not_assessed_ends_at_a_semicolon_and_needs_its_colon():
+    assert status("not assessed: edema; severe fracture") is Status.PRESENT
+    assert status("the cord is not well assessed: severe fracture") is Status.PRESENT
+    assert status("canal not assessed, fracture") is Status.PRESENT
+
+
 def test_history_ends_where_the_finding_begins():
     assert status("status post fusion with a new fracture") is Status.PRESENT
 
