@@ -12,7 +12,9 @@ from spine_models.config import LlmSettings
 from spine_models.corpus.labels.llm import client
 from spine_models.reporting.chat import ServerDownError, ask_all
 from spine_models.reporting.instructions import build_items, verify
-from spine_models.reporting.instructions.writer import prompt_version
+from spine_models.reporting.instructions.drafting import drafts_of
+from spine_models.reporting.instructions.revise import Worded, plain, revised
+from spine_models.reporting.instructions.writer import asks, prompt_version
 from tests.corpus.labels.llm.fake_server import Asked, FakeServer, Reply
 from tests.reporting.instructions.conftest import PLAIN, report, tables_of
 
@@ -123,6 +125,40 @@ def test_malformed_replies_are_refused_and_templates_stand_in(cases, settings, t
     assert set(built.items["writer"]) == {"templates"}
     assert set(built.refused["rejected_reason"]) == {reason}
     assert set(built.items["item_key"]) == set(built.refused["item_key"])
+
+
+@pytest.mark.parametrize("said", ["],", "nulllierteb sentionALIGNMENT thesis whUT", "What?", "Name it: ],"])
+def test_a_question_that_asks_nothing_is_refused_though_it_names_nothing_wrong(
+    cases, settings, tmp_path, said
+):
+    """Of a choice among findings the options say what is asked about, so verification alone would let it pass."""
+
+    def answer(asked: Asked) -> Reply:
+        properties = asked.body["response_format"]["json_schema"]["schema"]["properties"]
+        return Reply(json.dumps({"question": said})) if list(properties) == ["question"] else honest(asked)
+
+    with FakeServer(answer) as server:
+        built = build(cases, server, tmp_path, settings)
+    choices = pl.col("kind") == "choice"
+    refused = built.refused.filter(choices)
+    assert refused.height == built.items.filter(choices).height > 20
+    assert set(refused["rejected_reason"]) == {"model: asks_nothing"}
+    assert set(built.items.filter(choices)["writer"]) == {"templates"}
+
+
+def test_every_template_asks_something(cases, settings):
+    numbers = settings()
+    drafts = [draft for case in cases.values() for draft in drafts_of(case, numbers, {})]
+    for part in ("train", "benchmark"):
+        wanted = [d for d in drafts if part == "train" or d.kind in ("choice", "report")]
+        worded = [(d, w) for d in wanted if (w := plain(d, part))]
+        worded += [
+            (d, w) for d in wanted for seed in range(20) if (w := revised(d, part, seed, set())) is not None
+        ]
+        assert {(d.kind, d.dimension) for d, _ in worded} >= {("choice", "condition"), ("report", "report")}
+        assert all(asks(d, w) for d, w in worded)
+    statement = next(d for d in drafts if d.asks == ("statement",))
+    assert not asks(statement, Worded((("Spinal canal stenosis in this study of", "Yes."),), None))
 
 
 def test_a_model_that_obeys_the_report_is_not_believed(settings, tmp_path):
