@@ -1,14 +1,13 @@
 """Items in a model's words: a draft, then a revision, each bound to a schema; what is true is given, never asked for.
 
 Belongs here: the prompts of both stages and reading the replies. Does not belong here: the server (``reporting.chat``),
-the facts (``drafting``), whether the words are right (``verify``).
+the facts (``drafting``), whether a question asks what it should (``form``), whether the words are right (``verify``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ import yaml
 
 from spine_models.reporting.chat import ANSWERED, Message, Question, Reply
 from spine_models.reporting.instructions.drafting import PLACED, Draft
+from spine_models.reporting.instructions.form import asks_what_it_should
 from spine_models.reporting.instructions.revise import Worded, option_text, plain, revised
 from spine_models.reporting.instructions.wording import words
 
@@ -26,18 +26,8 @@ PROMPTS: Final = Path(__file__).parent / "prompts"
 Ask = Callable[[list[Question]], Mapping[str, Reply]]
 """Asks a model and returns its replies by key (``chat.ask_all`` with everything but the questions bound)."""
 
-ASKS_NOTHING: Final = "asks_nothing"
-"""Outcome of an answer that keeps to its schema and whose questions are none."""
-
-_WORD: Final = re.compile(r"[A-Za-z]{2,}")
-_ASKS: Final = re.compile(
-    r"\?|\b(?:which|what|where|how|choose|select|pick|name|identify|grade|rate|describe|comment|state|summari[sz]e"
-    r"|sum|put|write|give|tell|report|look|decide|determine|locate|specify|indicate|classify|explain|suggest)\b",
-    re.IGNORECASE,
-)
-_CHOOSES: Final = re.compile(r"\b(?:which|what|choose|select|pick|name|identify|one of)\b", re.IGNORECASE)
-_FEWEST_WORDS: Final = (4, 2)
-"""Of a first question, and of a later one ("Which side?")."""
+DOES_NOT_ASK: Final = "does_not_ask"
+"""Outcome of an answer that keeps to its schema and whose questions do not ask what they should."""
 
 _LONGEST_TURN: Final = 600
 _LONGEST_REPORT: Final = 8000
@@ -50,7 +40,7 @@ class Written:
     Attributes:
         draft: its first words; None where none came.
         worded: the revised ones; None where there are none that could be used.
-        outcome: ``ANSWERED``, a ``corpus.labels.contract.Reason``, or ``ASKS_NOTHING``.
+        outcome: ``ANSWERED``, a ``corpus.labels.contract.Reason``, or ``DOES_NOT_ASK``.
     """
 
     draft: str | None
@@ -86,27 +76,11 @@ def write(drafts: Sequence[Draft], ask: Ask, version: str, part: str) -> dict[st
         said = first[key].text
         usable = key in second and reply.outcome == ANSWERED
         worded = _worded(draft, reply.document) if usable else None
-        if worded is not None and not asks(draft, worded):
-            found[key] = Written(said, None, ASKS_NOTHING)
+        if worded is not None and not asks_what_it_should(draft, worded):
+            found[key] = Written(said, None, DOES_NOT_ASK)
         else:
             found[key] = Written(said, worded, reply.outcome)
     return found
-
-
-def asks(draft: Draft, worded: Worded) -> bool:
-    """Whether every question has the form of one.
-
-    A decoder that is bound to a schema makes some text of anything. Where a question must name its finding and no
-    other, verification sees that; the question of a choice among findings names none, and "]," would pass.
-    """
-    if draft.kind == "report":
-        return True  # its question is a template's
-    for number, (ask, (question, _)) in enumerate(zip(draft.asks, worded.turns, strict=True)):
-        if len(_WORD.findall(question)) < _FEWEST_WORDS[min(number, 1)] or not _ASKS.search(question):
-            return False
-        if ask == "choice_condition" and not _CHOOSES.search(question):
-            return False
-    return True
 
 
 def prompt_version(version: str) -> str:

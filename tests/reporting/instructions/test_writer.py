@@ -12,9 +12,7 @@ from spine_models.config import LlmSettings
 from spine_models.corpus.labels.llm import client
 from spine_models.reporting.chat import ServerDownError, ask_all
 from spine_models.reporting.instructions import build_items, verify
-from spine_models.reporting.instructions.drafting import drafts_of
-from spine_models.reporting.instructions.revise import Worded, plain, revised
-from spine_models.reporting.instructions.writer import asks, prompt_version
+from spine_models.reporting.instructions.writer import prompt_version
 from tests.corpus.labels.llm.fake_server import Asked, FakeServer, Reply
 from tests.reporting.instructions.conftest import PLAIN, report, tables_of
 
@@ -142,23 +140,8 @@ def test_a_question_that_asks_nothing_is_refused_though_it_names_nothing_wrong(
     choices = pl.col("kind") == "choice"
     refused = built.refused.filter(choices)
     assert refused.height == built.items.filter(choices).height > 20
-    assert set(refused["rejected_reason"]) == {"model: asks_nothing"}
+    assert set(refused["rejected_reason"]) == {"model: does_not_ask"}
     assert set(built.items.filter(choices)["writer"]) == {"templates"}
-
-
-def test_every_template_asks_something(cases, settings):
-    numbers = settings()
-    drafts = [draft for case in cases.values() for draft in drafts_of(case, numbers, {})]
-    for part in ("train", "benchmark"):
-        wanted = [d for d in drafts if part == "train" or d.kind in ("choice", "report")]
-        worded = [(d, w) for d in wanted if (w := plain(d, part))]
-        worded += [
-            (d, w) for d in wanted for seed in range(20) if (w := revised(d, part, seed, set())) is not None
-        ]
-        assert {(d.kind, d.dimension) for d, _ in worded} >= {("choice", "condition"), ("report", "report")}
-        assert all(asks(d, w) for d, w in worded)
-    statement = next(d for d in drafts if d.asks == ("statement",))
-    assert not asks(statement, Worded((("Spinal canal stenosis in this study of", "Yes."),), None))
 
 
 def test_a_model_that_obeys_the_report_is_not_believed(settings, tmp_path):
