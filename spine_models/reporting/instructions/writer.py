@@ -177,8 +177,13 @@ def _worded(draft: Draft, document: Any) -> Worded:
         assert question is not None, "reports without a body are not asked for"
         return Worded(((question.turns[0][0], document["report"].strip()),), None)
     if draft.kind == "choice":
-        return Worded(((document["question"].strip(), option_text(draft, draft.options[0])),), None)
-    return Worded(tuple((t["question"].strip(), t["answer"].strip()) for t in document["turns"]), None)
+        return Worded(((_one_line(document["question"]), option_text(draft, draft.options[0])),), None)
+    return Worded(tuple((_one_line(t["question"]), _one_line(t["answer"])) for t in document["turns"]), None)
+
+
+def _one_line(text: str) -> str:
+    """A turn has one line: behind the question of a choice only its options begin others."""
+    return " ".join(text.split())
 
 
 def _fenced(text: str) -> str:
