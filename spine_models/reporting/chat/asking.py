@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from spine_models.config import LlmSettings
 from spine_models.corpus.labels.contract import Reason
 from spine_models.corpus.labels.llm.endpoint import endpoint_of
+from spine_models.corpus.labels.llm.errors import LlmError
 from spine_models.corpus.labels.llm.keeping import Keeper, first_failure
 from spine_models.corpus.labels.llm.store import AnswerLog, Stored
 from spine_models.reporting.chat.questions import ANSWERED, Question, Reply, refuse_twins
@@ -60,10 +61,12 @@ def ask_all(
     Raises:
         ServerDownError: nothing answers at the endpoint.
         ModelMissingError: the server does not serve the model.
-        LlmError: the server cannot go on otherwise, or another run holds the log. What was answered is kept.
+        LlmError: the settings leave no room for a prompt, the server cannot go on otherwise, or another run holds
+            the log. What was answered is kept.
         ValueError: two questions have one key.
     """
     refuse_twins(questions)
+    _demand_room(settings)
     with AnswerLog(_log_file(log_folder, settings)) as log:
         todo = _open(questions, log, settings)
         if todo:
@@ -79,6 +82,15 @@ def count_open(questions: Sequence[Question], *, settings: LlmSettings, log_fold
     """
     with AnswerLog(_log_file(log_folder, settings)) as log:
         return len(_open(questions, log, settings))
+
+
+def _demand_room(settings: LlmSettings) -> None:
+    """A server refuses every question whose longest answer fills its context, each as if its prompt were too long."""
+    if settings.answer_tokens >= settings.max_model_len:
+        raise LlmError(
+            f"the language model {settings.name} may answer with {settings.answer_tokens} tokens in a context of "
+            f"{settings.max_model_len}: no prompt fits. Lower max_tokens or raise max_model_len in the profile"
+        )
 
 
 def _log_file(folder: Path, settings: LlmSettings) -> Path:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from spine_models.config import LlmSettings
 from spine_models.corpus.labels.llm.questions import execution_mode
+from spine_models.reporting.chat.schema import read_json
 
 ANSWERED: Final = "answered"
 """Outcome of a question with a usable answer; any other is a ``corpus.labels.contract.Reason``."""
@@ -81,7 +82,7 @@ class Reply:
         Raises:
             ValueError: the text is no JSON: the question named no schema.
         """
-        return None if self.text is None else json.loads(self.text)
+        return None if self.text is None else read_json(self.text)
 
 
 def model_version(settings: LlmSettings) -> str:

@@ -5,11 +5,15 @@ anyOf, bounds of lengths and numbers). Does not belong here: schemas themselves,
 
 A server that decodes under a schema breaks it only where it does not know a keyword or stops early, and not every
 server decodes under one: so every answer is read with the same eyes.
+
+vLLM's xgrammar lets every character into a string whose length is bounded: a line break inside a report comes as such
+and not as "\\n". JSON forbids that, its meaning is plain, and it is read; other control characters are noise.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,11 +27,24 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "null": (type(None),),
 }
 
+_NOISE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def read_json(text: str) -> Any:
+    """The document of an answer; tabs and line breaks may stand in its strings as they are.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    if _NOISE.search(text):
+        raise ValueError("a control character is no JSON")
+    return json.loads(text, parse_constant=_no_constant, strict=False)
+
 
 def keeps_to(text: str, schema: Mapping[str, Any]) -> bool:
     """Whether a text is JSON of this schema."""
     try:
-        document = json.loads(text, parse_constant=_no_constant)
+        document = read_json(text)
     except (ValueError, RecursionError):
         return False
     return conforms(document, schema)

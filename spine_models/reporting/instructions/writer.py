@@ -1,7 +1,7 @@
 """Items in a model's words: a draft, then a revision, each bound to a schema; what is true is given, never asked for.
 
 Belongs here: the prompts of both stages and reading the replies. Does not belong here: the server (``reporting.chat``),
-the facts (``drafting``), whether the words are right (``verify``).
+the facts (``drafting``), whether a question asks what it should (``form``), whether the words are right (``verify``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import yaml
 
 from spine_models.reporting.chat import ANSWERED, Message, Question, Reply
 from spine_models.reporting.instructions.drafting import PLACED, Draft
+from spine_models.reporting.instructions.form import asks_what_it_should
 from spine_models.reporting.instructions.revise import Worded, option_text, plain, revised
 from spine_models.reporting.instructions.wording import words
 
@@ -25,13 +26,22 @@ PROMPTS: Final = Path(__file__).parent / "prompts"
 Ask = Callable[[list[Question]], Mapping[str, Reply]]
 """Asks a model and returns its replies by key (``chat.ask_all`` with everything but the questions bound)."""
 
+DOES_NOT_ASK: Final = "does_not_ask"
+"""Outcome of an answer that keeps to its schema and whose questions do not ask what they should."""
+
 _LONGEST_TURN: Final = 600
 _LONGEST_REPORT: Final = 8000
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a model made of one draft: its first words, and the revised ones or why there are none."""
+    """What a model made of one draft.
+
+    Attributes:
+        draft: its first words; None where none came.
+        worded: the revised ones; None where there are none that could be used.
+        outcome: ``ANSWERED``, a ``corpus.labels.contract.Reason``, or ``DOES_NOT_ASK``.
+    """
 
     draft: str | None
     worded: Worded | None
@@ -65,7 +75,11 @@ def write(drafts: Sequence[Draft], ask: Ask, version: str, part: str) -> dict[st
         reply = second.get(key, first[key])
         said = first[key].text
         usable = key in second and reply.outcome == ANSWERED
-        found[key] = Written(said, _worded(draft, reply.document) if usable else None, reply.outcome)
+        worded = _worded(draft, reply.document) if usable else None
+        if worded is not None and not asks_what_it_should(draft, worded):
+            found[key] = Written(said, None, DOES_NOT_ASK)
+        else:
+            found[key] = Written(said, worded, reply.outcome)
     return found
 
 
@@ -163,8 +177,13 @@ def _worded(draft: Draft, document: Any) -> Worded:
         assert question is not None, "reports without a body are not asked for"
         return Worded(((question.turns[0][0], document["report"].strip()),), None)
     if draft.kind == "choice":
-        return Worded(((document["question"].strip(), option_text(draft, draft.options[0])),), None)
-    return Worded(tuple((t["question"].strip(), t["answer"].strip()) for t in document["turns"]), None)
+        return Worded(((_one_line(document["question"]), option_text(draft, draft.options[0])),), None)
+    return Worded(tuple((_one_line(t["question"]), _one_line(t["answer"])) for t in document["turns"]), None)
+
+
+def _one_line(text: str) -> str:
+    """A turn has one line: behind the question of a choice only its options begin others."""
+    return " ".join(text.split())
 
 
 def _fenced(text: str) -> str:

@@ -119,3 +119,11 @@ def test_a_question_too_long_is_asked_again_of_a_model_with_more_context(setting
     assert replies["q"].outcome == "context_too_long"
     assert count_open([question("q")], settings=settings(), log_folder=tmp_path) == 0
     assert count_open([question("q")], settings=settings(max_model_len=32768), log_folder=tmp_path) == 1
+
+
+def test_an_answer_that_fills_the_context_is_a_mistake_of_the_settings(settings, tmp_path):
+    full = settings(max_tokens=2048, max_model_len=2048)
+    with FakeServer() as server, pytest.raises(LlmError, match="Lower max_tokens or raise max_model_len"):
+        ask_all([question("q")], settings=full, endpoint=server.url, log_folder=tmp_path)
+    assert server.asked == []
+    assert count_open([question("q")], settings=full, log_folder=tmp_path) == 1

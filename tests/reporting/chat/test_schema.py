@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from spine_models.reporting.chat import ANSWERED, Reply
 from spine_models.reporting.chat.schema import conforms, keeps_to
 
 SCHEMA = {
@@ -58,3 +59,13 @@ def test_what_is_missing_or_no_json_is_refused():
     for text in ("", "null", "NaN", "{" * 100_000, '{"level"', "```json\n{}\n```"):
         assert not keeps_to(text, SCHEMA)
     assert not keeps_to('{"score": NaN}', {"type": "object"})
+
+
+def test_line_breaks_in_strings_are_read_and_other_control_characters_refused():
+    """xgrammar lets both into strings of bounded length."""
+    schema = {"type": "object", "properties": {"report": {"type": "string"}}, "required": ["report"]}
+    text = '{"report": "FINDINGS:\n\tNo fracture."}'
+    assert keeps_to(text, schema)
+    assert Reply(text, ANSWERED, "tiny").document == {"report": "FINDINGS:\n\tNo fracture."}
+    assert not keeps_to('{"report": "No \x07fracture."}', schema)
+    assert not keeps_to('{"report": "No \x1ffracture."}', schema)

@@ -54,18 +54,18 @@ def honest(asked) -> Reply:
     )
 
     def verdicts(ours, theirs, otherwise):
-        return [
-            {
-                "number": number,
+        found = {
+            str(number): {
                 "verdict": "supported" if line in theirs else otherwise,
                 "error": "minor" if line in theirs else "critical",
             }
             for number, line in enumerate(ours, 1)
-        ]
+        }
+        return dict(reversed(found.items()))  # the order of numbers says nothing
 
     answer = {
         "draft": verdicts(draft, reference, "unsupported"),
-        "reference": list(reversed(verdicts(reference, draft, "omitted"))),
+        "reference": verdicts(reference, draft, "omitted"),
     }
     return Reply(json.dumps(answer))
 
@@ -127,10 +127,9 @@ def test_the_summary_is_per_study_with_intervals(cases, asking, tmp_path):
     "answer",
     [
         "no JSON",
-        '{"draft": [], "reference": []}',
-        '{"draft": [{"number": 1, "verdict": "supported", "error": "none"},'
-        ' {"number": 1, "verdict": "supported", "error": "none"}],'
-        ' "reference": [{"number": 1, "verdict": "supported", "error": "none"}]}',
+        '{"draft": {}, "reference": {}}',
+        '{"draft": {"1": {"verdict": "supported", "error": "none"}, "1": {"verdict": "supported", "error": "none"}},'
+        ' "reference": {"1": {"verdict": "supported", "error": "none"}}}',
     ],
 )
 def test_an_answer_out_of_bounds_is_no_verdict_and_counted(cases, asking, tmp_path, answer):
@@ -149,14 +148,16 @@ def test_methods_outside_the_setting_are_not_asked_about(cases, asking):
     assert frame["reason"][0] == "the profile does not ask about this method (scores.judged)"
 
 
-def test_the_schema_holds_as_many_verdicts_as_findings():
-    one = {"number": 1, "verdict": "supported", "error": "none"}
+def test_the_schema_holds_one_verdict_under_the_number_of_each_finding():
+    one = {"verdict": "supported", "error": "none"}
     schema = schema_of(2, 0)
-    assert conforms({"draft": [one, one | {"number": 2}], "reference": []}, schema)
-    assert not conforms({"draft": [one], "reference": []}, schema)
-    assert not conforms({"draft": [one, one | {"verdict": "omitted"}], "reference": []}, schema)
-    assert not conforms({"draft": [one, one | {"error": "huge"}], "reference": []}, schema)
-    assert not conforms({"draft": [one, one | {"why": "x"}], "reference": []}, schema)
+    assert conforms({"draft": {"1": one, "2": one}, "reference": {}}, schema)
+    assert not conforms({"draft": {"1": one}, "reference": {}}, schema)
+    assert not conforms({"draft": {"1": one, "3": one}, "reference": {}}, schema)
+    assert not conforms({"draft": {"1": one, "2": one, "3": one}, "reference": {}}, schema)
+    assert not conforms({"draft": {"1": one, "2": one | {"verdict": "omitted"}}, "reference": {}}, schema)
+    assert not conforms({"draft": {"1": one, "2": one | {"error": "huge"}}, "reference": {}}, schema)
+    assert not conforms({"draft": {"1": one, "2": one | {"why": "x"}}, "reference": {}}, schema)
 
 
 def test_an_answer_has_room_for_every_verdict_unless_the_profile_says_how_much(settings, asking):
