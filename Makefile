@@ -32,7 +32,7 @@ $(VLLM_STAMP): tests/vllm/requirements.lock tests/vllm/shim/pyproject.toml
 	$(VLLM_VENV)/bin/python -m pip install --quiet $(PIP_FLAGS) --no-deps ./tests/vllm/shim
 	touch $@
 
-test-vllm: $(STAMP) $(VLLM_STAMP)  ## labels from a real vLLM on the CPU, tiny random model
+test-vllm: $(STAMP) $(VLLM_STAMP)  ## labels, verdicts on reports and instruction items from a real vLLM on the CPU, tiny random model
 	SPINE_VLLM=$(CURDIR)/$(VLLM_VENV)/bin/vllm $(BIN)/python -m pytest -s tests/vllm
 
 SMOLLM2 := $(SPINE_ROOT)/models/smollm2-135m

@@ -212,7 +212,7 @@ def _asking(hospital: Hospital, language_models: LanguageModels) -> Iterator[Any
     """The configured model as a function of questions, its server up from the first open one on; None without one."""
     from spine_models.reporting.chat import Question, Reply, ask_all, count_open
 
-    llm = hospital.numbers.instructions.llm
+    llm = hospital.numbers.instructions.writer
     if llm is None:
         yield None
         return

@@ -72,6 +72,10 @@ class LlmSettings(Section):
         """Longest answer in tokens: 256 for one condition, 2048 for all, or what ``max_tokens`` says."""
         return self.max_tokens or (256 if self.prompts == "per_condition" else 2048)
 
+    def with_room(self, tokens: int) -> Self:
+        """The same with so many tokens for an answer, where the profile names no number."""
+        return self if self.max_tokens is not None else self.model_copy(update={"max_tokens": tokens})
+
 
 class LabelSettings(Section):
     """Who labels, and how closely the labels are watched.

@@ -28,3 +28,8 @@ class InstructionSettings(Section):
     bootstrap: int = Field(1000, ge=1)
     llm: LlmSettings | None = None
     prompt_version: str = Field("v1", pattern=r"^v[0-9]+$")
+
+    @property
+    def writer(self) -> LlmSettings | None:
+        """``llm`` with room for a report."""
+        return None if self.llm is None else self.llm.with_room(2048)

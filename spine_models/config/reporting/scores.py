@@ -46,6 +46,4 @@ class ScoreSettings(Section):
     @property
     def judge(self) -> LlmSettings | None:
         """``llm`` with room for its answers."""
-        if self.llm is None or self.llm.max_tokens is not None:
-            return self.llm
-        return self.llm.model_copy(update={"max_tokens": 2048})
+        return None if self.llm is None else self.llm.with_room(2048)

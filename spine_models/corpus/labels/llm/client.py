@@ -71,7 +71,7 @@ class Client:
         Raises:
             LlmError: it is not, or does not.
         """
-        await asyncio.to_thread(demand_model, self._endpoint, self._settings.model, api_key=self._key)
+        await asyncio.to_thread(demand_model, self._endpoint, self._settings, api_key=self._key)
 
     async def ask(
         self,

@@ -10,10 +10,12 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from spine_models.config import LlmSettings
 from spine_models.corpus.labels.llm.errors import LlmError, ModelMissingError, ServerDownError
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -57,8 +59,10 @@ def endpoint_of(url: str) -> Endpoint:
     return Endpoint(f"{parts.scheme}://{parts.netloc}{path}", shown, host in _LOOPBACK)
 
 
-def served_models(endpoint: Endpoint, *, api_key: str | None = None, timeout_s: float = 10.0) -> list[str]:
-    """Names of the models that a server has.
+def served_models(
+    endpoint: Endpoint, *, api_key: str | None = None, timeout_s: float = 10.0
+) -> dict[str, int | None]:
+    """The models that a server has, by name, with the tokens of their context where it tells.
 
     Raises:
         ServerDownError: nothing answers there.
@@ -72,7 +76,7 @@ def served_models(endpoint: Endpoint, *, api_key: str | None = None, timeout_s: 
     try:
         with opener.open(request, timeout=timeout_s) as reply:
             document = json.loads(reply.read(1_000_000))
-        return [str(model["id"]) for model in document["data"]]
+        return {str(model["id"]): _context(model) for model in document["data"]}
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (401, 403):
@@ -86,19 +90,34 @@ def served_models(endpoint: Endpoint, *, api_key: str | None = None, timeout_s: 
         raise down(endpoint, type(error).__name__) from None
 
 
-def demand_model(endpoint: Endpoint, model: str, *, api_key: str | None = None) -> None:
-    """Check that a server serves a model.
+def _context(model: Mapping[str, object]) -> int | None:
+    """What vLLM tells beside the protocol; servers that do not are believed."""
+    told = model.get("max_model_len")
+    return told if isinstance(told, int) else None
+
+
+def demand_model(endpoint: Endpoint, settings: LlmSettings, *, api_key: str | None = None) -> None:
+    """Check that a server serves a model with the context that the profile counts on.
 
     Raises:
         ModelMissingError: it does not; names what it serves.
-        LlmError: see ``served_models``.
+        LlmError: its context is shorter, so that long reports would be refused for a limit that nobody set; or see
+            ``served_models``.
     """
+    model = settings.model
     served = served_models(endpoint, api_key=api_key)
     if model not in served:
         names = ", ".join(sorted(served)[:10]) or "none"
         raise ModelMissingError(
             f"{endpoint.shown} does not serve {model}; it serves: {names}. Start it with "
             f"--served-model-name {model}, or name one of these in the profile (the key `model` of the language model)"
+        )
+    context = served[model]
+    if context is not None and context < settings.max_model_len:
+        raise LlmError(
+            f"{endpoint.shown} serves {model} with {context:,} tokens of context, the profile counts on"
+            f" {settings.max_model_len:,}: start it with --max-model-len {settings.max_model_len}, or set"
+            " `max_model_len` of the language model to its context"
         )
 
 

@@ -69,7 +69,7 @@ def serving(
     """
     if url:
         endpoint = endpoint_of(url)
-        demand_model(endpoint, settings.model, api_key=api_key)
+        demand_model(endpoint, settings, api_key=api_key)
         yield endpoint.root
         return
     port = _free_port()

@@ -87,7 +87,9 @@ class FakeServer:
         log: Path | None = None,
         service_s: float = 0.0,
         slots: int = 10_000,
+        context: int | None = None,
     ) -> None:
+        self.context = context
         self.script, self.models, self.key, self.log = script, models, key, log
         self.service_s, self.slots = service_s, slots
         self.asked: list[Asked] = []
@@ -140,6 +142,10 @@ class FakeServer:
             self._tasks.discard(task)
             writer.close()
 
+    def _model(self, name: str) -> dict[str, object]:
+        told = {} if self.context is None else {"max_model_len": self.context}
+        return {"id": name, "object": "model"} | told
+
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ", 2)[1]
@@ -151,7 +157,7 @@ class FakeServer:
         elif path.endswith("/health"):
             status, headers, document = 200, {}, {}
         elif path.endswith("/v1/models"):
-            status, headers, document = 200, {}, {"data": [{"id": m, "object": "model"} for m in self.models]}
+            status, headers, document = 200, {}, {"data": [self._model(name) for name in self.models]}
         else:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)

@@ -253,6 +253,18 @@ def test_a_server_that_fails_for_everything_stops_the_run(reports, settings, tmp
         label_with_llm(reports(TEXTS), settings=settings(), endpoint=server.url, answers=tmp_path)
 
 
+def test_a_server_with_less_context_than_the_profile_counts_on_is_refused_at_once(
+    reports, settings, tmp_path
+):
+    short = "with 4,096 tokens of context, the profile counts on 8,192: start it with --max-model-len 8192"
+    with FakeServer(context=4096) as server, pytest.raises(LlmError, match=short):
+        label_with_llm(reports(TEXTS), settings=settings(), endpoint=server.url, answers=tmp_path)
+    assert not server.asked
+    with FakeServer(context=8192) as server:
+        label_with_llm(reports(TEXTS), settings=settings(), endpoint=server.url, answers=tmp_path)
+    assert server.asked
+
+
 def test_errors_of_the_whole_run_name_url_and_remedy(reports, settings, tmp_path):
     def label(url, **given):
         label_with_llm(reports(TEXTS), settings=settings(), endpoint=url, answers=tmp_path, **given)
