@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from pipelines import generations
+from pipelines.execution import RunFailed
 from pipelines.lake_log import LakeLog
 from pipelines.refreshing import FOLLOWS, plan_refresh, registered
 from pipelines.retelling import settle
@@ -112,6 +113,43 @@ def test_a_new_report_goes_through_to_the_drafts_and_a_killed_refresh_goes_on(si
     assert jobs.isdisjoint(fitted | {"freeze", "pretrain", "anchor", "align", "synthesize"})
     assert len(touched) <= 1, "the batch that was through is not made again"
     assert plan(site) == []
+
+
+READ = "readings of people changed"
+
+
+def test_a_changed_readers_file_makes_its_own_tables_anew_and_nothing_else(site):
+    draft = site.table("reports", "drafts").sort("study_key").row(0, named=True)
+    line = f"r1,{draft['study_key']},{draft['draft_key']}"
+    file, header = site.hospital.readers_file, "reader,study_key,draft_key,score\n"
+    own = {dg.AssetKey(["scores", "readers"]), dg.AssetKey(["scores", "radpeer"])}
+    for text, scores in ((f"{header}{line},2a\n", ["2a"]), (f"{header}{line},1\n", ["1"]), (None, [])):
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        (due,) = plan(site)
+        assert (due.batch, due.stage, set(due.keys), due.reasons) == (None, "scores", own, (READ,))
+        runner = refreshed(site)
+        assert runner.executed == [(due.job, None)]
+        assert "rebuilt" in site.said, "the warehouse follows"
+        assert site.table("scores", "readers")["score"].to_list() == scores
+        if text is not None:
+            file.write_text(text)  # the same content, written again
+        assert plan(site) == []
+        assert refreshed(site).executed == []
+        site.said.clear()
+
+
+def test_a_run_hears_readers_too_and_a_file_that_cannot_be_read_is_named(site):
+    file = site.hospital.readers_file
+    file.write_text("reader,study_key,draft_key,score\nr1,s,d,9\n")
+    with pytest.raises(RunFailed, match=r"readers\.csv, line 2, column score"):
+        site.runner().run(site.inbox, through="scores")
+    file.unlink()
+    runner = site.runner()
+    runner.run(site.inbox, through="scores")
+    assert runner.executed == [], "the readings are those that are known again"
 
 
 def test_other_code_is_a_reason_and_what_rests_on_it_follows(site, monkeypatch):
