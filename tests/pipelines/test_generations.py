@@ -11,7 +11,6 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-import torch
 
 from pipelines import generations
 from pipelines.execution import RunFailed
@@ -23,23 +22,12 @@ from pipelines.runtime import generations as places
 from pipelines.runtime.generations import GenerationError
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
-from spine_models.encoder.backbone.encoder import save_encoder
-from spine_models.encoder.backbone.network import Backbone
 from sql.warehouse import open_lake
 from tests.conftest import install, tiny_profile
+from tests.pipelines.drawn_encoders import publish_encoders
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster")
 VECTORS = ("embeddings", "slices")
-
-
-def publish(hospital, seed: int) -> None:
-    """Newer encoders of both routes, by their random weights."""
-    settings = hospital.numbers.backbone
-    for route in ("t1", "t2"):
-        torch.manual_seed(seed)
-        with hospital.draft(("backbone", "anchored"), route) as draft:
-            version = save_encoder(draft.folder, Backbone(settings), settings, route=route, trained=True)
-            draft.card = {"training": {"version": version, "trained": True}}
 
 
 def models(runner: Runner, stages, retrain: bool) -> bool:
@@ -50,7 +38,7 @@ def models(runner: Runner, stages, retrain: bool) -> bool:
     if first:
         runner.execute("freeze", None)
     if first or retrain:
-        publish(runner.hospital, seed=1 if first else 5)
+        publish_encoders(runner.hospital, seed=1 if first else 5)
     return first or retrain
 
 
@@ -174,7 +162,7 @@ def test_other_code_is_a_reason_and_what_rests_on_it_follows(site, monkeypatch):
 
 def test_newer_models_change_nothing_until_a_generation_of_them_is_served(site):
     lake, before = site.hospital.lake.root, vector_versions(site)
-    publish(site.hospital, seed=2)
+    publish_encoders(site.hospital, seed=2)
     assert plan(site) == [], "the night embeds with no model that has no heads"
     said: list[str] = []
     ran = generations.build(site.hospital, site.instance, "g2", said.append)
@@ -190,8 +178,8 @@ def test_newer_models_change_nothing_until_a_generation_of_them_is_served(site):
         rows = database.execute("SELECT DISTINCT model_version FROM embeddings.slices").fetchall()
     assert {version for (version,) in rows} == after
     assert plan(site) == []
-    publish(site.hospital, seed=3)
-    publish(site.hospital, seed=4)
+    publish_encoders(site.hospital, seed=3)
+    publish_encoders(site.hospital, seed=4)
     generations.switch(site.hospital, site.instance, "g1", said.append)
     assert vector_versions(site) == before
     assert plan(site) == []

@@ -25,8 +25,6 @@ from pipelines.runtime.resources import Hospital
 from pipelines.study import read_study
 from spine_models.corpus.deid import new_key_file
 from spine_models.domain import condition_keys
-from spine_models.encoder.backbone.encoder import save_encoder
-from spine_models.encoder.backbone.network import Backbone
 from spine_models.reporting.agents import Published, diagnose
 from spine_models.reporting.agents.serialised import SPECIAL_TOKENS
 from spine_models.reporting.llava.adapters import save_llava
@@ -39,6 +37,7 @@ from spine_models.reporting.llava.sequence import Turn
 from spine_models.reporting.llava.studies import encoders_of
 from spine_models.reporting.llava.writing import NOT_TRAINED, OTHER_ENCODER
 from tests.conftest import tiny_profile
+from tests.pipelines.drawn_encoders import publish_encoders
 from tests.pipelines.hospital_inbox import write_slice
 from tests.reporting.conftest import StubHeads
 from tests.reporting.llava.parts import tiny_decoder, tiny_tokenizer
@@ -56,16 +55,6 @@ class Site(NamedTuple):
     card: dict[str, Any]
     unfit: dict[str, Any]
     """What was measured before the model was taught."""
-
-
-def publish_encoders(hospital: Hospital) -> None:
-    """Encoders of both routes by their random weights, as if they had been trained."""
-    settings = hospital.numbers.backbone
-    for route in ("t1", "t2"):
-        torch.manual_seed(1)
-        with hospital.draft(("backbone", "anchored"), route) as draft:
-            version = save_encoder(draft.folder, Backbone(settings), settings, route=route, trained=True)
-            draft.card = {"training": {"version": version, "trained": True}}
 
 
 def publish(hospital: Hospital, key: tuple[str, str], card: dict[str, Any], files: Path) -> None:
