@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spine_models.reporting.reports.pages import KeySlice
 
 POINTS = ("probes", "operating_points")
-ASKED_FOR = "templates were asked for"
+ASKED_FOR = "--template was given"
 """Why a draft is by templates though a model may be there."""
 
 

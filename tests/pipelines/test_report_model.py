@@ -203,7 +203,7 @@ def test_the_asset_and_the_command_have_the_model_write_the_same(site):
 def test_templates_can_be_asked_for(site, report, monkeypatch):
     monkeypatch.setattr(study_report, "draft_texts", lambda *_: pytest.fail("the model was asked"))
     result = report("--template")
-    assert "the draft: templates stand in: templates were asked for" in result.stderr
+    assert "the draft: templates stand in: --template was given" in result.stderr
     assert "There is a disc herniation." not in result.stdout
     assert "Disc herniation" in result.stdout
 
