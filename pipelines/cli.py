@@ -295,16 +295,25 @@ def report(
     pages: Annotated[
         Path | None, typer.Option(help="folder to write HTML pages into, with key slices and boxes")
     ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="by templates, without asking the report model")
+    ] = False,
 ) -> None:
-    """Print a drafted report of one study folder; a draft for research, to be read by a radiologist."""
+    """Print a drafted report of one study folder; a draft for research, to be read by a radiologist.
+
+    The report model writes it where one was trained and is fit for drafts, else templates; which of them, and why, is
+    said at the end.
+    """
     from pipelines.runtime.profiles import Settings
     from pipelines.runtime.resources import Hospital
-    from pipelines.study_report import report_study
+    from pipelines.study_report import report_study, who_wrote
     from spine_models.reporting.reports.documents import printed
 
     _progress_to_stderr()
-    drafted = report_study(Hospital.from_settings(Settings()), dicom_dir, pages)
+    drafted = report_study(Hospital.from_settings(Settings()), dicom_dir, pages, template=template)
     typer.echo(printed(drafted.tables, drafted.claims, form=format.value), nl=False)
+    for line in who_wrote(drafted.tables):
+        _say(line)
     if pages is not None:
         _say(f"wrote {drafted.tables.drafts.height} pages and index.html into {pages}")
 

@@ -19,7 +19,14 @@ from pipelines.runtime.models import LanguageModels
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse, weekly_sweep
-from pipelines.sensors import canceled_runs, changed_tables, failed_runs, new_adjudications, new_batches
+from pipelines.sensors import (
+    canceled_runs,
+    changed_tables,
+    failed_runs,
+    new_adjudications,
+    new_batches,
+    new_readings,
+)
 
 
 def build_defs(
@@ -43,7 +50,7 @@ def build_defs(
         asset_checks=[sql_rules],
         jobs=all_jobs(),
         schedules=[nightly_refresh, nightly_warehouse, weekly_sweep],
-        sensors=[new_batches, new_adjudications, changed_tables, failed_runs, canceled_runs],
+        sensors=[new_batches, new_adjudications, new_readings, changed_tables, failed_runs, canceled_runs],
         resources=resources | dict(overrides or {}),
         executor=dg.multiprocess_executor.configured({"max_concurrent": 2}),
     )

@@ -16,8 +16,8 @@ POINTER_TAG = "dagster/input_event_pointer"
 INPUT_TAG = "dagster/input_data_version"
 REGISTRATION = "registration"
 """Metadata of ``archive/files``: fingerprint of what the index rests on."""
-ADJUDICATIONS = "adjudications"
-"""Metadata of ``labels/consensus``: fingerprint of people's decisions that it knows."""
+BY_HAND = "by_hand"
+"""Metadata of what rests on a table that people keep by hand: version of that table (``by_hand``)."""
 MODELS = "models"
 """Metadata of findings tables: hash of the models that their generation pinned when they were made."""
 
@@ -32,7 +32,7 @@ class Materialised:
         data_version: of what was made.
         consumed: storage id of the materialisation that was read, by upstream asset.
         registration: what it rests on, of ``archive/files`` only.
-        adjudications: the decisions that it knows, of ``labels/consensus`` only.
+        by_hand: the version of the table kept by hand that it knows, of what rests on one only.
         inputs: data version of what was read, by upstream asset; of several partitions, a hash over them.
         models: hash of the pinned models that it rests on, of findings tables only.
     """
@@ -42,7 +42,7 @@ class Materialised:
     data_version: str | None = None
     consumed: dict[dg.AssetKey, int] = field(default_factory=dict)
     registration: str | None = None
-    adjudications: str | None = None
+    by_hand: str | None = None
     inputs: dict[dg.AssetKey, str] = field(default_factory=dict)
     models: str | None = None
 
@@ -76,7 +76,7 @@ def materialised(record: dg.EventLogRecord) -> Materialised:
         tags.get(DATA_VERSION_TAG),
         {key: int(value) for key, value in above(POINTER_TAG).items() if value.isdecimal()},
         noted(REGISTRATION),
-        noted(ADJUDICATIONS),
+        noted(BY_HAND),
         above(INPUT_TAG),
         noted(MODELS),
     )

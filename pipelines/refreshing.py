@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from pipelines.by_hand import changed_by_hand
 from pipelines.intake import register
 from pipelines.jobs import (
     ABLATIONS,
@@ -33,7 +34,6 @@ from pipelines.runtime.resources import ENCODER, Hospital
 from pipelines.steps import Step, findings_steps
 
 _FILES = dg.AssetKey(["archive", "files"])
-_CONSENSUS = dg.AssetKey(["labels", "consensus"])
 FOLLOWS = "rests on what is made anew"
 
 
@@ -149,24 +149,15 @@ def plan_refresh(hospital: Hospital, log: LakeLog, rests_on: Mapping[str, str]) 
     known = set(log.instance.get_dynamic_partitions("study_batches"))
     batches = sorted(known | set(rests_on))
     rekeyed = set(batches_under_another_key(hospital)) if known else set()
-    decided = hospital.adjudications_version()
+    agreed = asset_keys(CONSENSUS_KEYS)
     for batch in batches:
         reasons = corpus_reasons(log, batch, rests_on.get(batch, ""), rekeyed=batch in rekeyed)
         plan.due.extend(
             Due(batch, stage, CORPUS_JOB, tuple(found), tuple(batch_keys([stage])))
             for stage, found in reasons.items()
         )
-        consensus = log.made(_CONSENSUS, batch)
-        if not reasons and consensus is not None and consensus.adjudications != decided:
-            plan.due.append(
-                Due(
-                    batch,
-                    "labels",
-                    AGREE_JOB,
-                    ("decisions of people changed",),
-                    tuple(asset_keys(CONSENSUS_KEYS)),
-                )
-            )
+        if not reasons and (told := changed_by_hand(hospital, log, agreed, batch)):
+            plan.due.append(Due(batch, "labels", AGREE_JOB, tuple(told), tuple(agreed)))
     _plan_findings(hospital, log, plan, batches)
     return plan
 
@@ -224,6 +215,7 @@ def _plan_findings(hospital: Hospital, log: LakeLog, plan: Plan, batches: list[s
             continue
         for batch in batches if step.per_batch else [None]:
             reasons = log.reasons(step.keys, batch, models=models)
+            reasons += changed_by_hand(hospital, log, step.keys, batch)
             above = _above(log, step)
             follows = any(up in above and (batch is None or other in (batch, None)) for other, up in remade)
             if reasons == ["never made"] and batch is None and not follows and not _has_input(log, above):

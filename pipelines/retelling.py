@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.freshness import (
+    BY_HAND,
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
     INPUT_TAG,
@@ -81,7 +82,7 @@ def retell(source: LakeLog, target: LakeLog, keys: Collection[dg.AssetKey], **me
     for _, key, partition, made in sorted(told, key=lambda row: row[0]):
         tags = {DATA_VERSION_TAG: made.data_version, CODE_VERSION_TAG: made.code_version, USER_TAG: "true"}
         tags |= {f"{INPUT_TAG}/{'/'.join(above.path)}": version for above, version in made.inputs.items()}
-        noted = {MODELS: made.models, **metadata}
+        noted = {MODELS: made.models, BY_HAND: made.by_hand, **metadata}
         target.instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 key,
@@ -124,4 +125,5 @@ def _said(made: Materialised | None) -> str | None:
     if made is None:
         return None
     inputs = {"/".join(key.path): version for key, version in made.inputs.items()}
-    return json.dumps([made.data_version, made.code_version, inputs, made.models], sort_keys=True)
+    said = [made.data_version, made.code_version, inputs, made.models, made.by_hand]
+    return json.dumps(said, sort_keys=True)

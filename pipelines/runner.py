@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets import STAGES
+from pipelines.by_hand import changed_by_hand
 from pipelines.execution import Executor, RunFailed
 from pipelines.intake import alone, register
 from pipelines.jobs import (
@@ -207,14 +208,12 @@ class Runner(Executor):
 
     def _agree(self, log: LakeLog, batch: str, rows: Noted | None = None) -> None:
         """Let the consensus of a batch hear what people have decided since."""
-        consensus = dg.AssetKey(["labels", "consensus"])
+        keys = asset_keys(CONSENSUS_KEYS)
 
         def reasons() -> list[str]:
-            made = log.made(consensus, batch)
-            changed = made is not None and made.adjudications != self.hospital.adjudications_version()
-            return ["decisions of people changed"] if changed else []
+            return changed_by_hand(self.hospital, log, keys, batch)
 
-        self._where_due(log, AGREE_JOB, asset_keys(CONSENSUS_KEYS), batch, reasons, rows, "labels")
+        self._where_due(log, AGREE_JOB, keys, batch, reasons, rows, "labels")
 
     def _step(
         self,
@@ -231,6 +230,7 @@ class Runner(Executor):
 
             def reasons(batch: str | None = batch) -> list[str]:
                 found = log.reasons(step.keys, batch, models=models, fitted=step.fitted)
+                found += changed_by_hand(self.hospital, log, step.keys, batch)
                 return found or (["asked for"] if again else [])
 
             self._where_due(log, step.job, step.keys, batch, reasons, rows, step.stage)

@@ -1,13 +1,15 @@
-"""Sensors: new files in a registered inbox, people's decisions on labels, tables that the warehouse does not hold yet.
+"""Sensors: new files in an inbox, tables that people keep by hand, tables that the warehouse does not hold yet.
 
 Belongs here: what starts a run by itself. Training is never among it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
+from pipelines.by_hand import ADJUDICATIONS, READINGS, ByHand
+from pipelines.freshness import newest
 from pipelines.jobs import AGREE_JOB, LAUNCHER_TAG, RULES_JOB, WAREHOUSE_JOB, all_jobs, through_job
 from pipelines.lake_log import LakeLog
 from pipelines.refreshing import FOLLOWS, plan_refresh, register_inboxes, registered
@@ -57,15 +59,39 @@ def new_adjudications(
     context: dg.SensorEvaluationContext, hospital: Hospital
 ) -> dg.SensorResult | dg.SkipReason:
     """Request the consensus of the labelled batches after people have decided."""
-    version = hospital.adjudications_version()
+    return _asked(context, hospital, ADJUDICATIONS, hospital.lake.partitions(("labels", "consensus")))
+
+
+@dg.sensor(
+    job_name=next(step.job for step in findings_steps() if READINGS.known_by in step.keys),
+    minimum_interval_seconds=300,
+    description="Looks at the file of readers' scores; a change asks for their table and analysis anew.",
+)
+def new_readings(context: dg.SensorEvaluationContext, hospital: Hospital) -> dg.SensorResult | dg.SkipReason:
+    """Request the readers' table after readers have written, where it was made once."""
+    made = hospital.lake.table_path(tuple(READINGS.known_by.path)).is_file()
+    return _asked(context, hospital, READINGS, [None] if made else [])
+
+
+def _asked(
+    context: dg.SensorEvaluationContext,
+    hospital: Hospital,
+    table: ByHand,
+    partitions: Sequence[str | None],
+) -> dg.SensorResult | dg.SkipReason:
+    """Request what rests on a table kept by hand where it has changed; one that cannot be read requests nothing."""
+    version = table.version(hospital)
     if version == (context.cursor or "none"):
-        return dg.SkipReason("no new adjudication")
-    hospital.adjudications()
-    batches = hospital.lake.partitions(("labels", "consensus"))
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"{b}-{version}", partition_key=b) for b in batches],
-        cursor=version,
-    )
+        return dg.SkipReason("nothing was changed by hand")
+    table.read(hospital)
+    requests = []
+    for partition in partitions:
+        made = newest(context.instance, table.known_by, partition)
+        if made is None or table.news(made, version):
+            # With its place in the log: who takes a change back and makes it again is heard each time.
+            key = f"{partition or 'lake'}-{version}-{made.storage_id if made else 0}"
+            requests.append(dg.RunRequest(run_key=key, partition_key=partition))
+    return dg.SensorResult(run_requests=requests, cursor=version)
 
 
 AFTERWARDS = (*(step.job for step in findings_steps() if step.gathers), WAREHOUSE_JOB, RULES_JOB)

@@ -31,6 +31,10 @@ FITTED_KEYS: Final = frozenset(
     )
 )  # fmt: skip
 """Fitted or scored on the frozen patients in a stage whose other assets follow every batch."""
+FOLLOWING_KEYS: Final = frozenset(
+    dg.AssetKey(list(key)) for key in (("scores", "readers"), ("scores", "radpeer"))
+)
+"""In a fitted stage, and yet following every batch: what readers said is of the drafts as they are."""
 ASIDE: Final = (dg.AssetKey(["reports", "nights"]),)
 """Assets of these stages that belong to the warehouse's job."""
 
@@ -69,7 +73,7 @@ def findings_steps() -> tuple[Step, ...]:
     fitted: set[dg.AssetKey] = set()
     gathered: set[dg.AssetKey] = set()
     for stage in findings_stages():
-        for turn in (part for whole in _turns(stage) for part in _apart(whole)):
+        for turn in (part for whole in _turns(stage) for part in _apart(stage, whole)):
             keys = tuple(sorted(key for definition in turn for key in definition.keys))
             per_batch = turn[0].partitions_def is not None
             above = {up for definition in turn for up in _upstream(definition)} - set(keys)
@@ -88,12 +92,12 @@ def findings_steps() -> tuple[Step, ...]:
 
 
 def _scores(stage: str, keys: Iterable[dg.AssetKey]) -> bool:
-    return stage in FITTED_STAGES or FITTED_KEYS.issuperset(keys)
+    return FITTED_KEYS.issuperset(keys) or (stage in FITTED_STAGES and not FOLLOWING_KEYS.issuperset(keys))
 
 
-def _apart(turn: list[dg.AssetsDefinition]) -> list[list[dg.AssetsDefinition]]:
+def _apart(stage: str, turn: list[dg.AssetsDefinition]) -> list[list[dg.AssetsDefinition]]:
     """What follows every batch, then what is scored on the frozen patients: two jobs, where a turn has both."""
-    groups = ([d for d in turn if FITTED_KEYS.issuperset(d.keys) is fitted] for fitted in (False, True))
+    groups = ([d for d in turn if _scores(stage, d.keys) is fitted] for fitted in (False, True))
     return [group for group in groups if group]
 
 

@@ -33,15 +33,19 @@ VECTORS = pl.Schema(
 )
 
 
+_NO_MR_IMAGE = ("dicomdir", "not_mr", "encapsulated", "secondary_capture", "screen_save")
+"""Reasons (``archive.reasons``, ``deid.quarantine``) of DICOM files that are none, whatever else is wrong with them."""
+
+
 class StudyRefused(RuntimeError):
     """The folder cannot be used; says why by counts and reason codes."""
 
 
 class NothingUsable(StudyRefused):
-    """No image of the folder may leave the restricted zone; ``told`` says why by counts and reason codes."""
+    """MR images, but none that may leave the restricted zone; ``told`` says why by counts and reason codes."""
 
     def __init__(self, told: str) -> None:
-        super().__init__(f"no usable MR instance in the folder: {told}")
+        super().__init__(f"no MR image of the study folder can be used: {told}; export the study anew")
         self.told = told
 
 
@@ -66,11 +70,11 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
     """De-identify, classify, preprocess and embed one DICOM folder; nothing of it stays on disk.
 
     Raises:
-        InboxError: the folder is missing or empty.
-        StudyRefused: the gate found an identifier; NothingUsable: no instance may leave the restricted zone.
+        StudyRefused: the folder is missing, empty or without any MR image, or the gate found an identifier.
+        NothingUsable: no instance may leave the restricted zone.
         StorageError: no encoder has been trained in this installation.
     """
-    from spine_models.corpus.archive import index_batch, scan_inbox
+    from spine_models.corpus.archive import index_batch
     from spine_models.corpus.deid import deidentify_batch, gate_batch, refusal
     from spine_models.corpus.sequences import classify_series
     from spine_models.corpus.shards import write_shards
@@ -85,7 +89,7 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
     hospital.restricted.root.chmod(hospital.restricted.mode)
     with tempfile.TemporaryDirectory(prefix=".study-", dir=hospital.restricted.root) as temporary:
         dicom, tars = Path(temporary) / "dicom", Path(temporary) / "tars"
-        ledger = scan_inbox(folder.absolute(), cohort="study", ledger=None, settings=numbers.archive)
+        ledger = _scanned(hospital, folder)
         frames = []
         for batch in ledger["batch_key"].unique().sort():
             archive = index_batch(ledger, batch, settings=numbers.archive)
@@ -103,6 +107,11 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
         outcomes = files.group_by("outcome", "reason").len("files").sort("outcome", "reason", nulls_last=True)
         if instances.is_empty():
             told = "; ".join(f"{n} {outcome} ({reason})" for outcome, reason, n in outcomes.rows())
+            dicom = files.filter(pl.col("kind") == "dicom", pl.col("outcome") != "duplicate")
+            if dicom["reason"].is_in(_NO_MR_IMAGE).all():
+                raise StudyRefused(
+                    f"the study folder holds no MR image: {told}; give the folder of one MRI study, as DICOM"
+                )
             raise NothingUsable(told)
         series = classify_series(instances, settings=numbers.sequences)
         written = write_shards(instances, series, dicom=dicom, out=tars, settings=numbers.shards)
@@ -126,6 +135,23 @@ def read_study(hospital: Hospital, folder: Path) -> Iterator[Study]:
             tars,
             _without_vectors(written.slices, embedders.by_route, embedders.without_other),
         )
+
+
+def _scanned(hospital: Hospital, folder: Path) -> pl.DataFrame:
+    """The files of the folder as a ledger (``archive.scan_inbox``), or why there are none; never the folder's name."""
+    from spine_models.corpus.archive import InboxError, scan_inbox
+
+    if not folder.is_dir():
+        raise StudyRefused(
+            "the study folder does not exist, or is a file: give the folder with the study's DICOM files"
+        )
+    try:
+        return scan_inbox(folder.absolute(), cohort="study", ledger=None, settings=hospital.numbers.archive)
+    except InboxError:
+        raise StudyRefused(
+            "the study folder holds no file, or may not be listed: give the folder with the study's DICOM files, and "
+            "check its permissions"
+        ) from None
 
 
 def _without_vectors(

@@ -13,6 +13,7 @@ import polars as pl
 
 from pipelines.runtime.agents import published_agents
 from pipelines.runtime.priors import lake_priors
+from pipelines.runtime.report_model import asked_studies, draft_texts, tuned_card
 from pipelines.runtime.resources import Hospital
 from pipelines.study import NothingUsable, Study, read_study
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from spine_models.reporting.reports.pages import KeySlice
 
 POINTS = ("probes", "operating_points")
+ASKED_FOR = "--template was given"
+"""Why a draft is by templates though a model may be there."""
 
 
 class Drafted(NamedTuple):
@@ -31,8 +34,13 @@ class Drafted(NamedTuple):
     claims: pl.DataFrame
 
 
-def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) -> Drafted:
+def report_study(
+    hospital: Hospital, folder: Path, pages: Path | None = None, *, template: bool = False
+) -> Drafted:
     """Draft a report of every study found in one folder; HTML pages too where ``pages`` is given.
+
+    The report model writes where it is there and fit for drafts, as in the lake; ``reason`` of a draft says why
+    templates wrote it. With ``template`` they always do.
 
     A study in which nothing can be read gets its report too: every condition is not assessed, with the reason. Where
     the lake holds earlier studies of the same patient, under the same key, it is compared with the last of them.
@@ -58,20 +66,58 @@ def report_study(hospital: Hospital, folder: Path, pages: Path | None = None) ->
                 grading=models.grading,
             )
             priors = lake_priors(hospital, study.studies)
-            written = draft_reports(claims, study.studies, study.series, priors=priors)
+            texts = (
+                _no_text(hospital, study.studies, ASKED_FOR) if template else _texts(hospital, study, claims)
+            )
+            written = draft_reports(claims, study.studies, study.series, priors=priors, written=texts)
             if pages is not None:
                 pixels = shard_pixels(study.slices, study.shards)
                 limit = hospital.numbers.reports.key_slices
                 pictures = key_slices(claims, written.drafts, study.slices, pixels, limit=limit)
     except NothingUsable as refusal:
-        claims, written = _unusable(hospital, models, refusal)
+        claims, written = _unusable(hospital, models, refusal, template=template)
     if pages is not None:
-        write_pages(written.drafts, written.sentences, claims, pages, pictures=pictures)
+        write_pages(
+            written.drafts, written.sentences, claims, pages, removed=written.removed, pictures=pictures
+        )
     return Drafted(written, claims)
 
 
+def who_wrote(tables: ReportTables) -> list[str]:
+    """A line a draft: whether the report model or templates wrote it, and why."""
+    from spine_models.reporting.reports.drafting import TEMPLATES
+
+    lines = []
+    drafts = tables.drafts.sort("study_key")
+    for draft in drafts.iter_rows(named=True):
+        name = "the draft" if drafts.height == 1 else f"the draft of study {draft['study_key']}"
+        if draft["writer"] == TEMPLATES:
+            lines.append(f"{name}: templates stand in: {draft['reason']}")
+            continue
+        gone = tables.removed.filter(study_key=draft["study_key"]).height
+        told = f", and {gone} of its sentences that no claim carries were removed" if gone else ""
+        lines.append(f"{name}: written by the report model, version {draft['writer']}{told}")
+    return lines
+
+
+def _no_text(hospital: Hospital, studies: pl.DataFrame, reason: str) -> pl.DataFrame:
+    """``llava.WRITTEN`` of studies that the report model is not asked about, and why."""
+    from spine_models.reporting.llava.writing import written
+
+    return written(studies, [], None, hospital.numbers.llava, version=None, reason=reason)
+
+
+def _texts(hospital: Hospital, study: Study, claims: pl.DataFrame) -> pl.DataFrame:
+    """``llava.WRITTEN`` of the folder's studies, by the same code as ``llava/written``."""
+    return draft_texts(
+        hospital,
+        study.studies,
+        lambda: asked_studies(hospital, study.studies, claims, study.slices, study.slice_vectors),
+    )
+
+
 def _unusable(
-    hospital: Hospital, models: Published, refusal: NothingUsable
+    hospital: Hospital, models: Published, refusal: NothingUsable, *, template: bool
 ) -> tuple[pl.DataFrame, ReportTables]:
     """Claims and draft of a folder without a single usable image: nothing is assessed, and why.
 
@@ -83,6 +129,7 @@ def _unusable(
     from spine_models.findings.embeddings import tables as embeddings
     from spine_models.reporting.agents import diagnose
     from spine_models.reporting.agents.evidence import digest
+    from spine_models.reporting.llava.writing import NO_IMAGES, unfit
     from spine_models.reporting.reports import draft_reports
 
     key = digest("unusable", refusal.told)
@@ -105,7 +152,9 @@ def _unusable(
         guards=models.guards,
         grading=models.grading,
     ).with_columns(reason=pl.lit(f"no image could be used: {refusal.told}"))
-    return claims, draft_reports(claims, studies, series)
+    reason = ASKED_FOR if template else unfit(tuned_card(hospital)) or NO_IMAGES
+    texts = _no_text(hospital, studies, reason)
+    return claims, draft_reports(claims, studies, series, written=texts)
 
 
 def _points(hospital: Hospital) -> pl.DataFrame | None:

@@ -3,10 +3,8 @@
 Belongs here: wiring. Does not belong here: the metric, the harness, the analysis (``spine_models.reporting.scores``).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
@@ -220,18 +218,18 @@ def report_readers(hospital: Hospital) -> Iterator[object]:
     """Compare what readers wrote with the drafts that they read."""
     from spine_models.reporting.scores.harness import metric_of
     from spine_models.reporting.scores.radpeer import radpeer
-    from spine_models.reporting.scores.readers import read_readings, readings_table
+    from spine_models.reporting.scores.readers import readings_table
 
     settings = hospital.numbers.scores
-    file = Path(hospital.home) / "readers.csv"
+    # The version first: a reading that is written meanwhile makes the table due again.
+    version, readings = hospital.readings_version(), hospital.readings()
     drafts = hospital.lake.read_table(
         ("reports", "drafts"),
         hospital.lake.partitions(("reports", "drafts")),
         columns=["study_key", "draft_key", "report_text"],
     )
-    frame = readings_table(read_readings(file), drafts, metric_of(settings))
-    version = hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else "none"
-    yield table_result(("scores", "readers"), frame, by_status=counts(frame, "status"), file_version=version)
+    frame = readings_table(readings, drafts, metric_of(settings))
+    yield table_result(("scores", "readers"), frame, by_status=counts(frame, "status"), by_hand=version)
     analysed = radpeer(frame, bootstrap=settings.bootstrap, seed=settings.seed)
     yield table_result(("scores", "radpeer"), analysed, table=markdown(analysed))
     lost = frame.filter(pl.col("status") != "read").height

@@ -6,7 +6,7 @@ functions (``trainers``), prompts and models (``spine_models.reporting.llava``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -145,47 +145,106 @@ def open_tuned(hospital: Hospital) -> Opened:
 
 
 def batch_studies(
-    hospital: Hospital, studies: pl.DataFrame, batches: Sequence[str], *, similar: bool = True
+    hospital: Hospital, studies: pl.DataFrame, batch: str
 ) -> tuple[list[ReportStudy], dict[str, list[str]]]:
-    """Studies of some batches as the published model is asked about them, and the encoders of their vectors.
+    """Studies of a batch as the published model is asked about them to be scored, with the reports of their neighbours.
 
     Only reports of train patients of the frozen ledger are shown as similar ones.
 
     Args:
         hospital: profile and storage.
         studies: patient_key and study_key of those wanted.
-        batches: that they are of.
-        similar: with the reports of their neighbours; drafts are written without.
+        batch: that they are of.
 
     Raises:
-        StorageError: a table of a batch is missing.
+        StorageError: a table of the batch is missing.
+        LlavaDataError: as ``asked_studies``.
+    """
+    lake = hospital.lake
+    near = lake.read_table(("retrieval", "neighbours"), [batch]).join(studies, on="study_key", how="semi")
+    ledger = lake.read_table(("shards", "patients"), [None])
+    return asked_studies(
+        hospital,
+        studies,
+        lake.read_table(CLAIMS, [batch]),
+        *slices_of_batch(hospital, batch),
+        near=near,
+        may_be_shown=set(ledger.filter((pl.col("split") == "train") & pl.col("may_train"))["patient_key"]),
+    )
+
+
+def slices_of_batch(hospital: Hospital, batch: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What ``asked_studies`` reads of a batch's slices, and their vectors."""
+    slices = hospital.lake.read_table(("shards", "slices"), [batch], columns=list(PLACED))
+    return slices, hospital.lake.read_table(("embeddings", "slices"), [batch])
+
+
+def asked_studies(
+    hospital: Hospital,
+    studies: pl.DataFrame,
+    claims: pl.DataFrame,
+    slices: pl.DataFrame,
+    vectors: pl.DataFrame,
+    *,
+    near: pl.DataFrame | None = None,
+    may_be_shown: Collection[str] = (),
+) -> tuple[list[ReportStudy], dict[str, list[str]]]:
+    """Studies as the published model is asked about them, and the encoders of their vectors.
+
+    Args:
+        hospital: profile and storage.
+        studies: patient_key and study_key of those wanted.
+        claims: ``agents.CLAIMS`` of theirs, and perhaps of others.
+        slices: ``PLACED`` of ``shards.SLICES``, as claims.
+        vectors: ``embeddings.SLICES``, as claims.
+        near: ``retrieval.NEIGHBOURS`` of the studies; drafts are written without.
+        may_be_shown: patients whose reports may stand in a prompt.
+
+    Raises:
         LlavaDataError: claims or vectors of several versions.
     """
     from spine_models.reporting.llava.images import study_images
     from spine_models.reporting.llava.studies import encoders_of, report_studies
 
-    lake = hospital.lake
-    images: dict[str, Any] = {}
-    made = []
-    for batch in batches:
-        vectors = lake.read_table(("embeddings", "slices"), [batch]).join(studies, on="study_key", how="semi")
-        slices = lake.read_table(("shards", "slices"), [batch], columns=list(PLACED))
-        images |= study_images(slices, vectors, max_slices=hospital.numbers.llava.max_slices)
-        made.append(vectors.select("route", "encoder", "model_version", "preprocessing_version").unique())
-    near = pl.DataFrame(schema=NEIGHBOURS)
-    if similar:
-        of_batches = lake.read_table(("retrieval", "neighbours"), list(batches))
-        near = of_batches.join(studies, on="study_key", how="semi")
-    ledger = lake.read_table(("shards", "patients"), [None])
+    own = vectors.join(studies, on="study_key", how="semi")
+    near = pl.DataFrame(schema=NEIGHBOURS) if near is None else near
     found = report_studies(
         studies,
-        images=images,
+        images=study_images(slices, own, max_slices=hospital.numbers.llava.max_slices),
         reports=_texts(hospital, near["neighbour_study_key"]),
-        claims=lake.read_table(CLAIMS, list(batches)).join(studies, on="study_key", how="semi"),
+        claims=claims.join(studies, on="study_key", how="semi"),
         neighbours=near,
-        may_be_shown=set(ledger.filter((pl.col("split") == "train") & pl.col("may_train"))["patient_key"]),
+        may_be_shown=may_be_shown,
     )
-    return found, encoders_of(pl.concat(made)) if made else {}
+    return found, encoders_of(own)
+
+
+def draft_texts(
+    hospital: Hospital,
+    studies: pl.DataFrame,
+    ask: Callable[[], tuple[list[ReportStudy], dict[str, list[str]]]],
+) -> pl.DataFrame:
+    """``llava.WRITTEN`` of some studies: the published model's texts for their drafts where it may write, else why not.
+
+    Args:
+        hospital: profile and storage.
+        studies: ``deid.STUDIES``.
+        ask: ``asked_studies`` of the same studies; called only where the model may write.
+
+    Raises:
+        DecoderError, LlavaModelError: as ``open_tuned``.
+        LlavaDataError: as ``asked_studies``.
+    """
+    from spine_models.reporting.llava import writing
+
+    card = tuned_card(hospital)
+    reason, version = writing.unfit(card), card.get("version") if card else None
+    llava, asked = None, []
+    if reason is None:
+        asked, encoders = ask()
+        reason = writing.encoder_mismatch(card or {}, encoders)
+        llava = open_tuned(hospital).llava if reason is None else None
+    return writing.written(studies, asked, llava, hospital.numbers.llava, version=version, reason=reason)
 
 
 def _texts(hospital: Hospital, wanted: pl.Series) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -25,6 +26,9 @@ from pipelines.runtime.partitions import encoder_sequences
 from pipelines.runtime.profiles import Settings
 from pipelines.runtime.storage import WHOLE, Draft, Zone, writing
 from spine_models.config import FREE_ON_RESUME, Profile, load_profile
+
+if TYPE_CHECKING:
+    from spine_models.reporting.scores.readers import Reading
 
 RESTRICTED_KEYS = {("deid", "quarantine"), ("deid", "crosswalk")}
 """Assets of the restricted zone beside every ``archive`` asset."""
@@ -281,8 +285,29 @@ class Hospital(dg.ConfigurableResource):
 
     def adjudications_version(self) -> str:
         """Hash of the decisions as they stand; the same for the same file."""
-        file = self.adjudications_file
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else "none"
+        return _version_of(self.adjudications_file)
+
+    @property
+    def readers_file(self) -> Path:
+        """Where readers write what they made of the drafts: reader, study_key, draft_key, score, corrected_text.
+
+        A corrected text may name a patient again, so it does not lie in the lake.
+        """
+        return Path(self.home) / "readers.csv"
+
+    def readings(self) -> list[Reading]:
+        """What readers made of the drafts; empty where there is no file.
+
+        Raises:
+            ReadersError: names line, column and remedy.
+        """
+        from spine_models.reporting.scores.readers import read_readings
+
+        return read_readings(self.readers_file)
+
+    def readings_version(self) -> str:
+        """Hash of the readings as they stand; the same for the same file."""
+        return _version_of(self.readers_file)
 
     def ledger(self) -> pl.DataFrame | None:
         """Which inbox file belongs to which batch; None before the first registration."""
@@ -319,3 +344,8 @@ class Hospital(dg.ConfigurableResource):
         zone.root.mkdir(parents=True, exist_ok=True)
         zone.root.chmod(zone.mode)
         return zone.root / "staging"
+
+
+def _version_of(file: Path) -> str:
+    """Version of a file by its content alone; ``none`` where there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from pipelines.intake import register
 from pipelines.jobs import CORPUS, batch_keys
 from pipelines.runtime.resources import Hospital
 from pipelines.schedules import nightly_refresh, nightly_warehouse
-from pipelines.sensors import canceled_runs, changed_tables, failed_runs, new_adjudications, new_batches
+from pipelines.sensors import (
+    canceled_runs,
+    changed_tables,
+    failed_runs,
+    new_adjudications,
+    new_batches,
+    new_readings,
+)
 from spine_models.corpus.deid import new_key_file
 from tests.conftest import tiny_profile
 
@@ -155,6 +163,49 @@ def test_decisions_of_people_ask_for_every_consensus_once(hospital):
         hospital.adjudications_file.write_text("study_key,condition,status\ns1,gout,absent\n")
         with pytest.raises(ValueError, match="line 2"):
             look(result.cursor)
+
+
+def test_readers_ask_for_their_tables_by_what_they_wrote_and_not_by_when(hospital):
+    from pipelines.by_hand import READINGS
+    from pipelines.freshness import BY_HAND
+    from spine_models.reporting.scores.tables import READERS
+
+    def look(cursor):
+        with dg.build_sensor_context(
+            instance=instance, resources={"hospital": hospital}, cursor=cursor
+        ) as context:
+            return new_readings(context)
+
+    def made():
+        noted = {BY_HAND: hospital.readings_version()}
+        instance.report_runless_asset_event(dg.AssetMaterialization(READINGS.known_by, metadata=noted))
+
+    file, header = hospital.readers_file, "reader,study_key,draft_key,score\n"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(look(None), dg.SkipReason)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{header}r1,s1,d1,1\n")
+        assert look(None).run_requests == [], "nothing was drafted yet, so there is nothing to make anew"
+        hospital.lake.write_table(("scores", "readers"), None, pl.DataFrame(schema=READERS))
+        first = look(None)
+        assert [request.partition_key for request in first.run_requests] == [None]
+        made()
+        assert look(None).run_requests == [], "a command line was here before"
+        os.utime(file, (1, 1))
+        assert isinstance(look(first.cursor), dg.SkipReason)
+        before = file.read_text()
+        file.write_text(f"{before}r2,s1,d1,2a\n")
+        second = look(first.cursor)
+        made()
+        file.write_text(before)
+        back = look(second.cursor)
+        assert (back.cursor, len(back.run_requests)) == (first.cursor, 1)
+        assert back.run_requests[0].run_key != first.run_requests[0].run_key, "what is taken back is heard"
+        file.unlink()
+        assert (look(back.cursor).cursor, len(look(back.cursor).run_requests)) == ("none", 1)
+        file.write_text(f"{header}r1,s1,d1,9\n")
+        with pytest.raises(ValueError, match="line 2"):
+            look(back.cursor)
 
 
 RUN = "00000000-0000-4000-8000-000000000000"

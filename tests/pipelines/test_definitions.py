@@ -91,6 +91,11 @@ def test_heads_are_fitted_and_what_they_say_of_a_batch_is_not():
     of = {key: step for step in findings_steps() for key in step.keys}
     assert of[dg.AssetKey(["probes", "heads"])].fitted
     assert of[dg.AssetKey(["agents", "registry"])].fitted, "as old as the heads"
+    readers = of[dg.AssetKey(["scores", "readers"])]
+    assert not readers.fitted
+    assert readers.gathers, "of the drafts as they are"
+    assert set(readers.keys) == {dg.AssetKey(["scores", name]) for name in ("readers", "radpeer")}
+    assert of[dg.AssetKey(["scores", "methods"])].fitted
     claims = of[dg.AssetKey(["agents", "claims"])]
     assert claims.per_batch
     assert not claims.fitted

@@ -11,9 +11,9 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-import torch
 
 from pipelines import generations
+from pipelines.execution import RunFailed
 from pipelines.lake_log import LakeLog
 from pipelines.refreshing import FOLLOWS, plan_refresh, registered
 from pipelines.retelling import settle
@@ -22,23 +22,12 @@ from pipelines.runtime import generations as places
 from pipelines.runtime.generations import GenerationError
 from pipelines.runtime.resources import Hospital
 from pipelines.steps import findings_steps
-from spine_models.encoder.backbone.encoder import save_encoder
-from spine_models.encoder.backbone.network import Backbone
 from sql.warehouse import open_lake
 from tests.conftest import install, tiny_profile
+from tests.pipelines.drawn_encoders import publish_encoders
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dagster")
 VECTORS = ("embeddings", "slices")
-
-
-def publish(hospital, seed: int) -> None:
-    """Newer encoders of both routes, by their random weights."""
-    settings = hospital.numbers.backbone
-    for route in ("t1", "t2"):
-        torch.manual_seed(seed)
-        with hospital.draft(("backbone", "anchored"), route) as draft:
-            version = save_encoder(draft.folder, Backbone(settings), settings, route=route, trained=True)
-            draft.card = {"training": {"version": version, "trained": True}}
 
 
 def models(runner: Runner, stages, retrain: bool) -> bool:
@@ -49,7 +38,7 @@ def models(runner: Runner, stages, retrain: bool) -> bool:
     if first:
         runner.execute("freeze", None)
     if first or retrain:
-        publish(runner.hospital, seed=1 if first else 5)
+        publish_encoders(runner.hospital, seed=1 if first else 5)
     return first or retrain
 
 
@@ -114,6 +103,43 @@ def test_a_new_report_goes_through_to_the_drafts_and_a_killed_refresh_goes_on(si
     assert plan(site) == []
 
 
+READ = "readings of people changed"
+
+
+def test_a_changed_readers_file_makes_its_own_tables_anew_and_nothing_else(site):
+    draft = site.table("reports", "drafts").sort("study_key").row(0, named=True)
+    line = f"r1,{draft['study_key']},{draft['draft_key']}"
+    file, header = site.hospital.readers_file, "reader,study_key,draft_key,score\n"
+    own = {dg.AssetKey(["scores", "readers"]), dg.AssetKey(["scores", "radpeer"])}
+    for text, scores in ((f"{header}{line},2a\n", ["2a"]), (f"{header}{line},1\n", ["1"]), (None, [])):
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        (due,) = plan(site)
+        assert (due.batch, due.stage, set(due.keys), due.reasons) == (None, "scores", own, (READ,))
+        runner = refreshed(site)
+        assert runner.executed == [(due.job, None)]
+        assert "rebuilt" in site.said, "the warehouse follows"
+        assert site.table("scores", "readers")["score"].to_list() == scores
+        if text is not None:
+            file.write_text(text)  # the same content, written again
+        assert plan(site) == []
+        assert refreshed(site).executed == []
+        site.said.clear()
+
+
+def test_a_run_hears_readers_too_and_a_file_that_cannot_be_read_is_named(site):
+    file = site.hospital.readers_file
+    file.write_text("reader,study_key,draft_key,score\nr1,s,d,9\n")
+    with pytest.raises(RunFailed, match=r"readers\.csv, line 2, column score"):
+        site.runner().run(site.inbox, through="scores")
+    file.unlink()
+    runner = site.runner()
+    runner.run(site.inbox, through="scores")
+    assert runner.executed == [], "the readings are those that are known again"
+
+
 def test_other_code_is_a_reason_and_what_rests_on_it_follows(site, monkeypatch):
     from assets.findings.embeddings.vectors import embeddings
 
@@ -136,7 +162,7 @@ def test_other_code_is_a_reason_and_what_rests_on_it_follows(site, monkeypatch):
 
 def test_newer_models_change_nothing_until_a_generation_of_them_is_served(site):
     lake, before = site.hospital.lake.root, vector_versions(site)
-    publish(site.hospital, seed=2)
+    publish_encoders(site.hospital, seed=2)
     assert plan(site) == [], "the night embeds with no model that has no heads"
     said: list[str] = []
     ran = generations.build(site.hospital, site.instance, "g2", said.append)
@@ -152,8 +178,8 @@ def test_newer_models_change_nothing_until_a_generation_of_them_is_served(site):
         rows = database.execute("SELECT DISTINCT model_version FROM embeddings.slices").fetchall()
     assert {version for (version,) in rows} == after
     assert plan(site) == []
-    publish(site.hospital, seed=3)
-    publish(site.hospital, seed=4)
+    publish_encoders(site.hospital, seed=3)
+    publish_encoders(site.hospital, seed=4)
     generations.switch(site.hospital, site.instance, "g1", said.append)
     assert vector_versions(site) == before
     assert plan(site) == []

@@ -78,7 +78,8 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
     from spine_models.corpus.labels import contradictions, misquotes
     from spine_models.domain import condition_keys
 
-    decided = hospital.adjudications()
+    # The version first: a decision that is written meanwhile makes the consensus due again.
+    version, decided = hospital.adjudications_version(), hospital.adjudications()
     verdicts = pl.concat([frames["rules"], *(frames[name] for name in MODELS)])
     frame = agree([frames[name] for name in VOTERS], decided, not_mentioned=CONFIGURED.not_mentioned)
     yield table_result(("labels", "verdicts"), verdicts, by_status=_by_labeller(verdicts))
@@ -92,7 +93,7 @@ def consensus(hospital: Hospital, **frames: pl.DataFrame) -> Iterator[object]:
         frame,
         by_label=counts(frame, "label"),
         adjudicated=adjudicated,
-        adjudications=hospital.adjudications_version(),
+        by_hand=version,
     )
     wrong = misquotes(verdicts, frames["reports"])
     yield dg.AssetCheckResult(

@@ -14,7 +14,13 @@ from dagster import AssetExecutionContext
 from pipelines.runtime.metadata import counts, table_out, table_result
 from pipelines.runtime.partitions import study_batches
 from pipelines.runtime.provenance import of_all_partitions
-from pipelines.runtime.report_model import batch_studies, open_tuned, tuned_card
+from pipelines.runtime.report_model import (
+    asked_studies,
+    batch_studies,
+    draft_texts,
+    open_tuned,
+    slices_of_batch,
+)
 from pipelines.runtime.resources import Hospital
 from spine_models.reporting.llava import tables
 
@@ -57,16 +63,11 @@ def written(
     context: AssetExecutionContext, hospital: Hospital, studies: pl.DataFrame, claims: pl.DataFrame
 ) -> Iterator[object]:
     """Write the batch's reports as its claims have them, where the model may."""
-    from spine_models.reporting.llava import writing
-
-    card = tuned_card(hospital)
-    reason, version = writing.unfit(card), card.get("version") if card else None
-    llava, asked = None, []
-    if reason is None:
-        asked, encoders = batch_studies(hospital, studies, [context.partition_key], similar=False)
-        reason = writing.encoder_mismatch(card or {}, encoders)
-        llava = open_tuned(hospital).llava if reason is None else None
-    frame = writing.written(studies, asked, llava, hospital.numbers.llava, version=version, reason=reason)
+    frame = draft_texts(
+        hospital,
+        studies,
+        lambda: asked_studies(hospital, studies, claims, *slices_of_batch(hospital, context.partition_key)),
+    )
     yield table_result(
         WRITTEN, frame, texts=int((frame["text"] != "").sum()), reasons=counts(frame, "reason")
     )
@@ -112,7 +113,7 @@ def answers(hospital: Hospital) -> Iterator[object]:
         studies = lake.read_table(("deid", "studies"), [batch]).join(
             splits.select("patient_key", "split"), on="patient_key", how="inner"
         )
-        asked, encoders = batch_studies(hospital, studies, [batch])
+        asked, encoders = batch_studies(hospital, studies, batch)
         of_batch = held.setdefault(writing.encoder_mismatch(opened.card or {}, encoders), ([], []))
         of_batch[0].append(studies)
         of_batch[1].extend(asked)
