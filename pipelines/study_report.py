@@ -18,6 +18,7 @@ from pipelines.runtime.resources import Hospital
 from pipelines.study import NothingUsable, Study, read_study
 
 if TYPE_CHECKING:
+    from spine_models.findings.localization.tokens import Sources
     from spine_models.reporting.agents import Published
     from spine_models.reporting.reports import ReportTables
     from spine_models.reporting.reports.pages import KeySlice
@@ -64,6 +65,7 @@ def report_study(
                 points=points,
                 findings=_findings(hospital, study, models, points),
                 grading=models.grading,
+                levels=_levels(hospital, study, models),
             )
             priors = lake_priors(hospital, study.studies)
             texts = (
@@ -167,9 +169,7 @@ def _findings(
     hospital: Hospital, study: Study, models: Published, points: pl.DataFrame | None
 ) -> pl.DataFrame | None:
     """Where the study's conditions are seen; None where nothing was trained to look, or nothing can be looked at."""
-    from spine_models.encoder.backbone.encoder import load_encoder
     from spine_models.findings.localization.find import find
-    from spine_models.findings.localization.tokens import Sources
 
     if models.localizer is None or models.heads is None or study.slice_vectors.is_empty():
         return None
@@ -179,10 +179,30 @@ def _findings(
         study.study_vectors,
         models.localizer,
         models.heads,
-        Sources(
-            {route: load_encoder(folder) for route, folder in hospital.encoders().items()},
-            dict.fromkeys(study.slices["batch_key"].unique(), study.shards),
-        ),
+        _sources(hospital, study),
         settings=hospital.numbers.localization,
         points=points,
+    )
+
+
+def _levels(hospital: Hospital, study: Study, models: Published) -> pl.DataFrame | None:
+    """Levels that look affected; None where nothing was trained to judge them."""
+    from spine_models.findings.levelwise.judge import judge
+    from spine_models.findings.levelwise.views import look
+
+    if models.localizer is None or models.levels is None or study.slices.is_empty():
+        return None
+    settings = hospital.numbers.localization
+    views = look(study.slices, models.localizer, _sources(hospital, study), settings=settings)
+    return judge(views, study.slices, models.levels, models.localizer, settings=settings)
+
+
+def _sources(hospital: Hospital, study: Study) -> Sources:
+    """Encoders, and the shards of the folder."""
+    from spine_models.encoder.backbone.encoder import load_encoder
+    from spine_models.findings.localization.tokens import Sources
+
+    return Sources(
+        {route: load_encoder(folder) for route, folder in hospital.encoders().items()},
+        dict.fromkeys(study.slices["batch_key"].unique(), study.shards),
     )
