@@ -21,7 +21,7 @@ from sql.catalogue import CatalogueError, schemas
 
 _BLOCK = re.compile(r"((?:^-- .*\n)+)CREATE (TABLE|VIEW) (\w+)\.(\w+)([\s\S]*?);$", re.MULTILINE)
 _STORED = re.compile(r"^-- stored: (\w+)\n", re.MULTILINE)
-_COLUMN_COMMENT = re.compile(r"^\s+(\w+) [^-\n]*-- (.+)$", re.MULTILINE)
+_COLUMN_COMMENT = re.compile(r'^\s+"?(\w+)"? [^-\n]*-- (.+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ CREATE TABLE agents.registry (
     inputs VARCHAR[],
     trained BOOLEAN,
     reason VARCHAR, -- why not trained
-    metric VARCHAR, -- its own: auroc, slice_auroc, recall_5, claim_f1
+    metric VARCHAR, -- its own: auroc, slice_auroc or level_auroc, recall_5, claim_f1
     evaluation VARCHAR, -- test; cv: train patients out of fold
     value DOUBLE,
     low DOUBLE, -- 95 % interval over patients
@@ -44,6 +44,7 @@ CREATE TABLE agents.claims (
     side VARCHAR,
     severity VARCHAR, -- of the study's worst place; null where not graded
     places STRUCT( -- best first; of affirmed claims alone, in pixels of the source frame and mm of the patient
+        -- Supervised, weak, or level: a box around a level that heads judged.
         level VARCHAR, side VARCHAR, severity VARCHAR, confidence DOUBLE, level_uncertain BOOLEAN,
         supervision VARCHAR, series_key VARCHAR, slice_key VARCHAR, instance_key VARCHAR, frame INTEGER,
         x DOUBLE, y DOUBLE, w DOUBLE, h DOUBLE, centre_mm DOUBLE[]

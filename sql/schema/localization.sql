@@ -110,3 +110,106 @@ CREATE TABLE localization.patients (
     role VARCHAR, -- train, held_out
     n INTEGER -- annotations
 );
+
+-- What every level in view of a study looks like; of studies with sagittal slices and a known region.
+-- stored: view
+CREATE TABLE localization.level_views (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    region VARCHAR, -- cervical, thoracic, lumbar, guessed where the header names none
+    level VARCHAR, -- disc or vertebra
+    z_mm DOUBLE, -- its height in the patient (LPS), by the study's own ladder
+    settled BOOLEAN, -- the end of the spine that settles the count is in the field of view
+    routes VARCHAR[], -- of the sagittal series that were looked at
+    centre_slice VARCHAR, -- nearest to the midline
+    left_slice VARCHAR, -- of the patient; null where no slice lies on that side
+    right_slice VARCHAR,
+    centre FLOAT[], -- appearance around the midline, less the mean of the study's levels
+    "left" FLOAT[], -- the same of the slices to the left of the patient
+    "right" FLOAT[],
+    models_version VARCHAR, -- of localization/models, whose ladder it is
+    model_versions VARCHAR[], -- of the encoders that looked, <route>:<version>, sorted
+    preprocessing_version VARCHAR
+);
+
+-- What heads say of every level and side of the frozen patients.
+-- stored: view
+CREATE TABLE localization.level_predictions (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    split VARCHAR,
+    evaluation VARCHAR, -- cv: of train patients, out of fold; test, val: by the heads as they are published
+    condition VARCHAR,
+    level VARCHAR,
+    side VARCHAR, -- left, right of conditions that have a side, else null
+    label TINYINT, -- 1, 0; -1 where the report is in doubt or names no level
+    probability DOUBLE, -- calibrated
+    flagged BOOLEAN, -- at or above the operating point
+    heads_version VARCHAR -- of localization/level_heads
+);
+
+-- One row per condition: whether heads judge its levels, how well, and from which probability on they name one.
+-- stored: copy
+CREATE TABLE localization.level_skill (
+    condition VARCHAR,
+    status VARCHAR, -- fitted, not_fitted
+    reason VARCHAR, -- why not fitted; null otherwise
+    sided BOOLEAN, -- judged once a side
+    n_patients INTEGER, -- train patients
+    n_places INTEGER, -- their levels, twice of sided conditions
+    n_positive INTEGER,
+    threshold DOUBLE, -- operating point: as many places are flagged as reports name
+    precision DOUBLE, -- at it, out of fold
+    recall DOUBLE,
+    unmeasured VARCHAR, -- why there are no test scores; null otherwise
+    test_patients INTEGER,
+    test_positive INTEGER,
+    auroc DOUBLE, -- of places of test patients, with 95 % intervals over patients
+    auroc_low DOUBLE,
+    auroc_high DOUBLE,
+    prior_auroc DOUBLE, -- of how often train reports name the level; looks at no pixel
+    prior_auroc_low DOUBLE,
+    prior_auroc_high DOUBLE,
+    study_auroc DOUBLE, -- of whole studies, by their most probable place
+    study_auroc_low DOUBLE,
+    study_auroc_high DOUBLE,
+    ece DOUBLE, -- expected calibration error of places
+    heads_version VARCHAR
+);
+
+-- Whose reports the heads of levels were fitted on.
+-- stored: copy
+CREATE TABLE localization.level_patients (
+    training VARCHAR, -- levels
+    route VARCHAR,
+    patient_key VARCHAR,
+    role VARCHAR, -- train
+    n INTEGER -- studies
+);
+
+-- Per study and condition the flagged levels, and the most probable one in any case. Agents call a place that they
+-- take from here level, beside supervised and weak.
+-- stored: copy
+CREATE TABLE localization.level_findings (
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    condition VARCHAR,
+    rank INTEGER, -- 1 is the most probable place of the condition
+    level VARCHAR,
+    side VARCHAR,
+    probability DOUBLE, -- that the level (and side) has it, calibrated
+    flagged BOOLEAN, -- at or above the operating point: what a draft may name
+    level_uncertain BOOLEAN, -- the field of view does not settle the count
+    series_key VARCHAR,
+    slice_key VARCHAR,
+    x DOUBLE, -- box in pixels of the source frame; pixel (0, 0) spans 0 to 1
+    y DOUBLE,
+    w DOUBLE,
+    h DOUBLE,
+    centre_mm DOUBLE[], -- LPS
+    models_version VARCHAR, -- of localization/models
+    heads_version VARCHAR -- of localization/level_heads
+);

@@ -65,7 +65,7 @@ CREATE TABLE reports.provenance (
     level VARCHAR,
     side VARCHAR,
     severity VARCHAR,
-    supervision VARCHAR, -- supervised, weak
+    supervision VARCHAR, -- supervised, weak, level (a box around a level that heads judged)
     series_key VARCHAR,
     slice_key VARCHAR,
     instance_key VARCHAR,

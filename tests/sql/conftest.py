@@ -12,6 +12,7 @@ from tests.sql.asking import answer  # noqa: F401  a fixture
 from tests.sql.corpus_lake import add_panel, add_study
 from tests.sql.findings_lake import add_nights, add_refreshed, add_retrieval, add_saliency_scores
 from tests.sql.instructions_lake import add_instructions
+from tests.sql.levels_lake import add_levels
 from tests.sql.llava_lake import add_llava
 from tests.sql.scores_lake import add_scores
 from tests.sql.strata_lake import add_strata
@@ -43,6 +44,7 @@ def valid_lake() -> Lake:
     add_manifest(lake)
     add_training(lake)
     add_saliency_scores(lake)
+    add_levels(lake)
     add_strata(lake)
     add_agents(lake)
     add_instructions(lake)

@@ -16,6 +16,7 @@ from tests.sql.broken_corpus import CORPUS_CASES
 from tests.sql.broken_findings import FINDINGS_CASES
 from tests.sql.broken_training import TRAINING_CASES
 from tests.sql.instructions_lake import INSTRUCTION_CASES
+from tests.sql.levels_lake import LEVEL_CASES, LEVELS_TOGETHER
 from tests.sql.llava_lake import LLAVA_CASES
 from tests.sql.scores_lake import SCORES_CASES
 from tests.sql.strata_lake import STRATA_CASES
@@ -46,14 +47,15 @@ def _scored_twice(lake):
 
 
 CASES = [
-    *CORPUS_CASES, *TRAINING_CASES, *FINDINGS_CASES, *STRATA_CASES, *AGENT_CASES, *INSTRUCTION_CASES, *LLAVA_CASES,
-    *SCORES_CASES,
+    *CORPUS_CASES, *TRAINING_CASES, *FINDINGS_CASES, *LEVEL_CASES, *STRATA_CASES, *AGENT_CASES, *INSTRUCTION_CASES,
+    *LLAVA_CASES, *SCORES_CASES,
 ]  # fmt: skip
 
 # A patient who is scored in both evaluations is, in one of them, in the wrong split; a test slice in a training tar
 # has another split than its tar. The wider rule is broken with the narrower one.
 TOGETHER = [
     *AGENTS_TOGETHER,
+    *LEVELS_TOGETHER,
     (
         {"embeddings__every_routed_slice_has_a_vector", "embeddings__refreshed_adds_up"},
         lambda lake: lake.drop("embeddings.slices"),
@@ -166,7 +168,12 @@ def test_batches_that_wait_are_not_broken(lake, tmp_path):
         if not name.startswith("deid."):
             lake.rows[name] = [row for row in lake.rows[name] if row.get("batch_key") != "internal-0002"]
     seen = {row["patient_key"] for row in lake.rows["shards.splits"]}
-    for name in ("probes.predictions", "probes.guard_patients", "localization.patients"):
+    for name in (
+        "probes.predictions",
+        "probes.guard_patients",
+        "localization.patients",
+        "localization.level_patients",
+    ):
         lake.rows[name] = [r for r in lake.rows[name] if r["patient_key"] in seen]
     for name in ("probes.operating_points", "agents.scorecard"):
         lake.rows[name] = []

@@ -88,6 +88,7 @@ def test_comments_of_columns_reach_the_declaration():
     comments = {f"{t.name}.{c.name}": c.comment for t in tables for c in t.columns}
     assert comments["deid.instances.flip_deg"] == "flip angle"
     assert comments["deid.instances.vendor"].endswith("null when absent")
+    assert comments["localization.level_views.left"] == "the same of the slices to the left of the patient"
     assert comments["reports.sentences.claim_keys"] == "empty only for technique and notice"
 
 
@@ -101,6 +102,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
             "embeddings.aligned",
             "embeddings.aligned_slices",
             "probes.baselines",
+            "localization.level_views",
         }
     )
     assert copied.isdisjoint({"deid.instances", "deid.reports", "shards.slices"})
@@ -114,6 +116,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "probes.contrasts", "probes.vendors", "probes.cohorts", "probes.subgroups",
         "probes.conformal", "probes.scope", "probes.null", "probes.guard_patients",
         "localization.findings", "localization.scores", "localization.level_scores", "localization.patients",
+        "localization.level_skill", "localization.level_patients", "localization.level_findings",
         "instructions.benchmark_scores", "instructions.contamination",
         "llava.decoder_curves", "llava.warmed_curves", "llava.tuned_curves", "llava.decoder_patients",
         "llava.warmed_patients", "llava.tuned_patients", "llava.fitness", "llava.written", "llava.answers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spine_models.domain import condition_keys
 from tests.sql.agents_lake import place_of
 from tests.sql.tiny_lake import key
 
@@ -170,6 +171,27 @@ def test_localization_stands_in_the_order_of_the_conditions_with_the_model_befor
         0,
         None,
         "no slice is annotated",
+    )
+
+
+def test_the_skill_of_levels_stands_in_the_order_of_the_conditions_with_why_there_is_none(answer):
+    rows = answer("level_skill")
+    assert [row["condition"] for row in rows] == list(condition_keys())
+    canal, foraminal, third = rows[:3]
+    shown = ("name", "auroc", "auroc_low", "prior_auroc", "study_auroc", "threshold", "precision", "reason")
+    assert [canal[name] for name in shown] == ["Spinal canal stenosis", 0.9, 0.8, 0.7, 0.8, 0.5, 0.6, None]
+    assert (canal["test_patients"], canal["test_positive"], canal["sided"]) == (1, 2, False)
+    assert [foraminal[name] for name in ("status", "sided", "auroc", "threshold", "reason")] == [
+        "fitted",
+        True,
+        None,
+        0.4,
+        "no test patient has it",
+    ]
+    assert (third["status"], third["threshold"], third["reason"]) == (
+        "not_fitted",
+        None,
+        "2 positive patients, at least 10 are needed",
     )
 
 

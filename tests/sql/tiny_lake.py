@@ -24,6 +24,7 @@ from spine_models.findings.ablations import tables as ablations
 from spine_models.findings.attribution import tables as attribution
 from spine_models.findings.embeddings import aligned_tables as aligned
 from spine_models.findings.embeddings import tables as embeddings
+from spine_models.findings.levelwise import tables as levelwise
 from spine_models.findings.localization import tables as localization
 from spine_models.findings.probes import tables as probes
 from spine_models.findings.probes.strata import tables as strata
@@ -110,6 +111,11 @@ SCHEMAS = {
     "localization.scores": localization.SCORES,
     "localization.level_scores": localization.LEVEL_SCORES,
     "localization.patients": seen.PATIENTS,
+    "localization.level_views": levelwise.VIEWS,
+    "localization.level_predictions": levelwise.PREDICTIONS,
+    "localization.level_skill": levelwise.SKILL,
+    "localization.level_patients": seen.PATIENTS,
+    "localization.level_findings": levelwise.FINDINGS,
     "agents.registry": agents.REGISTRY,
     "agents.results": agents.RESULTS,
     "agents.gradings": agents.GRADINGS,
