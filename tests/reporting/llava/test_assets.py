@@ -178,3 +178,15 @@ def test_without_a_model_the_benchmark_has_reasons_and_no_score_of_it(monkeypatc
         assert set(answers["reason"]) == {why}
         assert scores.is_empty()
         assert checks(results) == {"every_choice_has_an_answer_or_a_reason": True}
+
+
+def test_a_decoder_that_is_not_there_stops_its_asset_with_what_to_do(training, tmp_path):
+    from spine_models.reporting.llava.decoder import DecoderError
+
+    hospital = Store(tmp_path, {})
+    hospital.numbers = SimpleNamespace(llava=small_settings(decoder="Llama-3.1-8B-Instruct"))
+    with pytest.raises(
+        DecoderError, match=r"no decoder 'Llama-3\.1-8B-Instruct': give a folder of SPINE_ROOT/models"
+    ):
+        run(training.decoder, hospital)
+    assert hospital.cards == {}
