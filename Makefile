@@ -8,7 +8,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 export SPINE_ROOT ?= spine_root
 
-.PHONY: demo study demo-llm test test-vllm ui bench lint clean
+.PHONY: demo study demo-llm demo-smollm2 test test-vllm ui bench lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
@@ -44,6 +44,9 @@ $(SMOLLM2): $(VLLM_STAMP)
 demo-llm: $(STAMP) $(SMOLLM2)  ## labels by a small model on a real vLLM on the CPU: wiring, not quality
 	SPINE_PROFILE=phantom_llm SPINE_VLLM=$(CURDIR)/$(VLLM_VENV)/bin/vllm VLLM_CPU_KVCACHE_SPACE=1 \
 	  HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 $(BIN)/python -m pipelines.demo_llm
+
+demo-smollm2: $(STAMP) $(SMOLLM2)  ## the demo with SmolLM2-135M as the report model's decoder: wiring, not quality
+	SPINE_PROFILE=phantom_smollm2 $(BIN)/python -m pipelines.demo
 
 ui: $(STAMP)  ## the Dagster UI on the demo's storage
 	$(BIN)/python -m pipelines.home

@@ -107,6 +107,36 @@ CREATE TABLE llava.answers (
     reason VARCHAR
 );
 
+-- One row per choice of the benchmark and answerer: the option that the report model finds likeliest, or why none.
+-- stored: copy
+CREATE TABLE llava.benchmark_answers (
+    item_key VARCHAR,
+    batch_key VARCHAR,
+    patient_key VARCHAR,
+    study_key VARCHAR,
+    dimension VARCHAR, -- as in instructions.benchmark
+    answerer VARCHAR, -- report_model with what the agents say, report_model_image_only
+    chosen INTEGER, -- place of the option, from 0
+    nats DOUBLE[], -- negative log likelihood of each option as the answer
+    model_version VARCHAR, -- null where there is no model
+    reason VARCHAR -- why nothing was chosen; null where something was
+);
+
+-- How well the report model answers the benchmark, as instructions.benchmark_scores; no rows without a model.
+-- stored: copy
+CREATE TABLE llava.benchmark_scores (
+    dimension VARCHAR, -- of items, all, or report: SECTION
+    answerer VARCHAR, -- report_model, report_model_image_only
+    measure VARCHAR, -- accuracy, f1
+    n BIGINT, -- questions, or reports
+    n_patients BIGINT,
+    answered DOUBLE, -- share with an answer; what is not answered is not right
+    score DOUBLE,
+    low DOUBLE,
+    high DOUBLE,
+    chance DOUBLE -- mean of one over the number of options; null for reports
+);
+
 -- Whom the trainings of this stage read.
 CREATE VIEW llava.patients AS
 SELECT * FROM llava.decoder_patients

@@ -53,6 +53,7 @@ def test_gpu_work_waits_in_the_pool():
         "llava_tuned",
         "llava_written",
         "llava_answers",
+        "llava_benchmark",
     }
 
 

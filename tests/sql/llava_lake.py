@@ -36,6 +36,23 @@ def add_llava(lake: Lake) -> None:
                 "llava.answers", **ids, split="test", conditioning=conditioning, text="FINDINGS: No fracture.",
                 n_tokens=5, stopped=True, model_version="l1",
             )  # fmt: skip
+    _benchmark(lake)
+
+
+def _benchmark(lake: Lake) -> None:
+    """The one choice of the benchmark: right with the agents, wrong on the images alone."""
+    item = lake.first("instructions.benchmark", kind="choice")
+    ids = {name: item[name] for name in ("item_key", "batch_key", "patient_key", "study_key", "dimension")}
+    for answerer, right in (("report_model", True), ("report_model_image_only", False)):
+        chosen = item["correct"] if right else 1 - item["correct"]
+        lake.add(
+            "llava.benchmark_answers", **ids, answerer=answerer, chosen=chosen, model_version="l1",
+            nats=[1.0 + abs(n - chosen) for n in range(2)],
+        )  # fmt: skip
+        shared = {"answerer": answerer, "n": 1, "n_patients": 1, "answered": 1.0, "score": float(right)}
+        for dimension in (item["dimension"], "all"):
+            lake.add("llava.benchmark_scores", **shared, dimension=dimension, measure="accuracy", chance=0.5)
+        lake.add("llava.benchmark_scores", **shared, dimension="report: all", measure="f1")
 
 
 LLAVA_CASES: list[tuple[str, Callable]] = [
@@ -62,4 +79,20 @@ LLAVA_CASES: list[tuple[str, Callable]] = [
     ("llava__answers_are_held_out", lambda lake: lake.change("llava.answers", patient_key=key("ann"))),
     ("llava__answers_are_held_out", lambda lake: lake.change("llava.answers", split="train")),
     ("llava__answers_are_held_out", lambda lake: lake.repeat("llava.answers")),
+    (
+        "llava__benchmark_answers_are_choices",
+        lambda lake: lake.change("llava.benchmark_answers", reason="tired"),
+    ),
+    (
+        "llava__benchmark_answers_are_choices",
+        lambda lake: lake.change("llava.benchmark_answers", nats=[2.0, 1.0]),
+    ),
+    ("llava__benchmark_scores_follow", lambda lake: lake.change("llava.benchmark_scores", score=0.5)),
+    ("llava__benchmark_scores_follow", lambda lake: lake.change("llava.benchmark_scores", n=2)),
+    ("llava__benchmark_scores_follow", lambda lake: lake.change("llava.benchmark_scores", chance=None)),
+    (
+        "llava__benchmark_scores_follow",
+        lambda lake: lake.change("llava.benchmark_scores", where={"measure": "f1"}, low=1.5),
+    ),
+    ("llava__benchmark_scores_follow", lambda lake: lake.drop("llava.benchmark_scores", dimension="all")),
 ]

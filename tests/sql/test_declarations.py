@@ -120,6 +120,7 @@ def test_vectors_and_texts_of_the_sources_are_not_copied():
         "instructions.benchmark_scores", "instructions.contamination",
         "llava.decoder_curves", "llava.warmed_curves", "llava.tuned_curves", "llava.decoder_patients",
         "llava.warmed_patients", "llava.tuned_patients", "llava.fitness", "llava.written", "llava.answers",
+        "llava.benchmark_answers", "llava.benchmark_scores",
         "reports.sentences", "reports.drafts", "reports.removed", "reports.nights",
         "shards.manifest", "shards.patients", "shards.splits",
         "shards.skipped", "shards.quality",

@@ -135,6 +135,8 @@ SCHEMAS = {
     "llava.fitness": llava.FITNESS,
     "llava.written": llava.WRITTEN,
     "llava.answers": llava.ANSWERS,
+    "llava.benchmark_answers": llava.BENCHMARK_ANSWERS,
+    "llava.benchmark_scores": instructions.BENCHMARK_SCORES,
     "reports.drafts": reports.DRAFTS,
     "reports.sentences": reports.SENTENCES,
     "reports.removed": reports.REMOVED,

@@ -100,11 +100,24 @@ def item_turns(item: Mapping[str, Any]) -> tuple[Turn, ...]:
     if item["turns"]:
         return tuple(Turn(plain(turn["question"]), plain(turn["answer"])) for turn in item["turns"])
     question, answer = item["question"] or "", item["answer"] or ""
-    if options := item["options"]:
-        named = [f"{letter}. {option}" for letter, option in zip(_LETTERS, options, strict=False)]
-        question = "\n".join([question, *(line for line in named if line not in question)])
-        answer = named[item["correct"]]
+    if item["options"]:
+        question, named = choices_of(item)
+        return (Turn(question, named[item["correct"]]),)
     return (Turn(plain(question), plain(answer)),) if question and answer else ()
+
+
+def choices_of(item: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The question of a choice with its options written out, and each option as the answer that a model learns."""
+    named = [f"{letter}. {option}" for letter, option in zip(_LETTERS, item["options"], strict=False)]
+    question = item["turns"][0]["question"] if item["turns"] else item["question"] or ""
+    question = "\n".join([question, *(line for line in named if line not in question)])
+    return plain(question), [plain(answer) for answer in named]
+
+
+def item_question(study: ReportStudy, question: str, conditioning: Conditioning) -> str:
+    """The prompt of a question about a study: its images, and under AGENTS what the agents say."""
+    line = [study.agents] if conditioning is Conditioning.AGENTS and study.agents else []
+    return "\n".join([IMAGE, *line, question])
 
 
 def epoch_examples(
@@ -131,7 +144,9 @@ def epoch_examples(
         if items and study.items:
             n = min(settings.items_per_study, len(study.items))
             for i in rng.permutation(len(study.items))[:n]:
-                found.append((float(rng.random()), Example(study, with_image(study.items[int(i)]))))
+                place, above = rng.random(2)
+                conditioning = conditioning_of(float(above), study, settings)
+                found.append((float(place), item_example(study, study.items[int(i)], conditioning)))
     return [example for _, example in sorted(found, key=lambda pair: (pair[0], pair[1].study.study_key))]
 
 
@@ -168,10 +183,14 @@ def conditioning_of(drawn: float, study: ReportStudy, settings: LlavaSettings) -
     return Conditioning.AGENTS if study.agents or study.similar else Conditioning.IMAGE_ONLY
 
 
-def with_image(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """A dialogue whose first question begins with the study's images."""
+def item_example(study: ReportStudy, turns: Sequence[Turn], conditioning: Conditioning) -> Example:
+    """A dialogue about a study; under AGENTS alone what they say stands above it.
+
+    What the report itself says (DRAFT) would give the answers away.
+    """
     first, *others = turns
-    return (Turn(f"{IMAGE}\n{first.question}", first.answer), *others)
+    asked = Turn(item_question(study, first.question, conditioning), first.answer)
+    return Example(study, (asked, *others))
 
 
 def without_image(turns: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -5,7 +5,7 @@ Belongs here: the loop over tokens. Does not belong here: prompts and their embe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -20,14 +20,22 @@ most 2e-6 in float32 and 0.015 in bfloat16.
 CLOSE_OTHERWISE: Final = 0.02
 """Of bfloat16 and float16."""
 
+REPEATS: Final = 8
+"""A text that ends in the same tokens this many times in a row goes round in a circle, and is not written on.
+
+Half as many cut off half of a tiny decoder's impressions, which it comes to after saying a sentence five times.
+"""
+SHORTEST: Final = 6
+"""Tokens of what is repeated; shorter repeats, such as a row of dots, count together as one of that length."""
+
 
 class Generated(NamedTuple):
     """What was written for one prompt.
 
     Attributes:
         text: without special tokens.
-        n_tokens: written, the end token not counted.
-        stopped: True where the model ended the text, False where it ran out of ``max_new_tokens``.
+        n_tokens: of the text, the end token not counted.
+        stopped: True where the model ended the text, False where it ran out of ``max_new_tokens`` or repeated itself.
         cut: tokens of the similar report that the prompt had to do without.
     """
 
@@ -59,6 +67,9 @@ def greedy(
     would choose. There the row is read once more, alone and without cache or padding, and that decides; of equal
     logits the lowest id is taken.
 
+    A row that repeats itself (``circle``) is ended there and keeps the first of the repeats. Each row is judged by its
+    own tokens, so that what it keeps does not depend on the others either.
+
     Args:
         decoder: a LlamaForCausalLM, in evaluation mode.
         embed: token ids [B, L] to embeddings [B, L, D].
@@ -80,6 +91,8 @@ def greedy(
     place = positions(mask)
     barred = torch.tensor(sorted(never), dtype=torch.int64, device=rows.device)
     close = CLOSE.get(rows.dtype, CLOSE_OTHERWISE)
+    # Which row of the prompts each row of the batch is, None once it has ended.
+    open_: list[int | None] = list(range(len(prompts)))
     for _ in range(max_new_tokens):
         hidden = decoder.model(
             inputs_embeds=rows,
@@ -94,18 +107,41 @@ def greedy(
         best = logits.topk(2, dim=1).values
         tied = (best[:, 0] - best[:, 1] <= bound).tolist()
         chosen = logits.argmax(dim=1).tolist()
-        for i, own in enumerate(written):
-            if tied[i] and not ended[i]:
-                chosen[i] = _alone(decoder, embed, prompts[i], own, barred)
-            ended[i] = ended[i] or chosen[i] in stops
-            if not ended[i]:
-                own.append(chosen[i])
-        if all(ended):
+        for at, i in enumerate(open_):
+            if i is None:
+                continue
+            if tied[at]:
+                chosen[at] = _alone(decoder, embed, prompts[i], written[i], barred)
+            if chosen[at] in stops:
+                ended[i], open_[at] = True, None
+                continue
+            written[i].append(chosen[at])
+            if size := circle(written[i]):
+                del written[i][len(written[i]) - (REPEATS - 1) * size :]
+                open_[at] = None
+        going = [at for at, i in enumerate(open_) if i is not None]
+        if not going:
             break
+        if 2 * len(going) <= len(open_):
+            # What has ended is computed no further; moving the cache at every end would cost more than it saves.
+            kept = torch.tensor(going, device=rows.device)
+            cache.batch_select_indices(kept)
+            mask, place = mask[kept], place[kept]
+            chosen, open_ = [chosen[at] for at in going], [open_[at] for at in going]
         rows = embed(torch.tensor(chosen, device=rows.device)[:, None])
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         place = place[:, -1:] + 1
     return list(zip(written, ended, strict=True))
+
+
+def circle(written: Sequence[int]) -> int:
+    """Tokens of the shortest block, of ``SHORTEST`` at least, that a text ends in ``REPEATS`` times; 0 without one."""
+    for size in range(SHORTEST, len(written) // REPEATS + 1):
+        if written[-1] == written[-1 - size]:
+            stretch = written[len(written) - REPEATS * size :]
+            if stretch[size:] == stretch[:-size]:
+                return size
+    return 0
 
 
 def _alone(

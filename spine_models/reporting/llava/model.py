@@ -178,6 +178,7 @@ class Llava(nn.Module):
     ) -> list[Generated]:
         """Write an answer to every prompt, the likeliest token at each place; deterministic.
 
+        A text that repeats itself ends there (``generate.circle``).
         What is written does not depend on the other prompts (``generate.greedy`` says what is done about rounding).
 
         Args:

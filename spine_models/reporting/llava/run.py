@@ -21,8 +21,8 @@ from spine_models.reporting.llava.examples import (
     Drawn,
     Example,
     ReportStudy,
+    item_example,
     report_example,
-    with_image,
 )
 from spine_models.reporting.llava.loop import Pace, new_state, pace_of
 from spine_models.reporting.llava.model import Llava
@@ -131,7 +131,7 @@ def fitting(llava: Llava, studies: Sequence[ReportStudy]) -> tuple[list[ReportSt
 
     kept, lost = [], {"reports": 0, "items": 0}
     for study in studies:
-        items = tuple(turns for turns in study.items if fits(Example(study, with_image(turns))))
+        items = tuple(turns for turns in study.items if fits(item_example(study, turns, Conditioning.AGENTS)))
         lost["items"] += len(study.items) - len(items)
         whole = not study.target or all(fits(report_example(study, c)) for c in Conditioning)
         lost["reports"] += not whole

@@ -1,4 +1,4 @@
-"""Schemas of the report model: curves, whom it saw, whether it is fit for drafts, and what it wrote."""
+"""Schemas of the report model: curves, whom it saw, whether it is fit for drafts, what it wrote and chose."""
 
 import polars as pl
 
@@ -64,3 +64,21 @@ ANSWERS = pl.Schema(
     }
 )
 """One row a study and conditioning; no rows where nothing was trained."""
+
+BENCHMARK_ANSWERS = pl.Schema(
+    {
+        "item_key": pl.String,
+        "batch_key": pl.String,
+        "patient_key": pl.String,
+        "study_key": pl.String,
+        "dimension": pl.String,  # as in instructions.BENCHMARK
+        "answerer": pl.String,  # report_model, with what the agents say | report_model_image_only
+        "chosen": pl.Int32,  # 0-based option; null where there is a reason
+        "nats": pl.List(
+            pl.Float64
+        ),  # negative log likelihood of each option as the answer; null where there is a reason
+        "model_version": pl.String,  # null where there is no model
+        "reason": pl.String,  # why nothing was chosen; null where something was
+    }
+)
+"""One row a choice of the benchmark and answerer."""

@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 
 from pipelines.runtime.provenance import Training
+from pipelines.runtime.report_model import Opened
 from pipelines.runtime.training import Trained
+from spine_models.config import InstructionSettings
 from spine_models.corpus.shards.tables import MANIFEST, PATIENTS
 from spine_models.reporting.llava import tables
 from spine_models.reporting.llava.writing import NOT_TRAINED
@@ -155,3 +157,36 @@ def test_drafts_get_no_text_of_a_model_that_is_not_fit(tmp_path):
         assert frame.schema == tables.WRITTEN
         assert frame["reason"].to_list() == [why, why]
         assert checks(results) == {"every_study_has_a_text_or_a_reason": True}
+
+
+def test_without_a_model_the_benchmark_has_reasons_and_no_score_of_it(monkeypatch, tmp_path):
+    from tests.reporting.llava.test_benchmark import choices
+
+    module = importlib.import_module("assets.reporting.llava.benchmark")
+    monkeypatch.setattr(module, "open_tuned", lambda hospital: Opened(None, None, hospital.card))
+    monkeypatch.setattr("spine_models.reporting.instructions.cases_of", lambda *_: {})
+    lake = SimpleNamespace(read_table=lambda key, batches: pl.DataFrame(), partitions=lambda key: [])
+    numbers = SimpleNamespace(instructions=InstructionSettings())
+    for card, why in (
+        (None, NOT_TRAINED),
+        ({"trained": False, "reason": "3 reports"}, f"{NOT_TRAINED}: 3 reports"),
+    ):
+        hospital = SimpleNamespace(lake=lake, numbers=numbers, card=card)
+        compute = module.chosen.node_def.compute_fn.decorated_fn
+        results = list(compute(hospital, choices(), pl.DataFrame(schema=tables.ANSWERS)))
+        answers, scores = (r.value for r in results if isinstance(r, dg.MaterializeResult))
+        assert set(answers["reason"]) == {why}
+        assert scores.is_empty()
+        assert checks(results) == {"every_choice_has_an_answer_or_a_reason": True}
+
+
+def test_a_decoder_that_is_not_there_stops_its_asset_with_what_to_do(training, tmp_path):
+    from spine_models.reporting.llava.decoder import DecoderError
+
+    hospital = Store(tmp_path, {})
+    hospital.numbers = SimpleNamespace(llava=small_settings(decoder="Llama-3.1-8B-Instruct"))
+    with pytest.raises(
+        DecoderError, match=r"no decoder 'Llama-3\.1-8B-Instruct': give a folder of SPINE_ROOT/models"
+    ):
+        run(training.decoder, hospital)
+    assert hospital.cards == {}

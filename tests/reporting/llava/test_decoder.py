@@ -187,3 +187,33 @@ def test_a_decoder_of_our_own_is_found_in_its_own_folder(decoder, tmp_path):
 def test_a_name_that_is_no_folder_s_name(name, tmp_path):
     with pytest.raises(DecoderError, match="no name of a folder"):
         point_to(tmp_path, name, tmp_path)
+
+
+def noted(folder, *words):
+    """What a profile that names the decoder is told where the decoder is first looked for."""
+    with pytest.raises(DecoderError) as raised:
+        point_to(folder.parent, folder.name, folder.parent)
+    said = str(raised.value)
+    assert all(word in said for word in (folder.name, "SPINE_ROOT/models", "llava.decoder", *words)), said
+    assert str(folder.parent) not in said
+
+
+def test_a_decoder_that_is_named_and_not_there_or_not_whole_is_refused_before_any_training(folder):
+    noted(folder.parent / "Llama-3.1-8B-Instruct", "there is no decoder")
+    index = {"weight_map": {"model.embed_tokens.weight": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    noted(folder, "lacks model-00001-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").unlink()
+    (folder / "tokenizer.json").unlink()
+    noted(folder, "has no tokenizer.json")
+    (folder / "model.safetensors").unlink()
+    noted(folder, "no weights")
+
+
+def test_an_encoder_of_texts_is_no_decoder(tmp_path):
+    """A folder as transformers writes it of a BERT."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    BertModel(BertConfig(vocab_size=30, **sizes)).save_pretrained(tmp_path / "models" / "some-bert")
+    noted(tmp_path / "models" / "some-bert", "BertModel", "not Llama")

@@ -9,6 +9,7 @@ from spine_models.reporting.llava.examples import (
     ASKED,
     Conditioning,
     Drawn,
+    choices_of,
     epoch_examples,
     item_turns,
     report_example,
@@ -99,6 +100,31 @@ def test_what_stands_above_a_report_is_drawn_anew_and_follows_the_shares():
     assert abs(drawn[Conditioning.DRAFT] / n - 0.25) < 0.06
     assert epoch_examples(many, settings, epoch=0) != epoch_examples(many, settings, epoch=1)
     assert epoch_examples(many, settings, epoch=1) == epoch_examples(many[::-1], settings, epoch=1)
+
+
+def test_what_the_agents_say_stands_above_its_share_of_the_items():
+    many = [dataclasses.replace(one, agents="AGENTS", known="KNOWN") for one in studies(60)]
+    settings = small_settings(image_only_share=0.3, known_share=0.2)
+    questions = [
+        example.turns[0].question
+        for epoch in range(20)
+        for example in epoch_examples(many, settings, epoch=epoch)
+        if example.turns[0].question.endswith("Is there a fracture?")
+    ]
+    assert len(questions) == 20 * 60
+    assert {q.split("\n")[0] for q in questions} == {IMAGE}
+    assert abs(sum("AGENTS" in q for q in questions) / len(questions) - 0.5) < 0.05
+    # What the report says would give the answer away.
+    assert not any("KNOWN" in q or "similar" in q for q in questions)
+
+
+def test_the_options_of_a_choice_are_the_answers_that_items_teach():
+    written_out = {"question": "Which level?\nA. L4-L5\nB. L5-S1", "answer": "B. L5-S1"}
+    choice = ITEM | {"turns": [written_out], "question": "Which level?", "options": ["L4-L5", "L5-S1"]}
+    question, answers = choices_of(choice | {"correct": 1})
+    (turn,) = item_turns(choice | {"correct": 1})
+    assert (question, answers[1]) == turn
+    assert answers[0] == "A. L4-L5"
 
 
 def test_every_epoch_has_as_many_steps():

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 import torch
 
+from spine_models.reporting.llava.generate import REPEATS, SHORTEST, circle
 from spine_models.reporting.llava.images import StudyImages
 from spine_models.reporting.llava.model import Llava
 from spine_models.reporting.llava.projector import Projector, batch_images
@@ -138,6 +140,60 @@ def test_what_is_written_does_not_depend_on_batch_mates(llava: Llava) -> None:
     for at_a_time in (1, 2, 8):
         assert llava.generate(PROMPTS, SEEN, 16, at_a_time=at_a_time) == alone
     assert llava.generate(PROMPTS[::-1], SEEN[::-1], 16) == alone[::-1]
+
+
+def slow_circle(tokens: list[int], repeats: int = REPEATS) -> int:
+    """By the definition: the block, written out as often as it must stand there, is the end of the text."""
+    for size in range(SHORTEST, len(tokens) + 1):
+        if tokens[-size * repeats :] == tokens[-size:] * repeats:
+            return size
+    return 0
+
+
+def test_a_circle_is_a_block_that_stands_at_the_end_again_and_again() -> None:
+    draw = random.Random(0)
+    found = set()
+    for _ in range(3000):
+        block = [draw.randrange(3) for _ in range(draw.randrange(1, 12))]
+        tokens = [draw.randrange(3) for _ in range(draw.randrange(9))] + block * draw.randrange(
+            1, REPEATS + 3
+        )
+        tokens += block[: draw.randrange(2)]
+        assert circle(tokens) == slow_circle(tokens)
+        found.add(circle(tokens))
+    assert {0, 6, 7, 11} <= found
+    sentence = [5, 6, 7, 8, 9, 10, 11]
+    assert circle([1, 2, *sentence * (REPEATS - 1)]) == 0
+    assert circle([1, 2, *sentence * REPEATS]) == 7
+    assert circle([1, *sentence, 3, *sentence * (REPEATS - 1)]) == 0
+    assert circle([4] * (REPEATS * SHORTEST - 1)) == 0  # a row of dots
+    assert circle([4] * REPEATS * SHORTEST) == SHORTEST
+
+
+def test_a_text_that_goes_round_in_a_circle_ends_there_whatever_else_is_written(
+    llava: Llava, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random decoder soon comes to it: what is kept is what was written up to the first of the repeats."""
+    from spine_models.reporting.llava import generate
+
+    room, repeats = 120, 3
+    monkeypatch.setattr(generate, "REPEATS", repeats)
+    made = llava.generate(PROMPTS, SEEN, room)
+    ended_early = 0
+    for prompt, study, own in zip(PROMPTS, SEEN, made, strict=True):
+        written: list[int] = []
+        stopped = size = 0
+        while len(written) < room and not stopped and not size:
+            token = int(logits_of(llava, prompt, study, written).argmax())
+            stopped = token in llava.writer.stops
+            written += [] if stopped else [token]
+            size = slow_circle(written, repeats)
+        kept = written[: len(written) - (repeats - 1) * size]
+        assert own == (llava.writer.text(kept), len(kept), bool(stopped), 0)
+        ended_early += bool(size)
+    assert ended_early
+    assert [llava.generate([p], [s], room)[0] for p, s in zip(PROMPTS, SEEN, strict=True)] == made
+    assert llava.generate(PROMPTS[::-1], SEEN[::-1], room, at_a_time=3) == made[::-1]
 
 
 def test_a_tie_is_decided_by_the_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
