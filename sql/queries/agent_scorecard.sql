@@ -5,7 +5,7 @@
 --   name          its condition; null for retrieval and report
 --   version       of its rules and models
 --   trained       whether it is trained
---   metric        auroc; slice_auroc, level_auroc (annotated slices, reported levels against the rest); recall_5; claim_f1
+--   metric        auroc; level_auroc (levels that reports name); slice_auroc (annotated slices); recall_5; claim_f1
 --   evaluation    test patients; cv: train patients out of fold
 --   value         of the metric
 --   low           lower end of the 95 % interval over patients

@@ -147,6 +147,7 @@ CREATE TABLE localization.level_predictions (
     label TINYINT, -- 1, 0; -1 where the report is in doubt or names no level
     probability DOUBLE, -- calibrated
     flagged BOOLEAN, -- at or above the operating point
+    level_uncertain BOOLEAN, -- the field of view does not settle the count
     heads_version VARCHAR -- of localization/level_heads
 );
 

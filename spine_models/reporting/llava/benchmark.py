@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from spine_models.reporting.claims import units_of_text
+from spine_models.corpus.statements import units_of_text
 from spine_models.reporting.instructions import Case, score_choices, score_reports
 from spine_models.reporting.instructions.tables import BENCHMARK_SCORES
 from spine_models.reporting.llava.choosing import answer_nats, likeliest
