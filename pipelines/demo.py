@@ -22,8 +22,10 @@ from pipelines.runtime.progress import reporter
 from pipelines.runtime.resources import Hospital
 from pipelines.summaries import (
     Summary,
+    benchmark_table,
     encoder_table,
     gate_table,
+    level_table,
     localization_table,
     mix_table,
     recall_table,
@@ -115,6 +117,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> Summary:
             "Slices and boxes of test patients (sql localization_scores)",
             localization_table(answer("localization_scores")),
         ),
+        ("Levels of test patients, AUROC (sql level_skill)", level_table(answer("level_skill"))),
         (
             "Saliency over all conditions, beside random orders (sql attribution_scores)",
             saliency_table(answer("attribution_scores")),
@@ -130,6 +133,7 @@ def summary(console: Console, hospital: Hospital, source: Path) -> Summary:
         ("Share of the T1 encoder, by layer (sql gate_trust)", gate_table(gates)),
         ("The 37 agents by kind (sql agent_scorecard has each)", scorecard_table(answer("agent_scorecard"))),
         ("Instruction data (sql instruction_mix)", mix_table(answer("instruction_mix"))),
+        ("The held-out benchmark (sql benchmark_scores)", benchmark_table(answer("benchmark_scores"))),
         (
             "Drafts of test patients beside their reports (sql report_scores)",
             report_table(answer("report_scores")),

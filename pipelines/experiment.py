@@ -19,7 +19,9 @@ from pipelines.runtime.profiles import Settings
 from pipelines.runtime.resources import Hospital
 from pipelines.summaries import (
     Summary,
+    benchmark_table,
     encoder_table,
+    level_table,
     localization_table,
     mix_table,
     recall_table,
@@ -34,8 +36,8 @@ EXTERNAL_PATIENTS: Final = 160
 SEED: Final = 601
 QUESTIONS: Final = (
     "encoder_comparison", "ablation_table", "sequence_contrast", "vendor_matrix", "cohort_transfer", "subgroup_scores",
-    "abstention", "retrieval_recall", "localization_scores", "attribution_scores", "auroc_by_condition",
-    "agent_scorecard", "instruction_mix", "report_scores",
+    "abstention", "retrieval_recall", "localization_scores", "level_skill", "attribution_scores",
+    "auroc_by_condition", "agent_scorecard", "instruction_mix", "benchmark_scores", "report_scores",
 )  # fmt: skip
 """Named queries whose whole answers are kept as CSV."""
 
@@ -99,12 +101,14 @@ def tables_of(answers: Mapping[str, pl.DataFrame]) -> list[tuple[str, pl.DataFra
         ("Coverage and abstention (sql abstention)", abstentions(answers["abstention"])),
         ("Retrieval among test patients (sql retrieval_recall)", recall_table(answers["retrieval_recall"])),
         ("Slices and boxes (sql localization_scores)", localization_table(answers["localization_scores"])),
+        ("Levels of test patients, AUROC (sql level_skill)", level_table(answers["level_skill"])),
         (
             "Saliency, chance in brackets (sql attribution_scores)",
             saliency_table(answers["attribution_scores"]),
         ),
         ("The 37 agents by kind (sql agent_scorecard)", scorecard_table(answers["agent_scorecard"])),
         ("Instruction data (sql instruction_mix)", mix_table(answers["instruction_mix"])),
+        ("The held-out benchmark (sql benchmark_scores)", benchmark_table(answers["benchmark_scores"])),
         (
             "Drafts of test patients beside their reports (sql report_scores)",
             report_table(answers["report_scores"]),

@@ -149,6 +149,29 @@ def localization_table(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def level_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Skill of the heads of levels on test patients: of levels, beside the prior, and of whole studies."""
+    return rows.filter(pl.col("auroc").is_not_null()).select(
+        "condition",
+        pl.col("test_positive").alias("n"),
+        with_interval("auroc", "auroc_low", "auroc_high").alias("levels"),
+        with_interval("prior_auroc", "prior_auroc_low", "prior_auroc_high").alias("levels, prior"),
+        with_interval("study_auroc", "study_auroc_low", "study_auroc_high").alias("studies"),
+    )
+
+
+def benchmark_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Score of every answerer by dimension; of reports the whole alone."""
+    known = rows.filter(
+        pl.col("score").is_not_null()
+        & (~pl.col("dimension").str.starts_with("report:") | (pl.col("dimension") == "report: all"))
+    )
+    cells = known.with_columns(cell=with_interval("score", "low", "high"))
+    chance = known.group_by("dimension").agg(pl.col("chance").max(), pl.col("n").max())
+    wide = cells.pivot("answerer", index="dimension", values="cell")
+    return wide.join(chance, on="dimension", how="left", maintain_order="left")
+
+
 def saliency_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Deletion, insertion, pointing and mass of every method, chance in brackets."""
     known = rows.filter((pl.col("condition") == "all") & pl.col("value").is_not_null())

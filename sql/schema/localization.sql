@@ -161,7 +161,7 @@ CREATE TABLE localization.level_skill (
     n_patients INTEGER, -- train patients
     n_places INTEGER, -- their levels, twice of sided conditions
     n_positive INTEGER,
-    threshold DOUBLE, -- operating point: as many places are flagged as reports name
+    threshold DOUBLE, -- operating point: a share of the places that reports name is flagged
     precision DOUBLE, -- at it, out of fold
     recall DOUBLE,
     unmeasured VARCHAR, -- why there are no test scores; null otherwise

@@ -42,6 +42,7 @@ def test_gpu_work_waits_in_the_pool():
         "embeddings",
         "localization",
         "localization_models",
+        "level_views",
         "probe_baselines",
         "attribution_scores",
         "clip_bi_modal_ablation",

@@ -20,6 +20,7 @@ class LevelwiseSettings(Section):
         lateral_mm: slices farther from the midline belong to a side.
         components: directions of the levels' appearance that heads may use.
         penalty: of the squared weights, per train place, in units of the first component's deviation.
+        named: places that are flagged, as a share of those that train reports name, out of fold.
         min_positive: train places with a condition below which it gets no head.
         min_patients: train patients with it below which it gets no head.
         max_studies: studies of a split that heads are fitted or scored on.
@@ -33,6 +34,7 @@ class LevelwiseSettings(Section):
     lateral_mm: float = Field(8.0, gt=0)
     components: int = Field(400, ge=1)
     penalty: float = Field(0.0003, gt=0)
+    named: float = Field(0.8, gt=0, le=1)
     min_positive: int = Field(8, ge=2)
     min_patients: int = Field(5, ge=2)
     max_studies: int = Field(4000, ge=1)

@@ -213,7 +213,8 @@ def _fit_kind(
     for at, column in enumerate(learned):
         condition = conditions[column]
         usable = known[:, at] >= 0
-        threshold = prevalence_threshold(chance[usable, at], int((known[:, at] == 1).sum()))
+        wanted = max(1, round(numbers.named * int((known[:, at] == 1).sum())))
+        threshold = prevalence_threshold(chance[usable, at], wanted)
         heads.heads[condition] = Head(
             kind, weights[:, at], float(bias[at]), float(slope[at]), float(shift[at]), threshold
         )

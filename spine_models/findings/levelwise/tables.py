@@ -52,7 +52,7 @@ SKILL = pl.Schema(
         "n_patients": pl.Int32,  # train patients
         "n_places": pl.Int32,  # their levels, twice of sided conditions
         "n_positive": pl.Int32,
-        "threshold": pl.Float64,  # operating point: as many places are flagged as reports name
+        "threshold": pl.Float64,  # operating point: out of fold a share of the places that reports name is flagged
         "precision": pl.Float64,  # at it, out of fold
         "recall": pl.Float64,
         "unmeasured": pl.String,  # why there are no test scores; null otherwise
