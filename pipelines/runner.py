@@ -30,6 +30,7 @@ from pipelines.lake_log import LakeLog
 from pipelines.nights import Noted, Refreshed
 from pipelines.refreshing import Due, corpus_reasons, look_into_inboxes, plan_refresh, registered, waiting
 from pipelines.retelling import settle
+from pipelines.runtime.report_model import demand_named_decoder
 from pipelines.steps import Step, findings_steps
 from pipelines.trainings import train_where_due
 from pipelines.under_way import bury_dead, running
@@ -50,13 +51,16 @@ class Runner(Executor):
             The inbox's batches.
 
         Raises:
-            ValueError: unknown stage (lists the known ones).
+            ValueError: unknown stage (lists the known ones), or the decoder that the profile names cannot be used: said
+                before the hours that lead to it.
             RunFailed: a job failed, or what is trained could not be served; asked before training, and after.
         """
         if through not in STAGES:
             raise ValueError(f"no stage {through!r}: choose one of {', '.join(STAGES)}")
         self._prepare()
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
+        if "llava" in stages:
+            demand_named_decoder(self.hospital)
         steps = [step for step in findings_steps() if step.stage in stages]
         self._refuse_to_move(steps, retrain)
         intake = register(self.hospital, inbox, cohort=cohort)

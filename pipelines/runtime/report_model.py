@@ -39,6 +39,20 @@ def models_folder(hospital: Hospital) -> Path:
     return Path(hospital.home).expanduser().absolute().parent / "models"
 
 
+def demand_named_decoder(hospital: Hospital) -> None:
+    """Check the decoder that the profile names; nothing where a small one is trained, or one is published already.
+
+    Raises:
+        DecoderError: it is missing or cannot be used; with the remedy.
+    """
+    name = hospital.numbers.llava.decoder
+    if name is None or hospital.lake.has_artifact(("llava", "decoder")):
+        return
+    from spine_models.reporting.llava.decoder import demand_decoder
+
+    demand_decoder(name, models_folder(hospital))
+
+
 def training_inputs(
     hospital: Hospital, manifest: pl.DataFrame, ledger: pl.DataFrame
 ) -> tuple[dict[str, Any], dict[str, Any]]:

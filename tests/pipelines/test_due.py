@@ -290,3 +290,19 @@ def test_a_retraining_that_was_cut_off_is_finished_for_every_inbox(make, instanc
         for asset in step.keys:
             hashes = {m.models for _, m in log.partitions_made(asset)} - {None}
             assert hashes <= {hospital.models_version}, asset
+
+
+def test_a_decoder_that_cannot_be_used_is_told_before_anything_runs(make, instance, tmp_path):
+    new_key_file(tmp_path / "other-key")
+    profile = str(tiny_profile(tmp_path, llava={"decoder": "Llama-3.1-8B-Instruct"}))
+    runner = make()
+    runner.hospital = Hospital(
+        profile=profile, home=str(tmp_path / "hospital"), key_file=str(tmp_path / "other-key")
+    )
+    with pytest.raises(
+        ValueError, match=r"there is no decoder 'Llama-3\.1-8B-Instruct': .*llava.decoder to null"
+    ):
+        runner.run(Path("inbox"), through="reports")
+    assert not runner.executed
+    runner.run(Path("inbox"), through="clip")
+    assert runner.executed

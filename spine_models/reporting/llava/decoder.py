@@ -112,6 +112,17 @@ def decoder_version(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def demand_decoder(name: str, models: Path) -> None:
+    """Check that ``models`` holds a decoder of this name that can be used, without reading its weights.
+
+    Raises:
+        DecoderError: there is no such decoder, or it cannot be one.
+    """
+    source = _of_models(name, models)
+    _demand_weights(source, _config(source))
+    _tokenizer(source)
+
+
 def point_to(folder: Path, name: str, models: Path) -> str:
     """Note in ``folder`` that a decoder of ``models`` is used as it lies there; returns its version.
 
