@@ -26,13 +26,14 @@ from scipy.ndimage import map_coordinates
 from spine_models.config import LocalizationSettings
 from spine_models.findings.levelwise.places import (
     CENTRE,
-    EDGE,
     LEFT,
     PARTS,
     RIGHT,
+    in_view,
     levels_in_view,
     part_of,
     sagittal_slices,
+    showing,
     shown_on,
 )
 from spine_models.findings.levelwise.tables import VIEWS
@@ -118,7 +119,7 @@ def look(
     wanted = sagittal_slices(slices, [study for study, found in levels.items() if found])
     rows = {row["slice_key"]: row for row in wanted.iter_rows(named=True)}
     seen: dict[str, Seen] = defaultdict(Seen)
-    lateral = settings.levelwise.lateral_mm
+    lateral, route = settings.levelwise.lateral_mm, models.levels.route
     for key, image, tokens in sources.images(wanted):
         row = rows[key]
         study = row["study_key"]
@@ -133,8 +134,11 @@ def look(
         view, found = views[study], [level for level in levels[study] if level in seen[study].levels]
         if len(found) < 2:
             continue
-        first = of_study[study].row(0, named=True)
-        shown = shown_on(of_study[study], view.x_mm, lateral, models.levels.route)
+        own = of_study[study]
+        first = own.row(0, named=True)
+        shown = {
+            level: shown_on(showing(own, levels[study][level]), view.x_mm, lateral, route) for level in found
+        }
         ladder = models.levels.ladders[view.region]
         vectors = compared(seen[study], found, widths)
         for level in found:
@@ -150,7 +154,7 @@ def look(
                     "model_versions": encoders,
                     "preprocessing_version": first["preprocessing_version"],
                 }
-                | {f"{part}_slice": shown[part] for part in PARTS}
+                | {f"{part}_slice": shown[level][part] for part in PARTS}
                 | {part: vectors[level, part] for part in PARTS}
             )
     return pl.DataFrame(out, schema=VIEWS)
@@ -174,7 +178,7 @@ def glances_of(
     """
     span = row["bottom_mm"] - row["top_mm"]
     down = {level: (z_mm - row["top_mm"]) / span for level, z_mm in levels.items()}
-    inside = {level: share for level, share in down.items() if EDGE < share < 1 - EDGE}
+    inside = {level: share for level, share in down.items() if in_view(share)}
     if not inside:
         return {}
     shares = np.array(list(inside.values()))
