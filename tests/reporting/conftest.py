@@ -90,7 +90,9 @@ class Archive:
 
     def diagnose(self, heads: StubHeads | None, **settings: Any) -> pl.DataFrame:
         untrained = settings.pop("untrained_versions", ())
-        given = {name: settings.pop(name, None) for name in ("guards", "points", "findings", "grading")}
+        given = {
+            name: settings.pop(name, None) for name in ("guards", "points", "findings", "grading", "levels")
+        }
         return diagnose(
             self.studies,
             self.vectors,

@@ -91,12 +91,13 @@ def vectors_of(views: pl.DataFrame, places: pl.DataFrame, *, sided: bool) -> np.
         places: ``targets.places_of``: ``view`` and ``side``.
         sided: of which kind they are.
     """
-    rows = places["view"].to_numpy()
+    rows = places["view"].to_list()
     width = len(views["centre"][0]) if views.height else 0
+    # Rows are picked before they are unpacked: a place's vector is large, and few are asked for at a time.
     centre, left, right = (
-        views[part].explode().to_numpy().reshape(-1, width)[rows]
-        if views.height
-        else np.zeros((0, 0), np.float32)
+        views[part].gather(rows).explode().to_numpy().reshape(len(rows), width)
+        if rows
+        else np.zeros((0, width), np.float32)
         for part in (CENTRE, LEFT, RIGHT)
     )
     if not sided:
@@ -108,7 +109,7 @@ def vectors_of(views: pl.DataFrame, places: pl.DataFrame, *, sided: bool) -> np.
 
 def positions_of(views: pl.DataFrame, places: pl.DataFrame) -> np.ndarray:
     """Where along the spine places lie, float64 [N, 4]: one column a region, and the level's number of all levels."""
-    own = views[places["view"].to_numpy().tolist()] if places.height else views.clear()
+    own = views.select("region", "level")[places["view"].to_list()]
     region = np.array([[one == name for name in REGIONS] for one in own["region"]], dtype=np.float64)
     number = np.array([LEVELS[level] / SPINE for level in own["level"]], dtype=np.float64)
     return np.hstack([region.reshape(-1, len(REGIONS)), number[:, None]])

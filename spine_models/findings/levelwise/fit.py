@@ -101,7 +101,7 @@ def fit_level_heads(
         model_versions=_one(views["model_versions"].list.join("|"), "encoders").split("|")
         if views.height
         else [],
-        preprocessing=sorted(views["preprocessing_version"].unique()),
+        preprocessing=sorted(own["preprocessing_version"].unique()),
         card={"missing": dict.fromkeys(condition_keys(), NO_LADDER)},
     )
     parts = [pl.DataFrame(schema={n: t for n, t in PREDICTIONS.items() if n != "heads_version"})]
@@ -188,12 +188,16 @@ def _fit_kind(
     for column, condition in enumerate(conditions):
         positive = labels[:, column] == 1
         owners = len(set(patients[positive]))
-        # Every fit has both classes only where every fold leaves positives to the others.
-        spread = len(set(folds[positive])) > 1 and (labels[:, column] == 0).any()
-        if positive.sum() < numbers.min_positive or owners < numbers.min_patients or not spread:
+        # Every fit has both classes only where every fold leaves some of either to the others.
+        spread = all(len(set(folds[labels[:, column] == label])) > 1 for label in (0, 1))
+        if positive.sum() < numbers.min_positive or owners < numbers.min_patients:
             heads.card["missing"][condition] = (
                 f"{int(positive.sum())} train places of {owners} patients,"
                 f" {numbers.min_positive} of {numbers.min_patients} are needed"
+            )
+        elif not spread:
+            heads.card["missing"][condition] = (
+                "places with it, or without it, are in one fold of patients alone"
             )
         else:
             learned.append(column)

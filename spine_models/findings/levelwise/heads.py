@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
+from spine_models.domain import condition_keys
 from spine_models.findings.levelwise.components import Components, positions_of, vectors_of
 from spine_models.findings.levelwise.targets import Kind, places_of
 from spine_models.findings.localization.tokens import LocalizationError
@@ -28,6 +29,8 @@ WEIGHTS: Final = "level_heads.safetensors"
 CARD: Final = "card.json"
 REMEDY: Final = "materialise localization/level_heads again"
 PLAIN, SIDED = "plain", "sided"
+CHUNK: Final = 2048
+"""Places whose vectors are in memory at once; a cohort's would be tens of gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -141,15 +144,16 @@ def inputs_of(
         LocalizationError: vectors that are not finite.
     """
     places = places_of(views, kind)
-    vectors = vectors_of(views, places, sided=kind.sided)
-    if not np.isfinite(vectors).all():
-        raise LocalizationError(
-            "views of levels are not finite: materialise localization/level_views of every batch again"
-        )
     seen = components[SIDED if kind.sided else PLAIN]
-    if not places.height:
-        return places, np.zeros((0, seen.directions.shape[1] + 4))
-    return places, np.hstack([seen(vectors), positions_of(views, places)])
+    found = np.empty((places.height, seen.directions.shape[1]))
+    for start in range(0, places.height, CHUNK):
+        vectors = vectors_of(views, places.slice(start, CHUNK), sided=kind.sided)
+        if not np.isfinite(vectors).all():
+            raise LocalizationError(
+                "views of levels are not finite: materialise localization/level_views of every batch again"
+            )
+        found[start : start + CHUNK] = seen(vectors)
+    return places, np.hstack([found, positions_of(views, places)])
 
 
 def save_heads(heads: LevelHeads, out: Path) -> dict[str, Any]:
@@ -191,6 +195,7 @@ def load_level_heads(folder: Path) -> LevelHeads:
         raise LocalizationError(
             f"the heads of levels in folder {folder.name} do not match their card: {REMEDY}"
         )
+    order = condition_keys()
     return LevelHeads(
         heads={
             condition: Head(
@@ -198,7 +203,7 @@ def load_level_heads(folder: Path) -> LevelHeads:
                 arrays[f"head.{condition}"].astype(np.float64),
                 *(held[name] for name in ("bias", "slope", "shift", "threshold")),
             )
-            for condition, held in card["heads"].items()
+            for condition, held in sorted(card["heads"].items(), key=lambda one: order.index(one[0]))
         },
         components={name: Components.of(arrays, name) for name in (PLAIN, SIDED) if f"{name}.mean" in arrays},
         models_version=card["models_version"],

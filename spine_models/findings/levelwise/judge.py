@@ -18,7 +18,7 @@ import polars as pl
 from spine_models.config import LocalizationSettings
 from spine_models.domain import Plane
 from spine_models.findings.levelwise.heads import LevelHeads
-from spine_models.findings.levelwise.places import CENTRE
+from spine_models.findings.levelwise.places import CENTRE, LEFT, RIGHT
 from spine_models.findings.levelwise.tables import FINDINGS
 from spine_models.findings.localization import rectangles
 from spine_models.findings.localization.models import Models
@@ -56,12 +56,13 @@ def judge(
     ).with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("study_key", "condition"))
     kept = ranked.filter(pl.col("flagged") | (pl.col("rank") <= settings.levelwise.shown))
     part = pl.col("side").fill_null(CENTRE)
-    shown = {"left": "left_slice", "right": "right_slice", CENTRE: "centre_slice"}
+    shown = {CENTRE: "centre_slice", LEFT: "left_slice", RIGHT: "right_slice"}
     own = views.drop("centre", "left", "right", "study_key", "level").with_row_index("view")
     rows = kept.join(own, on="view", how="left", maintain_order="left").with_columns(
         slice_key=pl.coalesce(
             *(pl.when(part == name).then(pl.col(column)) for name, column in shown.items()),
-            pl.col("centre_slice"),
+            # Where no slice of the part shows the level, another of the study does.
+            *shown.values(),
         )
     )
     known = slices.drop("batch_key", "patient_key", "study_key", "region", "preprocessing_version", "split")

@@ -67,6 +67,17 @@ def sagittal_slices(slices: pl.DataFrame, studies: Collection[str]) -> pl.DataFr
     )
 
 
+def in_view(share: float) -> bool:
+    """Whether a height in shares of a slice, from its upper edge, is in view on it."""
+    return EDGE < share < 1 - EDGE
+
+
+def showing(slices: pl.DataFrame, z_mm: float) -> pl.DataFrame:
+    """Those of ``sagittal_slices`` that a height is in view on; series of one study may show different parts of it."""
+    share = (z_mm - pl.col("top_mm")) / (pl.col("bottom_mm") - pl.col("top_mm"))
+    return slices.filter((share > EDGE) & (share < 1 - EDGE))
+
+
 def part_of(x_mm: float, midline_mm: float, lateral_mm: float) -> str:
     """Which part of a view a slice belongs to (LPS: x grows to the patient's left)."""
     away = x_mm - midline_mm

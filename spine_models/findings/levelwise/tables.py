@@ -12,8 +12,8 @@ VIEWS = pl.Schema(
         "z_mm": pl.Float64,  # its height in the patient (LPS), by the study's own ladder
         "settled": pl.Boolean,  # the end of the spine that settles the count is in the field of view
         "routes": pl.List(pl.String),  # of the sagittal series that were looked at
-        "centre_slice": pl.String,  # nearest to the midline
-        "left_slice": pl.String,  # of the patient; null where no slice lies on that side
+        "centre_slice": pl.String,  # nearest to the midline of those that show the level; null where none does
+        "left_slice": pl.String,  # the same of the patient's left side
         "right_slice": pl.String,
         "centre": pl.List(pl.Float32),  # appearance around the midline, less the mean of the study's levels
         "left": pl.List(pl.Float32),  # the same of the slices to the left of the patient

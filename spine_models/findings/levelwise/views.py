@@ -1,15 +1,15 @@
 """What every level of a study looks like: one view per disc and vertebra, of the midline and of either side.
 
-Where a level lies in the patient is known by the study's own ladder (``localization.levels``). On every sagittal slice
-its row is read twice: from the frozen encoder's patch tokens, interpolated along the rows of patches (mean and maximum
-over the middle half of the columns), and from the pixels themselves, a patch of fixed size in mm reduced to 7 x 14
-means. Slices near the midline make the view's ``centre``, those beyond ``lateral_mm`` its sides; over slices the mean
-and the maximum of the tokens count, the mean and the range of the pixels. A side without slices is seen as the centre.
+Where a level lies in the patient is known by the study's own ladder (``localization.levels``); every sagittal slice is
+looked at there (``glances``). Slices near the midline make the view's ``centre``, those beyond ``lateral_mm`` its
+sides; over slices the mean and the maximum of the tokens count, the mean and the range of the pixels. A side without
+slices is seen as the centre.
 
 What a level looks like is then compared with the other levels of the same study: their mean is taken off, and with it
 most of what a patient and a scanner have in common. A part that no slice shows is 0: like the other levels.
 
-Belongs here: these vectors. Does not belong here: where levels lie (``places``), heads (``fit``).
+Belongs here: these vectors. Does not belong here: where levels lie (``places``), one slice (``glances``), heads
+(``fit``).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy.ndimage import map_coordinates
 
 from spine_models.config import LocalizationSettings
+from spine_models.findings.levelwise.glances import COLUMNS, ROWS, Glance, glances_of
 from spine_models.findings.levelwise.places import (
     CENTRE,
-    EDGE,
     LEFT,
     PARTS,
     RIGHT,
     levels_in_view,
     part_of,
     sagittal_slices,
+    showing,
     shown_on,
 )
 from spine_models.findings.levelwise.tables import VIEWS
@@ -42,24 +42,6 @@ from spine_models.findings.localization.tokens import Sources
 
 ROUTES: Final = ("t1", "t2", "other")
 """Order of a vector's parts; the last has no encoder of its own and is seen by its pixels alone."""
-ROWS: Final = 7
-COLUMNS: Final = 14
-FINE: Final = (3, 4)
-"""Points that one mean of the pixels is taken over, down and across."""
-FULL: Final = 65535.0
-
-
-@dataclass(frozen=True)
-class Glance:
-    """One level on one slice.
-
-    Attributes:
-        pixels: float32 [ROWS * COLUMNS], 0..1.
-        tokens: mean and maximum over the row's middle columns, float32 [2, D]; None without an encoder.
-    """
-
-    pixels: np.ndarray
-    tokens: np.ndarray | None
 
 
 @dataclass
@@ -118,7 +100,7 @@ def look(
     wanted = sagittal_slices(slices, [study for study, found in levels.items() if found])
     rows = {row["slice_key"]: row for row in wanted.iter_rows(named=True)}
     seen: dict[str, Seen] = defaultdict(Seen)
-    lateral = settings.levelwise.lateral_mm
+    lateral, route = settings.levelwise.lateral_mm, models.levels.route
     for key, image, tokens in sources.images(wanted):
         row = rows[key]
         study = row["study_key"]
@@ -133,8 +115,11 @@ def look(
         view, found = views[study], [level for level in levels[study] if level in seen[study].levels]
         if len(found) < 2:
             continue
-        first = of_study[study].row(0, named=True)
-        shown = shown_on(of_study[study], view.x_mm, lateral, models.levels.route)
+        own = of_study[study]
+        first = own.row(0, named=True)
+        shown = {
+            level: shown_on(showing(own, levels[study][level]), view.x_mm, lateral, route) for level in found
+        }
         ladder = models.levels.ladders[view.region]
         vectors = compared(seen[study], found, widths)
         for level in found:
@@ -150,82 +135,10 @@ def look(
                     "model_versions": encoders,
                     "preprocessing_version": first["preprocessing_version"],
                 }
-                | {f"{part}_slice": shown[part] for part in PARTS}
+                | {f"{part}_slice": shown[level][part] for part in PARTS}
                 | {part: vectors[level, part] for part in PARTS}
             )
     return pl.DataFrame(out, schema=VIEWS)
-
-
-def glances_of(
-    image: np.ndarray,
-    tokens: np.ndarray | None,
-    row: Mapping[str, Any],
-    levels: Mapping[str, float],
-    settings: LocalizationSettings,
-) -> dict[str, Glance]:
-    """Glance by level, of those that the slice shows.
-
-    Args:
-        image: uint16 [S, S].
-        tokens: float32 [h, w, D], or None.
-        row: top_mm and bottom_mm of the slice.
-        levels: height in mm by level.
-        settings: size of the patch.
-    """
-    span = row["bottom_mm"] - row["top_mm"]
-    down = {level: (z_mm - row["top_mm"]) / span for level, z_mm in levels.items()}
-    inside = {level: share for level, share in down.items() if EDGE < share < 1 - EDGE}
-    if not inside:
-        return {}
-    shares = np.array(list(inside.values()))
-    pixels = appearance(image, shares, abs(span), settings)
-    strips = [None] * len(shares) if tokens is None else rows_of(tokens, shares)
-    return {
-        level: Glance(*both) for level, both in zip(inside, zip(pixels, strips, strict=True), strict=True)
-    }
-
-
-def appearance(
-    image: np.ndarray, shares: np.ndarray, edge_mm: float, settings: LocalizationSettings
-) -> np.ndarray:
-    """Means of the pixels around levels, float32 [L, ROWS * COLUMNS] in 0..1; beside the slice it is dark.
-
-    Args:
-        image: uint16 [S, S].
-        shares: heights of the levels in shares of the slice [L].
-        edge_mm: height of the slice.
-        settings: size of the patch in mm.
-    """
-    size = image.shape[0]
-    numbers = settings.levelwise
-    fine = (ROWS * FINE[0], COLUMNS * FINE[1])
-    steps = [
-        (np.arange(n) + 0.5 - n / 2) * (extent / n) * (size / edge_mm)
-        for n, extent in zip(fine, (numbers.height_mm, numbers.width_mm), strict=True)
-    ]
-    at = np.empty((2, len(shares), *fine))
-    at[0] = (shares * size - 0.5)[:, None, None] + steps[0][None, :, None]
-    at[1] = (size / 2 - 0.5) + steps[1][None, None, :]
-    points = map_coordinates(image.astype(np.float32), at, order=1, mode="constant", cval=0.0) / FULL
-    means = points.reshape(len(shares), ROWS, FINE[0], COLUMNS, FINE[1]).mean(axis=(2, 4))
-    return means.reshape(len(shares), -1).astype(np.float32)
-
-
-def rows_of(tokens: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Mean and maximum over the middle half of the columns, of the tokens interpolated at heights, [L, 2, D].
-
-    Args:
-        tokens: float32 [h, w, D].
-        shares: heights in shares of the slice [L].
-    """
-    high, wide = tokens.shape[:2]
-    quarter = wide // 4
-    middle = tokens[:, quarter : wide - quarter]
-    at = np.clip(shares * high - 0.5, 0, high - 1)
-    low = np.floor(at).astype(int)
-    part = (at - low)[:, None, None]
-    rows = (1 - part) * middle[low] + part * middle[np.minimum(low + 1, high - 1)]
-    return np.stack([rows.mean(axis=1), rows.max(axis=1)], axis=1).astype(np.float32)
 
 
 def compared(

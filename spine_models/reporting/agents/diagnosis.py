@@ -240,6 +240,7 @@ def _assessed(
         settings.definite,
         threshold,
         severity,
+        flagged is not None,
         [list(place.values()) for place in places],
     )
     return {

@@ -18,7 +18,7 @@ import polars as pl
 
 from spine_models.config import AgentSettings
 from spine_models.findings.probes.operating import thresholds
-from spine_models.reporting.agents.places import Place, bare_place, graded, judged_by
+from spine_models.reporting.agents.places import LEVEL, Place, bare_place, graded, judged_by
 from spine_models.reporting.agents.status import ClaimStatus, Prediction, verdict
 from spine_models.reporting.agents.tables import CLAIMS
 from spine_models.reporting.agents.versions import AgentsError
@@ -71,8 +71,14 @@ def out_of_fold(
             "a study has two out-of-fold predictions of one condition: materialise probes/predictions again"
         )
     held = held.sort("evaluation").unique(where, keep="first", maintain_order=True)
-    asked = claims.select(*where).join(
-        held.select(*where, "probability"), on=where, how="inner", maintain_order="left"
+    asked = (
+        claims.filter(pl.col("status") != ClaimStatus.NOT_ASSESSED.value)
+        .select(*where, own="probability")
+        .join(held.select(*where, "probability"), on=where, how="left", maintain_order="left")
+        .with_columns(
+            fitted=pl.col("probability").is_not_null(), probability=pl.coalesce("probability", "own")
+        )
+        .drop("own")
     )
     if guards is not None:
         asked = guards.decide(asked)
@@ -80,9 +86,9 @@ def out_of_fold(
     at = {} if points is None else thresholds(points)
     flagged = _flagged(levels)
     rows = [
-        _spoken(row, told.get(where), at, settings, flagged.get(where))
-        for row in claims.iter_rows(named=True)
-        if (where := (row["study_key"], row["condition"]))
+        _spoken(claim, told.get(key), at, settings, flagged.get(key))
+        for claim in claims.iter_rows(named=True)
+        if (key := (claim["study_key"], claim["condition"]))
     ]
     return pl.DataFrame(rows, schema=CLAIMS)
 
@@ -115,11 +121,12 @@ def _spoken(
     settings: AgentSettings,
     flagged: list[Place] | None,
 ) -> dict[str, Any]:
-    if claim["status"] == ClaimStatus.NOT_ASSESSED or (held is None and flagged is None):
+    if held is None or not (held["fitted"] or flagged is not None):
         return claim
-    own = held or {"sequence_set": claim["sequence_set"], "probability": claim["probability"]}
-    prediction = Prediction(own["sequence_set"], own["probability"], own.get("decision"), own.get("reason"))
-    threshold = points.get((claim["condition"], own["sequence_set"]))
+    prediction = Prediction(
+        held["sequence_set"], held["probability"], held.get("decision"), held.get("reason")
+    )
+    threshold = points.get((claim["condition"], held["sequence_set"]))
     said = verdict(prediction, threshold, settings, judged_by(flagged))
     places = _places(claim, flagged) if said.affirmed else []
     severity = claim["severity"] if claim["affirmed"] and said.affirmed else None
@@ -132,17 +139,22 @@ def _spoken(
         "certainty": None if said.certainty is None else str(said.certainty),
         "affirmed": said.affirmed,
         "reason": said.reason,
-        "probability": own["probability"],
-        "confidence": 2.0 * abs(own["probability"] - 0.5),
+        "probability": held["probability"],
+        "confidence": 2.0 * abs(held["probability"] - 0.5),
         "places": graded(places, severity),
     }
 
 
 def _places(claim: dict[str, Any], flagged: list[Place] | None) -> list[Place]:
-    """Those flagged out of fold, with the claim's own box where it has one of the same level and side; else its own."""
+    """Those flagged out of fold, with the claim's own box where it has one of the same level and side; else its own.
+
+    A place that is known only because heads that saw the study flag it is none where they do not flag it out of fold.
+    """
     own: list[Place] = claim["places"] if claim["affirmed"] else []
-    if not flagged:
+    if flagged is None:
         return own
+    if not flagged:
+        return [place for place in own if place["supervision"] != LEVEL]
     boxes = {(place["level"], place["side"]): place for place in own if place["level"] is not None}
     return [
         boxes.get((place["level"], place["side"]), place) | {"confidence": place["confidence"]}
