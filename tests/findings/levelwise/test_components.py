@@ -41,6 +41,17 @@ def test_they_are_the_singular_directions_of_standardised_vectors():
     assert found(vectors).dtype == np.float64
 
 
+def test_directions_are_followed_until_they_stand_also_where_variances_hardly_fall():
+    rng = np.random.default_rng(2)
+    turned = np.linalg.qr(rng.normal(size=(150, 150)))[0]
+    vectors = (rng.normal(size=(300, 150)) * 0.95 ** np.arange(150) @ turned).astype(np.float32)
+    found = find_components(vectors, 5, seed=0)
+    _, values, right = np.linalg.svd(standard(vectors, found), full_matrices=False)
+    unit = found.directions * values[0] / np.sqrt(len(vectors))
+    # Cosines of the angles between the two subspaces.
+    assert np.linalg.svd(right[:5] @ unit)[1].min() > 0.99
+
+
 def test_the_seed_decides_every_byte():
     one, same, other = (find_components(cloud(), 5, seed=seed) for seed in (7, 7, 8))
     for name in ("mean", "scale", "directions"):

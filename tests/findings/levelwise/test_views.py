@@ -145,7 +145,8 @@ def test_a_study_is_seen_as_its_slices_tell(spines):
 
 
 def test_neither_order_nor_other_studies_matter(spines):
-    more = ({"study": "b", "name": "b2"}, {"study": "c", "name": "c2", "flipped": True})
+    # Their slices are read in another order than studies are sorted.
+    more = ({"study": "b", "name": "b2"}, {"study": "c", "name": "a2", "flipped": True})
     made = spines(*BOTH, *more)
     every = seen_views(made)
     assert every["study_key"].unique(maintain_order=True).to_list() == ["a", "b", "c"]
