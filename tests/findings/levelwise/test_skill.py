@@ -95,7 +95,7 @@ def test_a_row_per_condition_with_its_figures_or_the_reason(fitted, predictions,
         assert told["auroc_low"] < told["auroc"] < told["auroc_high"]
         hits = sum(f and y == 1 for f, y in train.select("flagged", "label").iter_rows())
         assert told["precision"] == hits / train["flagged"].sum()
-        assert told["recall"] == hits / (train["label"] == 1).sum() == pytest.approx(told["precision"])
+        assert told["recall"] == hits / (train["label"] == 1).sum()
         assert (told["n_places"], told["n_positive"]) == (train.height, (train["label"] == 1).sum())
         assert (told["n_patients"], told["test_patients"]) == (45, 15)
         assert told["test_positive"] == (test["label"] == 1).sum()
