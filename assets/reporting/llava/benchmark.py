@@ -12,7 +12,7 @@ import polars as pl
 
 from pipelines.runtime.metadata import counts, markdown, table_out, table_result
 from pipelines.runtime.provenance import of_all_partitions
-from pipelines.runtime.report_model import batch_studies, open_tuned
+from pipelines.runtime.report_model import CLAIMS, asked_studies, open_tuned, slices_of_batch
 from pipelines.runtime.resources import Hospital
 from spine_models.reporting.instructions import tables as instruction_tables
 from spine_models.reporting.llava import tables
@@ -80,7 +80,9 @@ def chosen(hospital: Hospital, benchmark: pl.DataFrame, written: pl.DataFrame) -
             frames.append(answer_choices(own, [], None, reason=unfit(opened.card)))
             continue
         studies = own.select("patient_key", "study_key").unique()
-        asked, encoders = batch_studies(hospital, studies, [str(batch)], similar=False)
+        asked, encoders = asked_studies(
+            hospital, studies, lake.read_table(CLAIMS, [str(batch)]), *slices_of_batch(hospital, str(batch))
+        )
         reason = encoder_mismatch(opened.card or {}, encoders)
         frames.append(answer_choices(own, asked, opened.llava, version=opened.version, reason=reason))
     answered = pl.concat(frames).sort("item_key", "answerer")
