@@ -66,6 +66,7 @@ def report_study(
                 findings=_findings(hospital, study, models, points),
                 grading=models.grading,
                 levels=_levels(hospital, study, models),
+                level_heads=models.levels,
             )
             priors = lake_priors(hospital, study.studies)
             texts = (
@@ -153,6 +154,7 @@ def _unusable(
         settings=hospital.numbers.agents,
         guards=models.guards,
         grading=models.grading,
+        level_heads=models.levels,
     ).with_columns(reason=pl.lit(f"no image could be used: {refusal.told}"))
     reason = ASKED_FOR if template else unfit(tuned_card(hospital)) or NO_IMAGES
     texts = _no_text(hospital, studies, reason)

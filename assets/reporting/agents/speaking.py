@@ -45,7 +45,13 @@ ANSWERED = dg.AssetCheckSpec(
         "findings": dg.AssetIn(["localization", "findings"]),
         "levels": dg.AssetIn(["localization", "level_findings"]),
     },
-    deps=[["probes", "heads"], ["probes", "guards"], ["agents", "grading"], ["agents", "registry"]],
+    deps=[
+        ["probes", "heads"],
+        ["probes", "guards"],
+        ["localization", "level_heads"],
+        ["agents", "grading"],
+        ["agents", "registry"],
+    ],
     outs={
         "claims": table_out(
             CLAIMS,
@@ -85,6 +91,7 @@ def agents(
         findings=findings,
         grading=models.grading,
         levels=levels,
+        level_heads=models.levels,
     )
     yield table_result(
         CLAIMS,

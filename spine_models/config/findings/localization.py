@@ -23,7 +23,7 @@ class LevelwiseSettings(Section):
         named: places that are flagged, as a share of those that train reports name, out of fold.
         min_positive: train places with a condition below which it gets no head.
         min_patients: train patients with it below which it gets no head.
-        max_studies: studies of a split that heads are fitted or scored on.
+        max_studies: train studies that heads are fitted on; of val and test a quarter as many are scored.
         max_places: train places that the components are found on.
         folds: of the train patients, for predictions out of fold.
         shown: places per study and condition that are published beside the flagged ones.

@@ -2,6 +2,7 @@
 
 A place is a level of a study, or of conditions that have a side one side of it. A report that calls a condition present
 without naming a level (or, of sided ones, a side at that level) says nothing of its places; nor does one in doubt.
+Where it is named by a disc though its places are vertebrae, or the other way round, the two places beside are unknown.
 
 Belongs here: places and labels. Does not belong here: how reports are read (``corpus.statements``), vectors
 (``views``).
@@ -19,6 +20,7 @@ import polars as pl
 
 from spine_models.corpus.statements import Reference, units_of_labels
 from spine_models.domain import Side, condition_keys
+from spine_models.findings.localization.targets import LEVELS
 
 SIDED: Final = frozenset(
     {"neuroforaminal", "subarticular", "herniation", "pars", "cyst", "synovial", "extramedullary"}
@@ -115,12 +117,17 @@ def labels_of(
                 continue
             sides = said.get(level)
             if sides is None:
-                labels[row, column] = 0
+                labels[row, column] = UNKNOWN if _touched(level, said) else 0
             elif side is None or side in sides:
                 labels[row, column] = 1
             elif None not in sides:
                 labels[row, column] = 0
     return labels
+
+
+def _touched(level: str, named: Iterable[str]) -> bool:
+    """Whether a disc and a vertebra beside it are meant: reports name what lies between by either."""
+    return any(abs(LEVELS[level] - LEVELS[other]) == 0.5 for other in named)
 
 
 def _said(report: Reference, condition: str) -> dict[str, set[str | None]] | None:

@@ -19,7 +19,7 @@ from spine_models.findings.probes.operating import Points, thresholds
 from spine_models.reporting.agents.evidence import ROUTES_OF_SET, Evidence, digest, evidence
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
 from spine_models.reporting.agents.places import Place, Places, graded, judged_by, judged_places, places_of
-from spine_models.reporting.agents.published import Grading, Guards, Heads
+from spine_models.reporting.agents.published import Grading, Guards, Heads, LevelJudge
 from spine_models.reporting.agents.roster import agent_name, diagnosis_version
 from spine_models.reporting.agents.status import ClaimStatus, Prediction, Reason, verdict
 from spine_models.reporting.agents.tables import CLAIMS
@@ -40,6 +40,7 @@ def diagnose(
     findings: pl.DataFrame | None = None,
     grading: Grading | None = None,
     levels: pl.DataFrame | None = None,
+    level_heads: LevelJudge | None = None,
 ) -> pl.DataFrame:
     """One claim per study and condition, 17 rows for every study of ``studies``.
 
@@ -62,6 +63,7 @@ def diagnose(
         findings: ``localization.FINDINGS`` of the same studies, found with these heads, or None.
         grading: Of the severity, fitted on vectors of the same encoders, or None.
         levels: levelwise FINDINGS of the same studies, or None.
+        level_heads: that judged them, for the agents' version; None where there are none.
 
     Returns:
         ``CLAIMS`` sorted by study_key, then in the order of ``conditions.yaml``.
@@ -73,6 +75,9 @@ def diagnose(
     version = None if heads is None else heads.version
     refuse_other_heads("probes/operating_points", points, version)
     refuse_other_heads("localization/findings", findings, version)
+    refuse_other_heads(
+        "localization/level_findings", levels, None if level_heads is None else level_heads.version
+    )
     examined = examinations(series)
     nothing = examination_of(())
     blocked: dict[str, Reason] = {}
@@ -108,7 +113,7 @@ def diagnose(
             prediction = predictions.get((study_key, condition))
             agent = {
                 "agent": agent_name(condition),
-                "agent_version": diagnosis_version(heads, condition, guards, grading),
+                "agent_version": diagnosis_version(heads, condition, guards, grading, level_heads),
                 "condition": condition,
             }
             if prediction is None or not prediction.in_scope:

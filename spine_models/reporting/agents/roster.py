@@ -16,7 +16,7 @@ import polars as pl
 
 from spine_models.domain import condition_keys
 from spine_models.reporting.agents.examination import READ_ROUTES
-from spine_models.reporting.agents.published import Grading, Guards, Heads, Localizer, Published
+from spine_models.reporting.agents.published import Grading, Guards, Heads, LevelJudge, Localizer, Published
 from spine_models.reporting.agents.tables import REGISTRY
 from spine_models.reporting.agents.versions import NO_HEAD
 
@@ -65,14 +65,22 @@ def agent_names() -> tuple[str, ...]:
 
 
 def diagnosis_version(
-    heads: Heads | None, condition: str, guards: Guards | None = None, grading: Grading | None = None
+    heads: Heads | None,
+    condition: str,
+    guards: Guards | None = None,
+    grading: Grading | None = None,
+    levels: LevelJudge | None = None,
 ) -> str:
-    """Rules, heads (``no-head`` where it has none), their guards where there are any, grading where it grades."""
+    """Rules, heads (``no-head`` where it has none) and their guards; grading and heads of levels that it rests on."""
     if heads is None or condition not in heads.conditions:
         return f"{RULES_VERSION}+{NO_HEAD}"
     graded = grading is not None and condition in grading.grades
     parts = [RULES_VERSION, heads.version, *([] if guards is None else [guards.version])]
-    return "+".join([*parts, *([grading.version] if grading is not None and graded else [])])
+    if grading is not None and graded:
+        parts.append(grading.version)
+    if levels is not None and condition in levels.heads:
+        parts.append(levels.version)
+    return "+".join(parts)
 
 
 def localization_version(published: Published) -> str:
@@ -131,7 +139,9 @@ def _diagnosis(published: Published, measured: Measured) -> Iterator[Row]:
             "agent": agent_name(condition),
             "kind": DIAGNOSIS,
             "condition": condition,
-            "version": diagnosis_version(heads, condition, published.guards, published.grading),
+            "version": diagnosis_version(
+                heads, condition, published.guards, published.grading, published.levels
+            ),
             "inputs": [f"embeddings/studies/{route}" for route in READ_ROUTES],
             "trained": trained,
             "reason": None if trained else _no_head(heads, condition),

@@ -144,3 +144,16 @@ def test_references_are_of_studies_with_labels_alone():
     assert found["a"] == report(Unit("canal", "L4-L5"), excluded=["edema"])
     assert found["b"] == report()
     assert references(consensus.clear(), mentions) == {}
+
+
+def test_a_place_beside_one_that_is_named_by_the_other_kind_of_level_is_unknown():
+    report = Reference((Unit("edema", "L4-L5"), Unit("edema", "L1")))
+    views = pl.DataFrame({"study_key": ["s"] * 4, "level": ["L1", "L3", "L4", "L5"]})
+    places = places_of(views, Kind(vertebra=True, sided=False))
+    labels = labels_of(places, {"s": report}, ["edema"])
+    assert dict(zip(places["level"], labels[:, 0].tolist(), strict=True)) == {
+        "L1": 1,
+        "L3": 0,
+        "L4": -1,
+        "L5": -1,
+    }

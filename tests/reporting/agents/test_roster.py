@@ -201,3 +201,15 @@ def test_versions_are_those_of_the_claims(lumbar, heads) -> None:
     claims = lumbar.diagnose(stub)
     own = registry(Published(heads=stub), measured()).filter(kind="diagnosis")
     assert own["version"].to_list() == claims["agent_version"].to_list()
+
+
+def test_a_diagnosis_agent_rests_on_the_heads_of_levels_that_it_has(heads) -> None:
+    class Levels:
+        version = "levels-a"
+        heads = ("canal",)
+
+    published = Published(heads=heads(dict.fromkeys(condition_keys(), 0.5)), levels=Levels())
+    frame = registry(published, measured())
+    versions = dict(frame.select("agent", "version").iter_rows())
+    assert versions["diagnosis/canal"] == "3+heads-a+levels-a"
+    assert versions["diagnosis/cyst"] == "3+heads-a"
