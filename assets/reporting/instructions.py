@@ -21,7 +21,7 @@ from spine_models.config import load_profile
 from spine_models.reporting.instructions import tables
 
 LAYER = "reporting"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ITEMS = ("instructions", "items")
 SCORES = ("instructions", "benchmark_scores")
 SOURCES = (

@@ -23,7 +23,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.reporting.reports import tables
 
 LAYER = "reporting"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 NIGHTS_VERSION = "1"
 SAYS_WHY = dg.AssetCheckSpec(
     "every_refresh_says_why",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from spine_models.reporting.scores.harness import Case, Text
 
 LAYER = "reporting"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 CONFIGURED = load_profile(Settings().profile).scores
 """Whether anybody is asked is decided when the code location is loaded: only then is the GPU's pool waited for."""
 WANTED = 1.5

@@ -25,7 +25,7 @@ from pipelines.runtime.resources import Hospital
 from spine_models.reporting.llava import tables
 
 LAYER = "reporting"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 WRITTEN = ("llava", "written")
 ANSWERS = ("llava", "answers")
 SAYS_WHY = dg.AssetCheckSpec(

@@ -36,7 +36,7 @@ from spine_models.encoder.seen import patients_of_studies
 from spine_models.reporting.llava import tables
 
 LAYER = "reporting"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 READ = [
     *of_all_partitions(
         ["embeddings", "slices"], ["agents", "claims"], ["retrieval", "neighbours"], ["deid", "reports"]

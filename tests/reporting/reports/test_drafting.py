@@ -121,7 +121,7 @@ def test_levels_of_a_region(archive, claim, filled, region: str, levels: list[st
     here = found.filter(level="T11-T12")
     assert here["text"].to_list() == ["T11-12: Mild spinal canal stenosis."]
     elsewhere = found.filter(pl.col("level") != "T11-T12")
-    assert all(text.endswith(": No finding placed here.") for text in elsewhere["text"])
+    assert all(text.endswith(": No finding of this section placed here.") for text in elsewhere["text"])
 
 
 def test_no_level_is_called_free_of_what_nobody_could_tell(archive, claim, filled) -> None:
@@ -129,7 +129,7 @@ def test_no_level_is_called_free_of_what_nobody_could_tell(archive, claim, fille
     given = filled([claim("canal", "indeterminate")])
     made = draft_reports(given, tables.studies, tables.series).sentences.filter(pl.col("level").is_not_null())
     keys = dict(given.select("condition", "claim_key").iter_rows())
-    assert set(made["text"].str.slice(-23)) == {"No finding placed here."}
+    assert set(made["text"].str.slice(-39)) == {"No finding of this section placed here."}
     assert not any(keys["canal"] in linked for linked in made["claim_keys"])
 
 
