@@ -220,7 +220,10 @@ def test_key_slices_are_the_most_important_first(pictured) -> None:
     (own,) = shown(pictured).values()
     assert [one.slice_key for one in own] == ["study-s0-i0-0000", "study-s0-i3-0000"]
     assert [mark.condition for mark in own[0].marks] == ["herniation", "canal"]
-    assert [[mark.weak for mark in one.marks] for one in own] == [[False, False], [True]]
+    assert [[mark.supervision for mark in one.marks] for one in own] == [
+        ["supervised", "supervised"],
+        ["weak"],
+    ]
     assert own[0].title == "sagittal T2, slice 1"
     assert own[0].edges == ("A", "S")
     assert [one.slice_key for one in shown(pictured, 1)["study"]] == ["study-s0-i0-0000"]
@@ -254,6 +257,9 @@ def test_a_page_shows_its_key_slices_with_boxes(tmp_path: Path, pictured) -> Non
     assert [box.get("class") for box in page.boxes] == [None, None, "weak"]
     assert (page.boxes[0]["x"], page.boxes[0]["y"]) == ("30.00", "40.00")
     raw = (tmp_path / "study.html").read_text(encoding="utf-8")
+    assert "Dashed boxes (weak)" in raw
+    assert "Dashed boxes (level)" not in raw
+    assert raw.count("(weak)") == 2
     assert 'img-src data:"' in raw
     assert {"#i1", "#i2"} <= set(page.links)
 

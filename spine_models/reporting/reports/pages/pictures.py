@@ -33,11 +33,11 @@ ReadsSlices = Callable[[Collection[str]], Iterable[tuple[str, np.ndarray]]]
 
 @dataclass(frozen=True)
 class Mark:
-    """A box on a key slice, in shares of its edge (left, top, width, height)."""
+    """A box on a key slice, in shares of its edge (left, top, width, height), with the ``supervision`` of its place."""
 
     claim_key: str
     condition: str
-    weak: bool
+    supervision: str
     box: tuple[float, float, float, float]
 
 
@@ -162,8 +162,9 @@ def _mark(
     size = row["size_px"]
     left, top = _shares(place["x"], row, "left"), _shares(place["y"], row, "top")
     box = (left, top, place["w"] * row["scale"] / size, place["h"] * row["scale"] / size)
-    weak = place["supervision"] != "supervised"
-    own[row["slice_key"]].marks.append(Mark(claim["claim_key"], claim["condition"], weak, box))
+    own[row["slice_key"]].marks.append(
+        Mark(claim["claim_key"], claim["condition"], place["supervision"] or "unknown", box)
+    )
 
 
 def _shares(value: float, row: Mapping[str, Any], edge: str) -> float:

@@ -7,7 +7,7 @@ pieces (``markup``), pixels (``pictures``), the parts on claims (``sources``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from spine_models.domain import Region, conditions
 from spine_models.reporting.reports.graph import IMPRESSION, LIMITATIONS, NOTICE, Kind
@@ -17,6 +17,13 @@ from spine_models.reporting.reports.pages.sources import claim_entry, claims_tab
 from spine_models.reporting.reports.template import load_template
 
 Row = dict[str, Any]
+
+TAUGHT: Final = "supervised"
+DASHED: Final = {
+    "level": "Dashed boxes (level) show the level that looks affected, not how far a finding reaches.",
+    "weak": "Dashed boxes (weak) are where the head of the whole study looked: no annotation taught them.",
+}
+"""What is said of boxes by their supervision."""
 _RANK = ("present", "indeterminate", "absent", "not_assessed")
 
 
@@ -150,10 +157,11 @@ def _key_slices(pictures: Sequence[KeySlice], ranked: list[Row], number: dict[st
         boxes, names = [], []
         for mark in shown.marks:
             left, top, width, height = (f"{100 * share:.2f}" for share in mark.box)
-            weak = ' class="weak"' if mark.weak else ""
+            taught = mark.supervision == TAUGHT
+            weak = "" if taught else ' class="weak"'
             boxes.append(f'<rect{weak} x="{left}" y="{top}" width="{width}" height="{height}"/>')
             link = f'<a href="#c{number[mark.claim_key]}">{escaped(template.findings[mark.condition])}</a>'
-            names.append(f"{link} (weak)" if mark.weak else link)
+            names.append(link if taught else f"{link} ({escaped(mark.supervision)})")
         letters = "".join(
             f'<span class="edge {side}">{letter}</span>'
             for side, letter in zip(("at-left", "at-top"), shown.edges, strict=True)
@@ -167,15 +175,13 @@ def _key_slices(pictures: Sequence[KeySlice], ranked: list[Row], number: dict[st
             f"{letters}</div><figcaption><b>{i}</b> {escaped(shown.title)}<br>{'; '.join(names)}<br>"
             f"{short(shown.slice_key, 12)}</figcaption></figure>"
         )
-    weak = any(mark.weak for shown in pictures for mark in shown.marks)
-    hint = "Boxes are where an agent looked. " + (
-        "Dashed boxes are weak: no annotation taught them." if weak else ""
+    kinds = {mark.supervision for shown in pictures for mark in shown.marks}
+    hint = " ".join(
+        ["Boxes are where an agent looked.", *(told for kind, told in DASHED.items() if kind in kinds)]
     )
     return (
         '<section class="slices" aria-labelledby="slices-title">\n<h2 id="slices-title">Key slices</h2>\n'
-        f'<p class="hint">{hint.strip()}</p>\n<div class="figures">\n'
-        + "\n".join(figures)
-        + "\n</div>\n</section>"
+        f'<p class="hint">{hint}</p>\n<div class="figures">\n' + "\n".join(figures) + "\n</div>\n</section>"
     )
 
 
