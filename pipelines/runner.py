@@ -60,7 +60,7 @@ class Runner(Executor):
         self._prepare()
         stages = list(STAGES)[: list(STAGES).index(through) + 1]
         if "llava" in stages:
-            demand_named_decoder(self.hospital)
+            demand_named_decoder(self.hospital, again=retrain)
         steps = [step for step in findings_steps() if step.stage in stages]
         self._refuse_to_move(steps, retrain)
         intake = register(self.hospital, inbox, cohort=cohort)

@@ -39,14 +39,18 @@ def models_folder(hospital: Hospital) -> Path:
     return Path(hospital.home).expanduser().absolute().parent / "models"
 
 
-def demand_named_decoder(hospital: Hospital) -> None:
+def demand_named_decoder(hospital: Hospital, *, again: bool = False) -> None:
     """Check the decoder that the profile names; nothing where a small one is trained, or one is published already.
+
+    Args:
+        hospital: profile and storage.
+        again: whether it is published anew even so.
 
     Raises:
         DecoderError: it is missing or cannot be used; with the remedy.
     """
     name = hospital.numbers.llava.decoder
-    if name is None or hospital.lake.has_artifact(("llava", "decoder")):
+    if name is None or (hospital.lake.has_artifact(("llava", "decoder")) and not again):
         return
     from spine_models.reporting.llava.decoder import demand_decoder
 

@@ -1,5 +1,4 @@
--- Levels of a study and condition are ranked from 1 without gaps by falling probability, and after the first come
--- flagged ones alone.
+-- Levels of a study and condition are ranked from 1 without gaps by falling probability, flagged ones before the others.
 -- table: localization.level_findings
 -- severity: error
 WITH ranked AS (
@@ -10,7 +9,8 @@ WITH ranked AS (
         probability,
         flagged,
         ROW_NUMBER() OVER own AS wanted,
-        LAG(probability) OVER own AS before
+        LAG(probability) OVER own AS before,
+        LAG(flagged) OVER own AS flagged_before
     FROM localization.level_findings
     WINDOW own AS (PARTITION BY study_key, condition ORDER BY rank, probability DESC)
 )
@@ -19,5 +19,6 @@ FROM ranked
 WHERE
     rank IS DISTINCT FROM wanted
     OR probability > before
-    OR (wanted > 1 AND flagged IS NOT TRUE)
+    OR (flagged AND NOT flagged_before)
+    OR flagged IS NULL
 ORDER BY study_key, condition, wanted;

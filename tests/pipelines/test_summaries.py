@@ -54,7 +54,7 @@ def test_the_demo_tells_what_the_lake_holds(installation):
         installation.hospital.warehouse, "SELECT count(*) AS n FROM deid.files WHERE outcome = 'released'"
     )
     assert f"| released | – | {pl.DataFrame(released)['n'][0]} |" in text
-    assert text.count("### ") == 14
+    assert text.count("### ") == 16
     assert "beside the truth of the phantom" in console.file.getvalue()
 
 
@@ -78,4 +78,4 @@ def test_drafts_are_shown_of_test_patients_with_what_was_planted(installation):
 def test_the_study_has_a_table_and_a_file_a_question(installation, tmp_path):
     told = experiment.summary(Console(file=io.StringIO(), width=200), installation.hospital, tmp_path)
     assert {path.stem for path in tmp_path.glob("*.csv")} == set(experiment.QUESTIONS)
-    assert sum(line.startswith("### ") for line in told.markdown) == 13
+    assert sum(line.startswith("### ") for line in told.markdown) == 15

@@ -151,7 +151,7 @@ LEVEL_CASES: list[tuple[str, Callable[[Lake], None]]] = [
     ("localization__level_flags_follow_threshold", _set("predictions", flagged=None)),
     ("localization__level_flags_follow_threshold", _set("predictions", heads_version="lv0")),
     ("localization__level_flags_follow_threshold", _set("predictions", condition="pars")),
-    ("localization__level_flags_follow_threshold", _set("findings", flagged=False)),
+    ("localization__level_flags_follow_threshold", _set("findings", SECOND, flagged=False)),
     ("localization__level_flags_follow_threshold", _set("findings", FORAMINAL, flagged=True)),
     ("localization__level_flags_follow_threshold", _set("skill", CANAL, threshold=0.6)),
     (
@@ -184,10 +184,7 @@ LEVEL_CASES: list[tuple[str, Callable[[Lake], None]]] = [
     ("localization__level_ranks_fall_in_probability", _set("findings", SECOND, rank=3)),
     ("localization__level_ranks_fall_in_probability", _set("findings", SECOND, rank=1)),
     ("localization__level_ranks_fall_in_probability", _set("findings", SECOND, probability=0.9)),
-    (
-        "localization__level_ranks_fall_in_probability",
-        _set("findings", SECOND, probability=0.4, flagged=False),
-    ),
+    ("localization__level_ranks_fall_in_probability", _set("findings", SECOND, rank=None)),
     ("localization__level_judged_once", _again("predictions")),
     ("localization__level_judged_once", _again("findings", rank=3, probability=0.5)),
     ("localization__level_findings_one_version", _other_heads_in_half_a_batch),
@@ -204,6 +201,13 @@ LEVELS_TOGETHER: list[tuple[set[str], Callable[[Lake], None]]] = [
         {"localization__level_skill_says_why", "localization__level_flags_follow_threshold"},
         _set("skill", FORAMINAL, threshold=None),
     ),
+    # One that is not flagged stands before one that is.
+    (
+        {"localization__level_ranks_fall_in_probability", "localization__level_flags_follow_threshold"},
+        _set("findings", flagged=False),
+    ),
+    # A place more than the flagged ones may be shown.
+    (set(), _set("findings", SECOND, probability=0.4, flagged=False)),
     (
         {"localization__level_skill_in_range", "localization__level_flags_follow_threshold"},
         _set("skill", CANAL, threshold=1.5),

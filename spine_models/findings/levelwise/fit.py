@@ -2,7 +2,9 @@
 
 One penalised logistic regression per condition, on all its places at once; the same penalty for all. Train patients are
 dealt into folds: what is said of a place out of fold calibrates the heads, chooses their operating points and is what a
-report model is conditioned on. Val and test patients are never read in a fit.
+report model is conditioned on. Components, which know no label, are those of all train patients, and slope and
+threshold are fitted on the very predictions that they are applied to: figures out of fold are a little better than they
+would be elsewhere, those of test patients are not. Val and test patients are never read in a fit.
 
 Belongs here: the order of fits, folds, operating points. Does not belong here: scores of test patients (``skill``).
 """

@@ -106,6 +106,9 @@ class LevelHeads:
         Raises:
             LocalizationError: views of other versions, or vectors that are not finite.
         """
+        if not self.heads:
+            # Nothing was fitted, so nothing can be of another version; whoever asks is told nothing.
+            return pl.DataFrame(schema=PREDICTED)
         self.check(views)
         parts = [pl.DataFrame(schema=PREDICTED)]
         for kind in dict.fromkeys(head.kind for head in self.heads.values()):

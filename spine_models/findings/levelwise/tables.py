@@ -96,4 +96,4 @@ FINDINGS = pl.Schema(
         "heads_version": pl.String,  # of localization/level_heads
     }
 )
-"""Per study and condition the flagged places, and the most probable one in any case."""
+"""Per study and condition the flagged places, and the most probable ones in any case (setting ``shown``)."""

@@ -37,11 +37,16 @@ from spine_models.findings.levelwise.places import (
 )
 from spine_models.findings.levelwise.tables import VIEWS
 from spine_models.findings.localization.level_fit import features_of, view_rows, views_of
+from spine_models.findings.localization.levels import LevelModel
 from spine_models.findings.localization.models import Models
 from spine_models.findings.localization.tokens import Sources
 
 ROUTES: Final = ("t1", "t2", "other")
 """Order of a vector's parts; the last has no encoder of its own and is seen by its pixels alone."""
+
+
+AT_ONCE: Final = 50
+"""Studies whose glances are held at a time."""
 
 
 @dataclass
@@ -94,13 +99,29 @@ def look(
     models.check_rows(slices)
     if models.levels is None or not models.levels.ladders:
         return pl.DataFrame(schema=VIEWS)
-    middles = view_rows(slices, models.levels.route)
-    views = views_of(middles, features_of(middles, sources), models.levels)
-    levels = {study: levels_in_view(view, models.levels) for study, view in views.items()}
+    studies = slices["study_key"].unique().sort().to_list()
+    groups = (studies[at : at + AT_ONCE] for at in range(0, len(studies), AT_ONCE))
+    parts = [
+        _look(slices.filter(pl.col("study_key").is_in(group)), models, models.levels, sources, settings)
+        for group in groups
+    ]
+    return pl.concat([pl.DataFrame(schema=VIEWS), *parts])
+
+
+def _look(
+    slices: pl.DataFrame,
+    models: Models,
+    ladders: LevelModel,
+    sources: Sources,
+    settings: LocalizationSettings,
+) -> pl.DataFrame:
+    middles = view_rows(slices, ladders.route)
+    views = views_of(middles, features_of(middles, sources), ladders)
+    levels = {study: levels_in_view(view, ladders) for study, view in views.items()}
     wanted = sagittal_slices(slices, [study for study, found in levels.items() if found])
     rows = {row["slice_key"]: row for row in wanted.iter_rows(named=True)}
     seen: dict[str, Seen] = defaultdict(Seen)
-    lateral, route = settings.levelwise.lateral_mm, models.levels.route
+    lateral, route = settings.levelwise.lateral_mm, ladders.route
     for key, image, tokens in sources.images(wanted):
         row = rows[key]
         study = row["study_key"]
@@ -120,7 +141,7 @@ def look(
         shown = {
             level: shown_on(showing(own, levels[study][level]), view.x_mm, lateral, route) for level in found
         }
-        ladder = models.levels.ladders[view.region]
+        ladder = ladders.ladders[view.region]
         vectors = compared(seen[study], found, widths)
         for level in found:
             out.append(
@@ -129,7 +150,7 @@ def look(
                     "region": view.region,
                     "level": level,
                     "z_mm": levels[study][level],
-                    "settled": models.levels.settled(view, ladder.shift_of(view)),
+                    "settled": ladders.settled(view, ladder.shift_of(view)),
                     "routes": seen[study].routes,
                     "models_version": models.version,
                     "model_versions": encoders,

@@ -18,7 +18,15 @@ from spine_models.domain import Region, condition_keys
 from spine_models.findings.probes.operating import Points, thresholds
 from spine_models.reporting.agents.evidence import ROUTES_OF_SET, Evidence, digest, evidence
 from spine_models.reporting.agents.examination import Examination, examination_of, examinations
-from spine_models.reporting.agents.places import Place, Places, graded, judged_by, judged_places, places_of
+from spine_models.reporting.agents.places import (
+    Place,
+    Places,
+    graded,
+    judged_by,
+    judged_places,
+    places_of,
+    unnamed,
+)
 from spine_models.reporting.agents.published import Grading, Guards, Heads, LevelJudge
 from spine_models.reporting.agents.roster import agent_name, diagnosis_version
 from spine_models.reporting.agents.status import ClaimStatus, Prediction, Reason, verdict
@@ -231,7 +239,10 @@ def _assessed(
     flagged = know.levels.get(where)
     said = verdict(prediction, threshold, settings, judged_by(flagged))
     severity = know.severities.get(where) if said.affirmed else None
-    places = graded(flagged or know.places.get(where, []), severity) if said.affirmed else []
+    boxes = know.places.get(where, [])
+    places = (
+        graded(flagged or (boxes if flagged is None else unnamed(boxes)), severity) if said.affirmed else []
+    )
     first: Mapping[str, Any] = places[0] if places else {}
     key = digest(
         study_key,

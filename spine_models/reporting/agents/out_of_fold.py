@@ -84,7 +84,7 @@ def out_of_fold(
         asked = guards.decide(asked)
     told = {(row["study_key"], row["condition"]): row for row in asked.iter_rows(named=True)}
     at = {} if points is None else thresholds(points)
-    flagged = _flagged(levels)
+    flagged = _flagged(levels) | _unseen(claims, levels)
     rows = [
         _spoken(claim, told.get(key), at, settings, flagged.get(key))
         for claim in claims.iter_rows(named=True)
@@ -112,6 +112,21 @@ def _flagged(levels: pl.DataFrame | None) -> dict[tuple[str, str], list[Place]]:
             level = None if row["level_uncertain"] else row["level"]
             kept.append(bare_place(level, row["side"], row["probability"]))
     return found
+
+
+def _unseen(claims: pl.DataFrame, levels: pl.DataFrame | None) -> dict[tuple[str, str], list[Place]]:
+    """Places of studies that heads of levels judged without being fitted on them: those are honest as they are."""
+    if levels is None:
+        return {}
+    conditions = set(levels["condition"])
+    fitted = levels.filter(pl.col("evaluation") == "cv").select("study_key").unique()
+    others = claims.join(fitted, on="study_key", how="anti").to_dicts()
+    judged = {row["study_key"] for row in others for place in row["places"] if place["supervision"] == LEVEL}
+    return {
+        (row["study_key"], row["condition"]): row["places"] if row["affirmed"] else []
+        for row in others
+        if row["study_key"] in judged and row["condition"] in conditions
+    }
 
 
 def _spoken(

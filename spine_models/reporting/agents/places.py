@@ -1,7 +1,8 @@
 """Where an affirmed condition is seen: flagged levels and the localizers' boxes as the places of a claim.
 
 Where heads of levels judged a study, its places are the levels that they flag, with the localizer's box where that lies
-at the same level (and side), else with one that shows the level. In all other studies places are the boxes.
+at the same level (and side), else with one that shows the level. What is present though no level is flagged is
+shown by the first box, which then names none. In all other studies places are the boxes.
 
 A box that annotations taught names a level, where its count is settled, and the side of what has sides. A box that was
 found with the study's head alone (``weak``) shows where that head looked; it names neither, since nothing has shown
@@ -92,6 +93,11 @@ def judged_by(flagged: list[Place] | None) -> Judged | None:
     if flagged is None:
         return None
     return Judged(max((place["confidence"] for place in flagged), default=None))
+
+
+def unnamed(boxes: list[Place]) -> list[Place]:
+    """The first box without level or side: heads of levels looked and flagged none, so none is named."""
+    return [box | {"level": None, "side": None, "level_uncertain": True} for box in boxes[:1]]
 
 
 def bare_place(level: str | None, side: str | None, confidence: float) -> Place:

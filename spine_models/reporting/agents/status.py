@@ -147,5 +147,6 @@ def verdict(
         return Verdict(status, reason, None)
     if status == ClaimStatus.ABSENT:
         status, reason = ClaimStatus.INDETERMINATE, str(why)
-    likely = Certainty.PROBABLE if chance >= settings.indeterminate[1] else Certainty.POSSIBLE
-    return Verdict(status, reason, Certainty.DEFINITE if chance >= settings.definite else likely)
+    # Nothing is definite that the whole study does not bear out, however clear one level is.
+    likely = chance >= settings.indeterminate[1]
+    return Verdict(status, reason, Certainty.PROBABLE if likely else Certainty.POSSIBLE)

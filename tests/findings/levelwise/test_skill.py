@@ -169,3 +169,15 @@ def test_the_error_of_calibration_falls_with_honest_probabilities(fitted, predic
     told = [row(skill(fitted, one, settings=SETTINGS), "edema") for one in (sure, wrong)]
     assert (told[0]["ece"], told[0]["auroc"]) == (0.0, 1.0)
     assert (told[1]["ece"], told[1]["auroc"]) == (1.0, 0.0)
+
+
+def test_without_any_head_nothing_is_said_and_every_row_has_its_reason(judgeable):
+    """No train study has a report: views of test patients alone are no contradiction."""
+    fitted = fit_level_heads(judgeable.views, judgeable.splits, {}, settings=SETTINGS)
+    assert fitted.heads.heads == {}
+    said = held_out(judgeable.views, judgeable.splits, {}, fitted.heads)
+    assert said.is_empty()
+    assert said.schema == PREDICTIONS
+    rows = skill(fitted, said.clear(), settings=SETTINGS)
+    assert set(rows["status"]) == {"not_fitted"}
+    assert rows["reason"].null_count() == 0

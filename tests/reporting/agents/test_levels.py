@@ -71,7 +71,7 @@ def said(tables, heads, condition: str, **given: Any) -> dict[str, Any]:
         (0.1, 0.05, ("indeterminate", "possible", Reason.LEVEL_AFFECTED)),
         (0.4, 0.59, ("indeterminate", "possible", Reason.LEVEL_AFFECTED)),
         (0.1, 0.6, ("indeterminate", "probable", Reason.LEVEL_AFFECTED)),
-        (0.1, 0.9, ("indeterminate", "definite", Reason.LEVEL_AFFECTED)),
+        (0.1, 0.97, ("indeterminate", "probable", Reason.LEVEL_AFFECTED)),
         (0.5, 0.3, ("indeterminate", "possible", None)),
         (0.5, 0.7, ("indeterminate", "probable", None)),
         # Nothing flagged: the operating point of whole studies has no say.
@@ -200,12 +200,9 @@ def test_where_no_level_is_flagged_the_operating_point_has_no_say(lumbar, heads)
         True,
         Reason.OPERATING_POINT,
     )
-    # What is present is shown by its boxes.
-    assert (edema["status"], edema["level"], edema["places"][0]["supervision"]) == (
-        "present",
-        "L4-L5",
-        "supervised",
-    )
+    # What is present is shown by its first box, which names no level that the heads of levels did not flag.
+    assert (edema["status"], edema["level"], edema["side"]) == ("present", None, None)
+    assert [(one["supervision"], one["level_uncertain"]) for one in edema["places"]] == [("supervised", True)]
 
 
 def test_a_study_whose_levels_were_not_judged_keeps_the_old_rule(archive, heads):
@@ -285,7 +282,10 @@ def claims(lumbar, heads):
     stub = heads({"cyst": 0.95, "edema": 0.95, "pars": 0.95, "canal": 0.1})
     found = findings(finding("cyst", 1, "study-s1-i2"), finding("edema", 1, "study-s1-i2"))
     levels = judged(
-        place("pars", "L5", "left", 0.9), unflagged("cyst"), unflagged("edema"), unflagged("canal")
+        place("pars", "L5", "left", 0.9),
+        place("cyst", "L4-L5", "left", 0.9),
+        unflagged("edema"),
+        unflagged("canal"),
     )
     return lumbar.diagnose(stub, findings=found, levels=levels)
 
@@ -306,7 +306,7 @@ def test_places_are_those_that_are_flagged_out_of_fold(claims):
         ("L4-L5", 0.7, 1.0), ("L3-L4", 0.3, None),
     ]  # fmt: skip
     assert (canal["status"], canal["certainty"], canal["reason"]) == (
-        "indeterminate", "definite", Reason.LEVEL_AFFECTED,
+        "indeterminate", "probable", Reason.LEVEL_AFFECTED,
     )  # fmt: skip
     assert [one["level"] for one in canal["places"]] == ["L3-L4", "L2-L3"]
     assert (canal["affirmed"], canal["level"]) == (True, "L3-L4")
