@@ -23,6 +23,7 @@ from spine_models.reporting.instructions import tables
 LAYER = "reporting"
 CODE_VERSION = "2"
 ITEMS = ("instructions", "items")
+LEVELS = ("localization", "level_predictions")
 SCORES = ("instructions", "benchmark_scores")
 SOURCES = (
     ("deid", "reports"),
@@ -164,7 +165,10 @@ def instructions(
         "benchmark": dg.AssetIn(["instructions", "benchmark"]),
         "ledger": dg.AssetIn(["shards", "patients"]),
     },
-    deps=of_all_partitions(["agents", "claims"], *map(list, SOURCES), ["shards", "splits"]),
+    deps=[
+        *of_all_partitions(["agents", "claims"], *map(list, SOURCES), ["shards", "splits"]),
+        list(LEVELS),
+    ],
     outs={
         "benchmark_scores": table_out(
             SCORES,
@@ -189,9 +193,10 @@ def benchmark_scores(
     held, known = room.cases_of(*sources, test), room.cases_of(*sources, train)
     studies = benchmark["study_key"].unique()
     claims = _whole(hospital, ("agents", "claims")).filter(pl.col("study_key").is_in(studies.implode()))
+    levels = hospital.lake.read_table(LEVELS, [None]).filter(pl.col("study_key").is_in(studies.implode()))
     drawn = {"bootstrap": numbers.bootstrap, "seed": numbers.seed}
     found = [
-        room.score_choices(benchmark, room.agents_choose(benchmark, claims), room.AGENTS, **drawn),
+        room.score_choices(benchmark, room.agents_choose(benchmark, claims, levels), room.AGENTS, **drawn),
         room.score_choices(benchmark, room.prior_chooses(benchmark, items), room.PRIOR, **drawn),
         room.score_reports(benchmark, held, room.agents_report(claims), room.AGENTS, **drawn),
         room.score_reports(benchmark, held, room.prior_report(known, studies.to_list()), room.PRIOR, **drawn),

@@ -36,25 +36,71 @@ def canonical(dimension: str, option: str, region: Region) -> str | None:
     return option
 
 
-def agents_choose(benchmark: pl.DataFrame, claims: pl.DataFrame) -> dict[str, int | None]:
-    """What the agents' claims choose: item key to 0-based option, None where no claim speaks to it.
+def agents_choose(
+    benchmark: pl.DataFrame, claims: pl.DataFrame, levels: pl.DataFrame | None = None
+) -> dict[str, int | None]:
+    """What the agents choose: item key to 0-based option, None where none speaks to it.
 
-    Of conditions the most probable one; of a place that of the best place of the claim that the question leaves open.
-    Which sequence to look at next no agent says.
+    Where the localization agents judged the study's levels, the option that is most probable at the places that the
+    question leaves open: a choice is forced, so what would not be named in a draft counts too. Elsewhere the claims: of
+    conditions the most probable one, of a place that of the claim's best place. Which sequence to look at next no agent
+    says.
 
     Args:
         benchmark: ``BENCHMARK``.
         claims: ``agents.CLAIMS`` of its studies, with probability and ``places``.
+        levels: study_key, condition, level, side and probability of every judged level of its studies, by heads that
+            never saw them; or None.
     """
+    judged: dict[str, dict[str, list[Judged]]] = defaultdict(lambda: defaultdict(list))
+    if levels is not None:
+        columns = levels.select("study_key", "condition", "level", "side", "probability")
+        for study, condition, *place in columns.iter_rows():
+            judged[study][condition].append(tuple(place))
     of: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in claims.iter_rows(named=True):
         of[row["study_key"]][row["condition"]] = row
     choices = benchmark.filter(kind="choice").iter_rows(named=True)
-    return {item["item_key"]: _agents(item, of.get(item["study_key"], {})) for item in choices}
+    return {
+        item["item_key"]: _agents(item, of.get(item["study_key"], {}), judged.get(item["study_key"], {}))
+        for item in choices
+    }
 
 
-def _agents(item: Row, claims: Mapping[str, Row]) -> int | None:
+Judged = tuple[str, str | None, float]
+"""Level, side and probability of a place."""
+
+
+def _by_level(item: Row, named: Sequence[str | None], judged: Mapping[str, Sequence[Judged]]) -> int | None:
+    """The option that is most probable at the places that the question leaves open; the first of equals."""
+    question, dimension = places_in(item["question"]), item["dimension"]
+    chances: list[tuple[float, int]] = []
+    for number, option in enumerate(named):
+        if option is None or dimension not in ("condition", "level", "side"):
+            continue
+        condition = option if dimension == "condition" else item["condition"]
+        levels = [option] if dimension == "level" else question.levels
+        sides = [option] if dimension == "side" else question.sides
+        if Side.BILATERAL in sides:
+            sides = [Side.LEFT.value, Side.RIGHT.value]
+        own = [
+            (side, chance)
+            for level, side, chance in judged.get(condition, ())
+            if (not levels or level in levels) and (not sides or side is None or side in sides)
+        ]
+        # Both sides are as probable as the less probable of them.
+        parts = (
+            [[c for s, c in own if s == side] for side in sides] if len(sides) > 1 else [[c for _, c in own]]
+        )
+        if all(parts):
+            chances.append((min(max(part) for part in parts), -number))
+    return -max(chances)[1] if chances else None
+
+
+def _agents(item: Row, claims: Mapping[str, Row], judged: Mapping[str, Sequence[Judged]]) -> int | None:
     named = [canonical(item["dimension"], option, Region(item["region"])) for option in item["options"]]
+    if (seen := _by_level(item, named, judged)) is not None:
+        return seen
     if item["dimension"] == "condition":
         told = [(claims.get(key or "") or {}).get("probability") for key in named]
         sure = [(p, -number) for number, p in enumerate(told) if p is not None]

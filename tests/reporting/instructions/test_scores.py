@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from spine_models.corpus.statements import Unit
+from spine_models.domain import condition_keys
 from spine_models.reporting.instructions import (
     agents_choose,
     agents_report,
@@ -109,6 +110,57 @@ def test_agents_without_claims_or_places_do_not_guess(room):
         probability=pl.lit(None, dtype=pl.Float64), places=pl.lit([], dtype=claims_of(held).schema["places"])
     )
     assert set(agents_choose(benchmark, silent).values()) == {None}
+
+
+def judged_levels(held, reverse: bool = False) -> pl.DataFrame:
+    """Every level that any report names, probable where the study's own does; the other way round with ``reverse``."""
+    levels = {unit.level for case in held.values() for unit in case.reference.units if unit.level}
+    rows = []
+    for study, case in held.items():
+        for condition in condition_keys():
+            own = [u for u in case.reference.units if u.condition == condition]
+            for level in sorted(levels):
+                for side in ("left", "right"):
+                    said = any(u.level == level and u.side in (side, "bilateral", None) for u in own)
+                    rows.append((study, condition, level, side, 0.9 if said is not reverse else 0.1))
+    return pl.DataFrame(rows, schema=["study_key", "condition", "level", "side", "probability"], orient="row")
+
+
+def test_judged_levels_answer_what_no_claim_names(room):
+    """All claims say nothing; heads of levels that know the reports choose every condition, level and single side."""
+    _, benchmark, held = room
+    silent = claims_of(held).with_columns(
+        probability=pl.lit(None, dtype=pl.Float64), places=pl.lit([], dtype=claims_of(held).schema["places"])
+    )
+    chosen = agents_choose(benchmark, silent, judged_levels(held))
+    wrong = agents_choose(benchmark, silent, judged_levels(held, reverse=True))
+    asked = missed = 0
+    for item in benchmark.filter(kind="choice").iter_rows(named=True):
+        key = item["item_key"]
+        if item["dimension"] in ("severity", "next_sequence"):
+            assert chosen[key] is None
+        elif item["dimension"] in ("condition", "level") or item["side"] in ("left", "right"):
+            own = [u for u in held[item["study_key"]].reference.units if u.condition == item["condition"]]
+            if any(unit.level is None for unit in own):
+                continue
+            asked += 1
+            missed += wrong[key] != item["correct"]
+            assert chosen[key] == item["correct"], item["question"]
+    assert asked > 20
+    assert missed > 0.8 * asked
+
+
+def test_the_first_of_equally_probable_options_is_taken_and_unjudged_studies_fall_back_to_claims(room):
+    _, benchmark, held = room
+    flat = judged_levels(held).with_columns(probability=pl.lit(0.5))
+    chosen = agents_choose(benchmark, claims_of(held).clear(), flat)
+    known = set(flat["level"])
+    for item in benchmark.filter(kind="choice", dimension="level").iter_rows(named=True):
+        judged = [n for n, option in enumerate(item["options"]) if option in known]
+        assert chosen[item["item_key"]] == judged[0]
+    assert agents_choose(benchmark, claims_of(held), flat.clear()) == agents_choose(
+        benchmark, claims_of(held)
+    )
 
 
 def test_the_prior_reads_train_items_and_never_the_answers(room, many):
