@@ -1,4 +1,5 @@
--- Levels of a study and condition are ranked from 1 without gaps by falling probability, flagged ones before the others.
+-- Levels of a study and condition are ranked from 1 without gaps by falling probability, flagged ones before the
+-- others.
 -- table: localization.level_findings
 -- severity: error
 WITH ranked AS (
