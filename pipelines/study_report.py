@@ -53,6 +53,7 @@ def report_study(
     pictures: Mapping[str, Sequence[KeySlice]] = {}
     try:
         with read_study(hospital, folder) as study:
+            sources = _sources(hospital, study)
             claims = diagnose(
                 study.studies,
                 study.study_vectors,
@@ -63,9 +64,9 @@ def report_study(
                 untrained_versions=hospital.untrained_encoders(),
                 guards=models.guards,
                 points=points,
-                findings=_findings(hospital, study, models, points),
+                findings=_findings(hospital, study, models, sources, points),
                 grading=models.grading,
-                levels=_levels(hospital, study, models),
+                levels=_levels(hospital, study, models, sources),
                 level_heads=models.levels,
             )
             priors = lake_priors(hospital, study.studies)
@@ -168,7 +169,7 @@ def _points(hospital: Hospital) -> pl.DataFrame | None:
 
 
 def _findings(
-    hospital: Hospital, study: Study, models: Published, points: pl.DataFrame | None
+    hospital: Hospital, study: Study, models: Published, sources: Sources, points: pl.DataFrame | None
 ) -> pl.DataFrame | None:
     """Where the study's conditions are seen; None where nothing was trained to look, or nothing can be looked at."""
     from spine_models.findings.localization.find import find
@@ -181,13 +182,13 @@ def _findings(
         study.study_vectors,
         models.localizer,
         models.heads,
-        _sources(hospital, study),
+        sources,
         settings=hospital.numbers.localization,
         points=points,
     )
 
 
-def _levels(hospital: Hospital, study: Study, models: Published) -> pl.DataFrame | None:
+def _levels(hospital: Hospital, study: Study, models: Published, sources: Sources) -> pl.DataFrame | None:
     """Levels that look affected; None where nothing was trained to judge them."""
     from spine_models.findings.levelwise.judge import judge
     from spine_models.findings.levelwise.views import look
@@ -195,7 +196,7 @@ def _levels(hospital: Hospital, study: Study, models: Published) -> pl.DataFrame
     if models.localizer is None or models.levels is None or study.slices.is_empty():
         return None
     settings = hospital.numbers.localization
-    views = look(study.slices, models.localizer, _sources(hospital, study), settings=settings)
+    views = look(study.slices, models.localizer, sources, settings=settings)
     return judge(views, study.slices, models.levels, models.localizer, settings=settings)
 
 

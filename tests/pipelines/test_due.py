@@ -20,6 +20,7 @@ from pipelines.runner import Runner
 from pipelines.runtime import generations as places
 from pipelines.runtime import resources
 from pipelines.runtime.partitions import study_batches
+from pipelines.runtime.report_model import demand_named_decoder
 from pipelines.runtime.resources import Hospital
 from pipelines.runtime.storage import StorageError
 from pipelines.steps import findings_steps
@@ -292,7 +293,7 @@ def test_a_retraining_that_was_cut_off_is_finished_for_every_inbox(make, instanc
             assert hashes <= {hospital.models_version}, asset
 
 
-def test_a_decoder_that_cannot_be_used_is_told_before_anything_runs(make, instance, tmp_path):
+def test_a_decoder_that_cannot_be_used_is_told_before_anything_runs(make, instance, tmp_path, monkeypatch):
     new_key_file(tmp_path / "other-key")
     profile = str(tiny_profile(tmp_path, llava={"decoder": "Llama-3.1-8B-Instruct"}))
     runner = make()
@@ -306,3 +307,9 @@ def test_a_decoder_that_cannot_be_used_is_told_before_anything_runs(make, instan
     assert not runner.executed
     runner.run(Path("inbox"), through="clip")
     assert runner.executed
+
+    # One that is published is asked about again only where it would be published anew.
+    monkeypatch.setattr(type(runner.hospital.lake), "has_artifact", lambda *_: True)
+    demand_named_decoder(runner.hospital)
+    with pytest.raises(ValueError, match="there is no decoder"):
+        demand_named_decoder(runner.hospital, again=True)

@@ -446,3 +446,21 @@ def test_the_registry_shows_how_well_levels_are_judged(heads):
     without = registry(Published(heads=stub, localizer=StubLocalizer()), known)
     assert row(without, "localization/cyst")["metric"] == "slice_auroc"
     assert set(without.filter(kind="localization")["version"]) == {"3+loc-a+heads-a"}
+
+
+def test_a_judged_study_that_no_head_of_levels_was_fitted_on_keeps_its_places(claims):
+    """Train studies beyond those that heads are fitted on have no prediction out of fold; their places are honest."""
+    other = folded(
+        ("cyst", "L4-L5", "left", 0.7, True), ("pars", "L5", "left", 0.7, True), study_key="elsewhere"
+    )
+    at = points(cyst=0.1, pars=0.1, canal=0.1)
+    given = held(("study", "cyst", 0.2), ("study", "pars", 0.2), ("study", "canal", 0.2))
+    spoken = out_of_fold(claims, given, at, levels=other)
+    pars, cyst, canal = (told(spoken, condition) for condition in ("pars", "cyst", "canal"))
+    assert (pars["affirmed"], pars["level"], pars["status"]) == (True, "L5", "indeterminate")
+    assert (cyst["affirmed"], cyst["level"]) == (True, "L4-L5")
+    # Heads of levels do not know canal: the operating point of whole studies decides.
+    assert (canal["affirmed"], canal["reason"]) == (True, Reason.OPERATING_POINT)
+    # A study without any flagged level was perhaps never judged: the old rule for all of it.
+    bare = claims.with_columns(places=pl.lit([], dtype=CLAIMS["places"]))
+    assert told(out_of_fold(bare, given, at, levels=other), "pars")["reason"] == Reason.OPERATING_POINT
